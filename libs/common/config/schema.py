@@ -1,0 +1,215 @@
+"""Every setting, its unit and its default; names are ours (snake_case), the blueprint's are aliases.
+
+Fractions unless the name says bps; USD and hours by name. None means "not set": what that implies is
+said beside the field.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+
+class Mode(StrEnum):
+    """Who may send orders: nobody, the paper door, the real one; `demo` is set by the verb alone."""
+
+    OBSERVER = "observer"
+    PAPER = "paper"
+    LIVE = "live"
+    DEMO = "demo"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the config."""
+
+
+class Exchange(Section, frozen=True, kw_only=True):
+    """One account at one venue under a name of the user's choice.
+
+    `type` future means the USD-margined perpetual (as ccxt has it for Binance) unless a dated symbol is
+    named. `account` sets a sub-account apart: its venue slug becomes `{id}-{account}`.
+    """
+
+    id: str
+    type: Literal["spot", "swap", "future"]
+    account: str = ""
+    api_key: str = ""
+    secret: str = ""
+    password: str = ""
+    options: dict[str, str | int | float | bool] = {}
+
+
+class PairLegs(Section, frozen=True, kw_only=True):
+    """Two legs by exchange name; the pair's id keeps their order, the direction is found by the rates."""
+
+    symbol: str
+    legs: tuple[str, str]
+
+
+class Position(Section, frozen=True, kw_only=True):
+    """How much of a pair; `notional_usd` per leg."""
+
+    notional_usd: float = 1_000.0
+    futures_margin_leverage: float = 3.0
+    delta_target: float = 0.0
+    rebalance_threshold: float = 0.002
+    hold_days: float = 30.0
+    margin_mode: Literal["cross", "isolated"] = "cross"
+    position_mode: Literal["one_way", "hedge"] = "one_way"
+
+
+class Thresholds(Section, frozen=True, kw_only=True):
+    """When a pair is worth opening, and when it is left.
+
+    `flip_policy` None: `tolerance` when `flip_exit` is true, `cost_aware` when it is not set, and no
+    flip exit (with a warning) when it is false. `forecast` None: `flat`, the blueprint's formula.
+    """
+
+    daily_funding_min: float = 0.0002
+    consecutive_periods: int = 3
+    max_breakeven_days: float = 21.0
+    max_entry_basis_bps: float = 20.0
+    forecast: Literal["flat", "expected"] | None = None
+    forecast_horizon_days: float = 7.0
+    flip_exit: bool | None = None
+    flip_tolerance_hours: float = 2.0
+    flip_policy: Literal["tolerance", "cost_aware"] | None = None
+    flip_loss_ratio: float = 1.0
+    flip_reverse: bool = False
+    rotation_hurdle: float = 2.0
+
+
+class VenueCosts(Section, frozen=True, kw_only=True):
+    """Costs of one venue (`costs.venues.{id}`), in place of the general ones; rebate_share of the fee comes back."""
+
+    taker: float | None = None
+    maker: float | None = None
+    slippage_bps: float | None = None
+    borrow_daily: float | None = None
+    rebate_share: float = 0.0
+
+
+class Costs(Section, frozen=True, kw_only=True):
+    """Fractions of notional per fill (a maker fee may be negative), USD where the name says so.
+
+    `slippage` assumed: always `slippage_bps`; depth: from the order book where it is known.
+    """
+
+    taker: float = 0.0005
+    maker: float = 0.0002
+    slippage_bps: float = 5.0
+    slippage: Literal["assumed", "depth"] = "assumed"
+    borrow_daily: float = 0.0
+    capital_daily: float = 0.0
+    fixed_daily_usd: float = 0.0
+    transfer_usd: float = 0.0
+    transfer_hours: float = 0.0
+    role: Literal["taker", "maker"] = "taker"
+    venues: dict[str, VenueCosts] = {}
+
+
+class Monitor(Section, frozen=True, kw_only=True):
+    """Cadences: `interval_sec` evaluates and polls where no stream exists."""
+
+    interval_sec: float = 30.0
+    snapshot_every_min: float = 5.0
+    history_days: float = 31.0
+    book_interval_sec: float = 10.0
+
+
+class Timeouts(Section, frozen=True, kw_only=True):
+    """Wall-clock patience of the executor and of the venue calls."""
+
+    open_timeout_sec: float = 10.0
+    poll_interval_sec: float = 0.5
+    request_timeout_sec: float = 10.0
+
+
+class Execution(Section, frozen=True, kw_only=True):
+    """How a pair is opened and closed."""
+
+    style: Literal["concurrent", "sequential", "maker_first"] = "concurrent"
+    keep_partial: bool = True
+    slices: int = 1
+    slice_interval_sec: float = 5.0
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """Bounds on capital. `max_notional_usd` is required in live mode."""
+
+    max_notional_usd: float | None = None
+    max_notional_per_venue_usd: float | None = None
+    max_pairs: int = 20
+    max_leverage: float = 5.0
+    max_naked_usd: float = 1_000.0
+    acknowledged: bool = False
+
+
+class Security(Section, frozen=True, kw_only=True):
+    """Explicit opt-outs of protections."""
+
+    allow_no_ip_whitelist: bool = False
+
+
+class Report(Section, frozen=True, kw_only=True):
+    """The daily report."""
+
+    dir: str = "reports"
+    hour_utc: int = 0
+
+
+class Notify(Section, frozen=True, kw_only=True):
+    """Where alerts go; URLs are secrets."""
+
+    heartbeat_url: str = ""
+    min_level: Literal["info", "warning", "critical"] = "warning"
+
+
+class Paths(Section, frozen=True, kw_only=True):
+    """Where files go."""
+
+    logs: str = "logs"
+    archive: str = "archive"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole."""
+
+    mode: Mode = Mode.OBSERVER
+    deployment: str = "main"
+    symbols: tuple[str, ...] = ()
+    exchanges: dict[str, Exchange] = {}
+    pairs: tuple[PairLegs, ...] = ()
+    position: Position = Position()
+    thresholds: Thresholds = Thresholds()
+    costs: Costs = Costs()
+    monitor: Monitor = Monitor()
+    timeouts: Timeouts = Timeouts()
+    execution: Execution = Execution()
+    limits: Limits = Limits()
+    security: Security = Security()
+    report: Report = Report()
+    notify: Notify = Notify()
+    paths: Paths = Paths()
+
+
+SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_url"})
+PLACEHOLDERS: Final = frozenset({"...", "<填>", ""})
+
+# The blueprint's names at their paths (`*` is any key) and ours. bps values are divided by 10,000.
+ALIASES: Final[dict[str, str]] = {
+    "exchanges.*.apiKey": "exchanges.*.api_key",
+    "position.deltaTarget": "position.delta_target",
+    "position.rebalanceThreshold": "position.rebalance_threshold",
+    "thresholds.dailyFundingMin": "thresholds.daily_funding_min",
+    "thresholds.flipExit": "thresholds.flip_exit",
+    "thresholds.flipToleranceHours": "thresholds.flip_tolerance_hours",
+    "costs.borrowRateDaily": "costs.borrow_daily",
+    "costs.transferFixed": "costs.transfer_usd",
+    "costs.slippageBps": "costs.slippage_bps",
+    "monitor.intervalSec": "monitor.interval_sec",
+    "monitor.snapshotEveryMin": "monitor.snapshot_every_min",
+}
+BPS_ALIASES: Final[dict[str, str]] = {"costs.taker_bps": "costs.taker", "costs.maker_bps": "costs.maker"}

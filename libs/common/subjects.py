@@ -1,0 +1,161 @@
+"""The only home of subject names, slugs and pair ids.
+
+Subjects go from general to specific, in ASCII letters, digits, `-` and `_`: a venue's symbol with
+`.`, `*`, `/`, `:` or a space never gets through unslugged.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+SLUG: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
+_DATED: Final = re.compile(r"\A\d{6}\Z")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9]")
+
+# Families, one prefix each: who may publish what is decided by them.
+MD, SIGNAL, EXEC, RISK, ALERT, SYS, CMD = "md", "signal", "exec", "risk", "alert", "sys", "cmd"
+
+ALL_MD: Final = "md.>"
+ALL_QUOTES: Final = "md.quote.>"
+ALL_BOOKS: Final = "md.book.>"
+ALL_FUNDING: Final = "md.funding.>"
+ALL_HISTORY: Final = "md.history.>"
+ALL_INSTRUMENTS: Final = "md.instrument.>"
+ALL_MD_HEALTH: Final = "md.health.>"
+ALL_SIGNAL: Final = "signal.>"
+ALL_OPPORTUNITIES: Final = "signal.opportunity.>"
+ALL_HEALTH: Final = "sys.health.>"
+ALL_ALERTS: Final = "alert.>"
+ALL_CMD: Final = "cmd.>"
+CLOCK: Final = "sys.clock"
+EVALUATION: Final = "signal.evaluation"
+
+
+class Kind(StrEnum):
+    """What a leg is."""
+
+    SPOT = "spot"
+    PERP = "perp"
+    FUTURE = "future"
+
+
+class Channel(StrEnum):
+    """Control and market data go over two connections, so that ticks cannot delay a halt."""
+
+    CONTROL = "control"
+    DATA = "data"
+
+
+def channel_of(subject: str) -> Channel:
+    """Market data and its derivatives on one connection; intents, commands, permits and health on the other."""
+    family = subject.split(".", 1)[0]
+    if family == MD or subject.startswith(("signal.opportunity.", "signal.evaluation")):
+        return Channel.DATA
+    return Channel.CONTROL
+
+
+def slug(text: str) -> str:
+    """`text` as one subject token; what is not a letter or digit becomes `_` and its hex code, `_`.
+
+    >>> slug("BTC"), slug("xyz:AAPL")
+    ('BTC', 'xyz_3a_AAPL')
+    """
+    if not text:
+        raise ValueError("an empty name cannot be a subject token")
+    return _UNSAFE.sub(lambda match: f"_{ord(match.group()):x}_", text)
+
+
+def instrument_slug(base: str, quote: str, kind: Kind, *, expiry: str = "") -> str:
+    """`BTC-USDT` (spot), `BTC-USDT-PERP`, `BTC-USDT-241227` (expiry as yymmdd)."""
+    stem = f"{slug(base)}-{slug(quote)}"
+    match kind:
+        case Kind.SPOT:
+            return stem
+        case Kind.PERP:
+            return f"{stem}-PERP"
+        case Kind.FUTURE:
+            if not _DATED.match(expiry):
+                raise ValueError(f"a dated future needs its expiry as yymmdd, not {expiry!r}")
+            return f"{stem}-{expiry}"
+
+
+def kind_of(instrument: str) -> Kind:
+    """The kind that an instrument's slug names."""
+    tail = instrument.rsplit("-", 1)[-1]
+    if tail == "PERP":
+        return Kind.PERP
+    return Kind.FUTURE if instrument.count("-") == 2 and _DATED.match(tail) else Kind.SPOT  # noqa: PLR2004
+
+
+def leg_name(venue: str, instrument: str) -> str:
+    """`binance-spot`, `binance-perp`, `binance-241227`: a leg's part of a pair id."""
+    kind = kind_of(instrument)
+    return f"{venue}-{instrument.rsplit('-', 1)[-1] if kind is Kind.FUTURE else kind.value}"
+
+
+def pair_id(first: tuple[str, str], second: tuple[str, str]) -> str:
+    """Id of a pair from its (venue, instrument) legs, in the config's order; the direction is not in it.
+
+    >>> pair_id(("binance", "BTC-USDT"), ("binance", "BTC-USDT-PERP"))
+    'BTC-USDT_binance-spot_binance-perp'
+    """
+    stem = "-".join(first[1].split("-")[:2])
+    return f"{stem}_{leg_name(*first)}_{leg_name(*second)}"
+
+
+def _checked(*tokens: str) -> str:
+    for token in tokens:
+        if not SLUG.match(token):
+            raise ValueError(f"{token!r} is no subject token: letters, digits, - and _ only (see slug)")
+    return ".".join(tokens)
+
+
+def quote(venue: str, instrument: str) -> str:
+    return _checked(MD, "quote", venue, instrument)
+
+
+def book(venue: str, instrument: str) -> str:
+    return _checked(MD, "book", venue, instrument)
+
+
+def funding(venue: str, instrument: str) -> str:
+    return _checked(MD, "funding", venue, instrument)
+
+
+def history(venue: str, instrument: str) -> str:
+    return _checked(MD, "history", venue, instrument)
+
+
+def instrument(venue: str, instrument: str) -> str:
+    return _checked(MD, "instrument", venue, instrument)
+
+
+def md_health(venue: str) -> str:
+    return _checked(MD, "health", venue)
+
+
+def opportunity(pair: str) -> str:
+    return _checked(SIGNAL, "opportunity", pair)
+
+
+def intent(pair: str) -> str:
+    return _checked(SIGNAL, "intent", pair)
+
+
+def health(service: str) -> str:
+    return _checked(SYS, "health", service)
+
+
+def want(service: str) -> str:
+    """Asks a service to publish its slow state again (a newcomer has missed it)."""
+    return _checked(SYS, "want", service)
+
+
+def alert(level: str) -> str:
+    return _checked(ALERT, level)
+
+
+def command(verb: str) -> str:
+    return _checked(CMD, verb)
