@@ -87,7 +87,7 @@ class FundingHistory(Message, frozen=True, kw_only=True):
 
 
 class InstrumentInfo(Message, frozen=True, kw_only=True):
-    """An instrument in base units, with what the venue charges for it; `refused` names why it is not tradable."""
+    """An instrument in base units, with the venue's fees; `refused` names why it is not tradable."""
 
     venue: str
     instrument: str
@@ -305,7 +305,7 @@ class CommandReply(Message, frozen=True, kw_only=True):
     result: dict[str, Any] = {}
 
 
-# Subject pattern -> type: what the docs' subject table, `config schema --messages` and the tests are made from.
+# Subject pattern -> type: the docs' subject table, `config schema --messages` and tests are made from it.
 SUBJECT_TYPES: Final[dict[str, type[Message]]] = {
     "md.quote.*.*": Quote,
     "md.book.*.*": Book,

@@ -28,7 +28,7 @@ class Versioned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A held lease. `fence` only ever rises; `until_mono_us` is when the holder must have given up (2/3 ttl)."""
+    """A held lease. `fence` only ever rises; by `until_mono_us` (2/3 ttl) the holder gives up."""
 
     name: str
     owner: str

@@ -49,7 +49,7 @@ class Channel(StrEnum):
 
 
 def channel_of(subject: str) -> Channel:
-    """Market data and its derivatives on one connection; intents, commands, permits and health on the other."""
+    """Market data and what follows from it on one connection; intents, commands, health on the other."""
     family = subject.split(".", 1)[0]
     if family == MD or subject.startswith(("signal.opportunity.", "signal.evaluation")):
         return Channel.DATA
@@ -86,7 +86,7 @@ def kind_of(instrument: str) -> Kind:
     tail = instrument.rsplit("-", 1)[-1]
     if tail == "PERP":
         return Kind.PERP
-    return Kind.FUTURE if instrument.count("-") == 2 and _DATED.match(tail) else Kind.SPOT  # noqa: PLR2004
+    return Kind.FUTURE if instrument.count("-") == 2 and _DATED.match(tail) else Kind.SPOT
 
 
 def leg_name(venue: str, instrument: str) -> str:
@@ -113,38 +113,47 @@ def _checked(*tokens: str) -> str:
 
 
 def quote(venue: str, instrument: str) -> str:
+    """Best bid and ask of an instrument."""
     return _checked(MD, "quote", venue, instrument)
 
 
 def book(venue: str, instrument: str) -> str:
+    """Depth of an instrument."""
     return _checked(MD, "book", venue, instrument)
 
 
 def funding(venue: str, instrument: str) -> str:
+    """Current rates and settled prints."""
     return _checked(MD, "funding", venue, instrument)
 
 
 def history(venue: str, instrument: str) -> str:
+    """All settled prints that are known."""
     return _checked(MD, "history", venue, instrument)
 
 
 def instrument(venue: str, instrument: str) -> str:
+    """What an instrument is, in base units."""
     return _checked(MD, "instrument", venue, instrument)
 
 
 def md_health(venue: str) -> str:
+    """How well a venue is seen."""
     return _checked(MD, "health", venue)
 
 
 def opportunity(pair: str) -> str:
+    """Every figure of a pair."""
     return _checked(SIGNAL, "opportunity", pair)
 
 
 def intent(pair: str) -> str:
+    """What the executor is asked to do."""
     return _checked(SIGNAL, "intent", pair)
 
 
 def health(service: str) -> str:
+    """A service's pulse."""
     return _checked(SYS, "health", service)
 
 
@@ -154,8 +163,10 @@ def want(service: str) -> str:
 
 
 def alert(level: str) -> str:
+    """Something a person should know."""
     return _checked(ALERT, level)
 
 
 def command(verb: str) -> str:
+    """A request of the operator."""
     return _checked(CMD, verb)

@@ -98,7 +98,8 @@ class GapSeen(Observation, frozen=True, kw_only=True):
 
 class VenueError(Exception):
     """A call failed. `error_class` is one of network, timeout, rate_limit, auth, maintenance, bad_payload,
-    not_supported, exchange; the text is one line and free of secrets."""
+    not_supported, exchange; the text is one line and free of secrets.
+    """
 
     def __init__(self, venue: str, error_class: str, text: str) -> None:
         super().__init__(f"{venue}: {text}")
@@ -140,7 +141,8 @@ class MarketData(Protocol):
         sink: Callable[[Observation], None],
     ) -> None:
         """Push observations until cancelled. After each reconnect: a `GapSeen`, then REST reconciliation
-        of the slugs, then live frames. Retries by itself with back-off; never raises but on cancellation."""
+        of the slugs, then live frames. Retries by itself with back-off; never raises but on cancellation.
+        """
         ...
 
     async def close(self) -> None: ...

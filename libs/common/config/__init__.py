@@ -1,1 +1,1 @@
-"""Config: `schema` says what there is, `load` reads files, environment and secrets, `explain` names mistakes."""
+"""`schema` says what there is to set, `load` reads files, environment and secrets, `legs` names the pairs."""

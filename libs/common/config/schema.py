@@ -82,7 +82,7 @@ class Thresholds(Section, frozen=True, kw_only=True):
 
 
 class VenueCosts(Section, frozen=True, kw_only=True):
-    """Costs of one venue (`costs.venues.{id}`), in place of the general ones; rebate_share of the fee comes back."""
+    """Costs of one venue (`costs.venues.{id}`) in place of the general; `rebate_share` of fees returns."""
 
     taker: float | None = None
     maker: float | None = None
