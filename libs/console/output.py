@@ -24,6 +24,9 @@ WIDTH_WITHOUT_TERMINAL: Final = 120
 MARKS: Final = {"ok": "green", "warning": "yellow", "refused": "red", "unreachable": "magenta"}
 
 
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
+
+
 class UserError(Exception):
     """The answer is an error: `text` is complete, for people, free of secrets; no traceback follows."""
 
@@ -44,7 +47,7 @@ def is_terminal(stream: TextIO | None = None) -> bool:
 
 def emit_json(value: Any) -> None:
     """One JSON document on stdout, one line; infinite and NaN become null."""
-    sys.stdout.write(msgspec.json.encode(value, decimal_format="string").decode() + "\n")
+    sys.stdout.write(_ENCODER.encode(value).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -6,8 +6,9 @@ said beside the field.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -21,8 +22,23 @@ class Mode(StrEnum):
     DEMO = "demo"
 
 
+SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_url"})
+PLACEHOLDERS: Final = frozenset({"...", "<填>", ""})
+HIDDEN: Final = "***"
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the config."""
+    """A part of the config. Its `repr` never shows a secret: configs end up in logs and tracebacks."""
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+        )
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            yield name, HIDDEN if value and name in SECRET_FIELDS else value
 
 
 class Exchange(Section, frozen=True, kw_only=True):
@@ -195,9 +211,6 @@ class Config(Section, frozen=True, kw_only=True):
     paths: Paths = Paths()
 
 
-SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_url"})
-PLACEHOLDERS: Final = frozenset({"...", "<填>", ""})
-
 # The blueprint's names at their paths (`*` is any key) and ours. bps values are divided by 10,000.
 ALIASES: Final[dict[str, str]] = {
     "exchanges.*.apiKey": "exchanges.*.api_key",
@@ -209,7 +222,13 @@ ALIASES: Final[dict[str, str]] = {
     "costs.borrowRateDaily": "costs.borrow_daily",
     "costs.transferFixed": "costs.transfer_usd",
     "costs.slippageBps": "costs.slippage_bps",
+    "costs.venues.*.borrowRateDaily": "costs.venues.*.borrow_daily",
     "monitor.intervalSec": "monitor.interval_sec",
     "monitor.snapshotEveryMin": "monitor.snapshot_every_min",
 }
-BPS_ALIASES: Final[dict[str, str]] = {"costs.taker_bps": "costs.taker", "costs.maker_bps": "costs.maker"}
+BPS_ALIASES: Final[dict[str, str]] = {
+    "costs.taker_bps": "costs.taker",
+    "costs.maker_bps": "costs.maker",
+    "costs.venues.*.taker_bps": "costs.venues.*.taker",
+    "costs.venues.*.maker_bps": "costs.venues.*.maker",
+}

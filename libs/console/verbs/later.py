@@ -15,6 +15,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Say so; nothing is sent anywhere."""
     raise UserError(
         f"fundarb {args.verb}: trading is not part of this version yet, so there is nothing to "
         f"{args.verb}; `fundarb status` shows what is watched, `fundarb scan` what is worth doing",

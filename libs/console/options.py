@@ -1,0 +1,47 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from libs.common.config.load import Loaded, load_with_report
+
+CONFIG_VARIABLE: Final = "FUNDARB_CONFIG"
+DEFAULT_CONFIG: Final = Path("config.json")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """`--config F`, repeatable: the last file wins."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        help="config file, JSON with comments or TOML; may be given several times, the last wins "
+        f"(default: ${CONFIG_VARIABLE}, else {DEFAULT_CONFIG} where it exists)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`: one JSON document on stdout."""
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, for scripts")
+
+
+def config_paths(args: argparse.Namespace, env: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """The files that are meant: `--config`, else FUNDARB_CONFIG, else config.json if it is here, else none."""
+    env = os.environ if env is None else env
+    given: list[Path] | None = getattr(args, "config", None)
+    if given:
+        return tuple(given)
+    if env.get(CONFIG_VARIABLE):
+        return tuple(Path(part) for part in env[CONFIG_VARIABLE].split(os.pathsep) if part)
+    return (DEFAULT_CONFIG,) if DEFAULT_CONFIG.exists() else ()
+
+
+def load(args: argparse.Namespace) -> Loaded:
+    """The config that a verb was called with; raises `ConfigError`."""
+    return load_with_report(config_paths(args), os.environ)
