@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, TypedDict
 
-from libs.carry.breakeven import breakeven_days, net_daily_usd
+from libs.carry.breakeven import CostFigures, breakeven_days, net_daily_usd
 from libs.carry.costs import borrow_daily as borrow_on
 from libs.carry.costs import fee_rate, fill_costs, round_trip, round_trip_usd
 from libs.carry.funding import apr, daily
@@ -32,6 +32,7 @@ def calc(
     rate: float,
     interval_hours: float,
     notional_usd: float,
+    *,
     taker: float,
     maker: float,
     role: Literal["taker", "maker"],
@@ -42,7 +43,7 @@ def calc(
 ) -> Calculation:
     """Flat economics of one pair (economics.md, worked examples); fractions, hours, days and USD.
 
-    Raises ValueError, naming the figure, for a non-finite one or a size, interval or time that is not positive.
+    Raises ValueError, naming the figure, for one that is not finite, or out of its range.
     """
     given = {
         "rate": rate,
@@ -69,11 +70,17 @@ def calc(
     once = fill_costs(fee, slip, fee, slip)
     both = round_trip(once, once)
     holding = borrow_on(borrow_daily, Kind.PERP if forward else Kind.SPOT)
+    costs: CostFigures = {
+        "holding_daily": holding,
+        "notional_usd": notional_usd,
+        "round_trip": both,
+        "transfer_usd": transfer_usd,
+    }
     return {
         "daily": rate_daily,
         "apr": apr(rate_daily),
         "round_trip_usd": round_trip_usd(both, notional_usd),
-        "net_daily_usd": net_daily_usd(earned, holding, notional_usd, both, transfer_usd, hold_days),
-        "breakeven_days": breakeven_days(earned, holding, notional_usd, both, transfer_usd),
+        "net_daily_usd": net_daily_usd(earned, hold_days=hold_days, **costs),
+        "breakeven_days": breakeven_days(earned, **costs),
         "direction": "forward" if forward else "reverse",
     }

@@ -16,14 +16,16 @@ HOURS_PER_DAY = 24.0
 
 
 class LegTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """One leg's costs as configured: fee and assumed slippage per fill, borrow a day if it is a short spot leg."""
+    """One leg's costs as configured: fee and slippage per fill, borrow a day when it is a short spot leg."""
 
     fee: float
     slip: float
     borrow_daily: float
 
 
-def fee_rate(taker: float, maker: float, role: Literal["taker", "maker"], *, rebate_share: float = 0.0) -> float:
+def fee_rate(
+    taker: float, maker: float, role: Literal["taker", "maker"], *, rebate_share: float = 0.0
+) -> float:
     """Fee of one fill. `rebate_share` of a paid fee comes back; a maker rebate is not shared again."""
     fee = taker if role == "taker" else maker
     return fee * (1.0 - rebate_share) if fee > 0 else fee
@@ -35,7 +37,7 @@ def venue_id(venue: str) -> str:
 
 
 def leg_terms(costs: Costs, venue: str, kind: Kind) -> LegTerms:
-    """A leg's terms: `costs.venues` by `{venue}-{kind}`, then by venue, then by exchange, then the general ones.
+    """A leg's terms: `costs.venues` by `{venue}-{kind}`, by venue, by exchange, then the general ones.
 
     Each field falls through by itself, so that an override of the fee keeps the general slippage.
     """
@@ -48,7 +50,9 @@ def leg_terms(costs: Costs, venue: str, kind: Kind) -> LegTerms:
 
     rebate = next((override.rebate_share for override in found if override.rebate_share), 0.0)
     return LegTerms(
-        fee=fee_rate(first("taker", costs.taker), first("maker", costs.maker), costs.role, rebate_share=rebate),
+        fee=fee_rate(
+            first("taker", costs.taker), first("maker", costs.maker), costs.role, rebate_share=rebate
+        ),
         slip=first("slippage_bps", costs.slippage_bps) / 10_000.0,
         borrow_daily=first("borrow_daily", costs.borrow_daily),
     )
@@ -75,8 +79,10 @@ def borrow_daily(rate: float, short_kind: Kind) -> float:
 
 
 def capital_usd(long_kind: Kind, short_kind: Kind, notional_usd: float, leverage: float) -> float:
-    """Capital that a pair ties up: a spot leg in full (a short one as collateral), a derivative its margin."""
-    return sum(notional_usd if kind is Kind.SPOT else notional_usd / leverage for kind in (long_kind, short_kind))
+    """What a pair ties up: a spot leg in full (a short one as collateral), a derivative its margin."""
+    return sum(
+        notional_usd if kind is Kind.SPOT else notional_usd / leverage for kind in (long_kind, short_kind)
+    )
 
 
 def capital_cost_daily(capital_daily: float, capital_used_usd: float, notional_usd: float) -> float:
@@ -102,10 +108,8 @@ def transfer_usd(
 
 
 def basis_entry(long_mid: float, short_mid: float) -> float:
-    """Buying above what the other leg is sold at, between mids (slippage holds the half spreads); + is a cost.
+    """Mid of the bought leg above that of the sold one (slippage holds the half spreads); + is a cost.
 
     It converges or reverses on exit: reported and gated, never sunk.
     """
     return (long_mid - short_mid) / ((long_mid + short_mid) / 2)
-
-

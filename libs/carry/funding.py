@@ -27,7 +27,7 @@ TAIL: Final = 100
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """Settled carry of a pair over one settlement window of its slower leg: `daily` over `hours` up to `end_ms`."""
+    """Settled carry of a pair in one window of its slower leg: `daily` over `hours` up to `end_ms`."""
 
     end_ms: int
     daily: float
@@ -74,7 +74,9 @@ def days_until(expiry_ms: int, market_ms: int) -> float:
     return max(0.0, (expiry_ms - market_ms) / MS_PER_DAY)
 
 
-def convergence_daily(future_mid: float, other_mid: float, days_to_expiry: float, *, future_is_short: bool) -> float:
+def convergence_daily(
+    future_mid: float, other_mid: float, days_to_expiry: float, *, future_is_short: bool
+) -> float:
     """A dated leg meets the other one at expiry: a fraction of the other leg's mid, a day.
 
     Positive when the future is sold above the other leg (or bought below it). 0 once it has expired.
@@ -147,7 +149,9 @@ def settled_samples(long: Sequence[Settlement] | None, short: Sequence[Settlemen
         if i == i_from or j == j_from:
             continue
         hours = max(longs[i - 1][2], shorts[j - 1][2])
-        since = minute - hours * 60 + 1  # a minute of tolerance: the print that closed the last window stays out
+        since = (
+            minute - hours * 60 + 1
+        )  # a minute of tolerance: the print that closed the last window stays out
         long_prints = [p for p in longs[i_from:i] if p[0] >= since]
         short_prints = [p for p in shorts[j_from:j] if p[0] >= since]
         i_from, j_from = i, j
@@ -176,7 +180,7 @@ def _run(samples: Sequence[Sample], sign: float) -> int:
 
 
 def settled_carry(samples: Sequence[Sample]) -> SettledCarry | None:
-    """The summary that forecasts and gates read; None without a settlement. Trails its own last settlement."""
+    """What forecasts and gates read, None without a settlement; it trails its own last settlement."""
     if not samples:
         return None
     last = samples[-1]
