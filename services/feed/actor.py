@@ -1,0 +1,149 @@
+"""Receives what venues, timers and the bus say, and answers with market data and work to be done.
+
+Pure: the shell (`main`) does the network, and offers stream frames as `Observed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from libs.common.clock import US_PER_MS, US_PER_SEC, MarketClock, Now
+from libs.common.config.schema import Monitor
+from libs.common.effects import (
+    Answered,
+    Draining,
+    Effect,
+    Event,
+    Note,
+    Persisted,
+    Received,
+    SetTimer,
+    Started,
+    TimerFired,
+)
+from libs.common.messages import AlertLevel, ClockState, Message, Opportunity, Want
+from services.feed.intake import Prices
+from services.feed.source import Source
+from services.feed.venue import VenueFeed
+from services.feed.work import Observed, VenueRequest
+
+BEAT, SECOND, RESEND = "beat", "second", "resend"
+# A settlement is noticed within one beat: at 2880 times the speed that is 12 minutes of market time.
+BEAT_US: Final = 250 * US_PER_MS
+PERIOD_US: Final = {BEAT: BEAT_US, SECOND: US_PER_SEC, RESEND: 30 * US_PER_SEC}
+# Whoever asks in a loop gets an answer a second.
+RESEND_GAP_US: Final = US_PER_SEC
+
+Leg = tuple[str, str]
+
+
+class FeedActor:
+    """All venues of a config; each keeps to itself."""
+
+    def __init__(
+        self, sources: Sequence[Source], *, monitor: Monitor, market: MarketClock | None = None
+    ) -> None:
+        prices = Prices()
+        self._venues = {source.venue: VenueFeed(source, monitor=monitor, prices=prices) for source in sources}
+        self._market = market or MarketClock()
+        self._parent_of: dict[Leg, str] = {
+            (name, slug): source.venue
+            for source in sources
+            for slug, names in source.instruments.items()
+            for name in names
+        }
+        self._hot: dict[str, frozenset[Leg]] = {}
+        self._resent_us: dict[tuple[str, ...], int] = {}
+
+    def handle(self, event: Event, now: Now) -> Iterable[Effect]:
+        """One event; effects in the order in which they are to be done."""
+        match event:
+            case Started():
+                yield from self._start(now)
+            case Observed():
+                venue = self._venues.get(event.observation.venue)
+                if venue is not None:
+                    yield from venue.observed(event.observation, self._market, now)
+            case TimerFired():
+                yield from self._timer(event.name, now)
+            case Answered():
+                yield from self._answered(event, now)
+            case Received():
+                yield from self._received(event.message, now)
+            case Persisted():
+                venue = self._venues.get(event.token.split(":", 1)[0])
+                if venue is not None:
+                    yield from venue.persisted(event.token, ok=event.ok)
+            case Draining():
+                pass
+            case _:
+                fields = {"event": type(event).__name__}
+                yield Note(
+                    text="an event that the feed does not know", level=AlertLevel.WARNING, fields=fields
+                )
+
+    def _start(self, now: Now) -> Iterable[Effect]:
+        for venue in self._venues.values():
+            venue.start(now)
+        for name, period_us in PERIOD_US.items():
+            yield SetTimer(name=name, after_us=period_us)
+        yield from self._beat(now)
+
+    def _timer(self, name: str, now: Now) -> Iterable[Effect]:
+        yield SetTimer(name=name, after_us=PERIOD_US[name])
+        match name:
+            case "beat":
+                yield from self._beat(now)
+            case "second":
+                for venue in self._venues.values():
+                    yield from venue.second(now)
+            case _:
+                yield from self._resend((), now)
+
+    def _beat(self, now: Now) -> Iterable[Effect]:
+        for venue in self._venues.values():
+            yield from venue.beat(now)
+
+    def _answered(self, event: Answered, now: Now) -> Iterable[Effect]:
+        if not isinstance(event.request, VenueRequest):
+            return
+        venue = self._venues[event.request.venue]
+        yield from venue.answered(event.request, event, self._market, now)
+        yield from venue.beat(now)  # a place is free: what waits for it starts at once
+
+    def _received(self, message: Message, now: Now) -> Iterable[Effect]:
+        match message:
+            case ClockState():
+                self._market = MarketClock(
+                    market0_ms=message.market0_ms, wall0_ms=message.wall0_ms, speed=message.speed
+                )
+            case Want():
+                yield from self._resend(message.what, now)
+            case Opportunity():
+                self._heat(message)
+            case _:
+                pass
+
+    def _resend(self, what: tuple[str, ...], now: Now) -> Iterable[Effect]:
+        last_us = self._resent_us.get(what)
+        if last_us is not None and now.mono_us - last_us < RESEND_GAP_US:
+            return
+        self._resent_us[what] = now.mono_us
+        for venue in self._venues.values():
+            yield from venue.resend(what, now)
+
+    def _heat(self, message: Opportunity) -> None:
+        """Both legs of a pair that passes are watched each second."""
+        legs = frozenset((leg.venue, leg.instrument) for leg in (message.long, message.short))
+        if message.passes == (message.pair in self._hot) and self._hot.get(message.pair, legs) == legs:
+            return
+        if message.passes:
+            self._hot[message.pair] = legs
+        else:
+            self._hot.pop(message.pair, None)
+        hot = {leg for pair in self._hot.values() for leg in pair}
+        for name, venue in self._venues.items():
+            venue.heat(
+                frozenset(slug for (account, slug) in hot if self._parent_of.get((account, slug)) == name)
+            )
