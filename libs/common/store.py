@@ -1,15 +1,22 @@
-"""The store as services see it: `Store`, and `MemoryStore` that behaves the same inside one process.
+"""The store as services see it: `Store`, and the rules that every implementation shares.
 
-Redis (Valkey) is the only durable store. One `transition` is all or nothing: it checks fence and
-versions, then writes every key, hash field, set member and stream entry of the change.
+`RedisStore` (`redis_store.py`) keeps state in Redis or Valkey, the only durable store; `MemoryStore`
+(`memory_store.py`) behaves the same inside one process. One `transition` is all or nothing: it checks
+fence and versions, then writes every key, hash field, set member and stream entry of the change.
 Keys are given without the `fundarb:{deployment}:` prefix.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
 import msgspec
+
+STORE_ID: Final = "store_id"
+ENTRY_FIELDS_MAX: Final = 1_000
+_OURS: Final = re.compile(rf"\A(?:_.*|lease:.*|{STORE_ID})\Z", re.DOTALL)
+_ENTRY_ID: Final = re.compile(r"\A(\d{1,19})(?:-(\d{1,19}))?\Z")
 
 
 class StoreUnavailable(Exception):
@@ -53,7 +60,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     - `set_adds`: set key -> members
     - `appends`: stream -> entries
     - `once`: (set key, member): when the member is already in the set the whole transition does
-      nothing and answers False (idempotent booking by venue id)
+      nothing and answers False (idempotent booking by venue id); else the member is added
+
+    Checked in this order: lease, `once`, `expect`. A deposed holder learns it in any case; a booking
+    repeated after an unknown outcome is recognised though its versions have moved on.
     """
 
     expect: dict[str, int] = {}
@@ -65,13 +75,56 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     once: tuple[str, str] | None = None
 
 
+def check_key(key: str) -> None:
+    """`ValueError` for an empty key, and for names that the store itself uses."""
+    if not key or _OURS.match(key):
+        raise ValueError(f"the key {key!r} is the store's own (empty, {STORE_ID}, lease:..., _...)")
+
+
+def check_change(change: Transition) -> None:
+    """`ValueError` for a transition that could stop half way: one key of two kinds, an empty entry."""
+    kinds = (
+        set(change.writes) | set(change.expect),
+        set(change.hash_writes),
+        set(change.set_adds) | ({change.once[0]} if change.once else set()),
+        set(change.appends),
+    )
+    seen: set[str] = set()
+    for keys in kinds:
+        if both := seen & keys:
+            raise ValueError(f"{sorted(both)} cannot be of two kinds in one transition")
+        seen |= keys
+    for key in seen:
+        check_key(key)
+    for stream, entries in change.appends.items():
+        if not all(0 < len(entry) <= ENTRY_FIELDS_MAX for entry in entries):
+            raise ValueError(f"an entry of {stream} has no fields, or more than {ENTRY_FIELDS_MAX}")
+
+
+def entry_order(entry_id: str) -> tuple[int, int]:
+    """A stream id as (ms, sequence), to compare by; `ValueError` when it is none."""
+    match = _ENTRY_ID.match(entry_id)
+    if match is None:
+        raise ValueError(f"{entry_id!r} is no stream id like 1700000000000-0")
+    return int(match[1]), int(match[2] or 0)
+
+
+def lease_until(asked_mono_us: int, ttl_ms: int) -> int:
+    """When a holder must have given up: 2/3 of the time to live, counted from *before* asking."""
+    return asked_mono_us + ttl_ms * 1_000 * 2 // 3
+
+
 class Store(Protocol):
     """Durable state with compare-and-set, streams, leases and atomic multi-key transitions.
 
-    Every method raises `StoreUnavailable` when the outcome is not known to be durable.
+    Every method raises `StoreUnavailable` when the outcome is not known to be durable: after a write it
+    may or may not have happened, and nothing is retried behind the caller's back. A key that holds
+    another kind than the method needs is a `StoreConflict`. Deleting a key forgets its version.
     """
 
-    async def connect(self) -> None: ...
+    async def connect(self) -> None:
+        """Raise `StoreUnavailable` with the address (never the password) when it cannot be reached."""
+        ...
 
     async def get(self, key: str) -> Versioned | None: ...
 
@@ -87,7 +140,9 @@ class Store(Protocol):
         """All or nothing; False when `once` had already happened; `StoreConflict` on version or fence."""
         ...
 
-    async def keys(self, prefix: str) -> list[str]: ...
+    async def keys(self, prefix: str) -> list[str]:
+        """Keys of values (not of hashes, sets, streams) that begin with `prefix`, sorted."""
+        ...
 
     async def hash_all(self, key: str) -> dict[str, bytes]: ...
 
@@ -95,7 +150,9 @@ class Store(Protocol):
 
     async def append(self, stream: str, fields: dict[str, bytes]) -> str: ...
 
-    async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]: ...
+    async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]:
+        """The next `count` entries after id `after`, oldest first."""
+        ...
 
     async def trim(self, stream: str, *, before: str) -> int:
         """Drop entries older than id `before`, answer how many; only after a snapshot or export."""
@@ -109,7 +166,9 @@ class Store(Protocol):
         """Prolong with the same fence; None when it is lost."""
         ...
 
-    async def release(self, lease: Lease) -> None: ...
+    async def release(self, lease: Lease) -> None:
+        """Let others have it at once; fine when it was lost before."""
+        ...
 
     async def store_id(self) -> str:
         """64 random bits in hex, written when the store was created: a lost store is noticed by it."""

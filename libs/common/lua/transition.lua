@@ -1,0 +1,147 @@
+#!lua
+-- One atomic change: every check first, then every write. Nothing is written on a refusal.
+--
+-- The shebang makes the server refuse the whole script up front when it is full, read-only or cannot
+-- write its log; without it a script could stop half way.
+--
+-- ARGV[1] is the key prefix; then come sections of counted, flat arguments, in this order:
+--   lease    0 | 1 name fence
+--   once     0 | 1 set member
+--   expect   n (key version)*
+--   writes   n (key flag value)*          flag 1 writes, 0 deletes
+--   hashes   n (key field flag value)*
+--   sets     n (key member)*
+--   appends  n (stream m (field|value)*)*  m counts fields and values together
+--
+-- Answers {1, versions of the writes in order}, {0} when `once` had happened already,
+-- or {-1, key, words} for a conflict.
+local prefix = ARGV[1]
+local at = 1
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function count()
+  return tonumber(take())
+end
+
+local versions = prefix .. '_versions'
+
+local function conflict(key, words)
+  return {-1, key, words}
+end
+
+-- A value that was written by hand, without a version, counts as version 1.
+local function version_of(key)
+  if redis.call('EXISTS', prefix .. key) == 0 then
+    return 0
+  end
+  return tonumber(redis.call('HGET', versions, key) or 1)
+end
+
+local function kind_conflict(key, kind)
+  local found = redis.call('TYPE', prefix .. key).ok
+  if found ~= 'none' and found ~= kind then
+    return conflict(key, 'holds a ' .. found .. ', no ' .. kind)
+  end
+end
+
+-- Checks.
+if take() == '1' then
+  local name, fence = take(), take()
+  local newest = redis.call('HGET', prefix .. '_fences', name)
+  if newest ~= fence then
+    return conflict('lease:' .. name, 'fence ' .. fence .. ' is not the newest, ' .. (newest or 'none') .. ' is')
+  end
+end
+
+local once_set, once_member
+if take() == '1' then
+  once_set, once_member = take(), take()
+  local refusal = kind_conflict(once_set, 'set')
+  if refusal then
+    return refusal
+  end
+  if redis.call('SISMEMBER', prefix .. once_set, once_member) == 1 then
+    return {0}
+  end
+end
+
+for _ = 1, count() do
+  local key, wanted = take(), tonumber(take())
+  local refusal = kind_conflict(key, 'string')
+  if refusal then
+    return refusal
+  end
+  local found = version_of(key)
+  if found ~= wanted then
+    return conflict(key, 'expected version ' .. wanted .. ', found ' .. found)
+  end
+end
+
+local writes, hashes, sets, appends = {}, {}, {}, {}
+for n = 1, count() do
+  writes[n] = {take(), take(), take()}
+  local refusal = kind_conflict(writes[n][1], 'string')
+  if refusal then
+    return refusal
+  end
+end
+for n = 1, count() do
+  hashes[n] = {take(), take(), take(), take()}
+  local refusal = kind_conflict(hashes[n][1], 'hash')
+  if refusal then
+    return refusal
+  end
+end
+for n = 1, count() do
+  sets[n] = {take(), take()}
+  local refusal = kind_conflict(sets[n][1], 'set')
+  if refusal then
+    return refusal
+  end
+end
+for n = 1, count() do
+  local stream, fields = take(), {}
+  for m = 1, count() do
+    fields[m] = take()
+  end
+  appends[n] = {stream, fields}
+  local refusal = kind_conflict(stream, 'stream')
+  if refusal then
+    return refusal
+  end
+end
+
+-- Writes.
+local answer = {1}
+for n, write in ipairs(writes) do
+  local key = write[1]
+  if write[2] == '1' then
+    local version = version_of(key) + 1
+    redis.call('SET', prefix .. key, write[3])
+    redis.call('HSET', versions, key, version)
+    answer[n + 1] = version
+  else
+    redis.call('DEL', prefix .. key)
+    redis.call('HDEL', versions, key)
+    answer[n + 1] = 0
+  end
+end
+for _, write in ipairs(hashes) do
+  if write[3] == '1' then
+    redis.call('HSET', prefix .. write[1], write[2], write[4])
+  else
+    redis.call('HDEL', prefix .. write[1], write[2])
+  end
+end
+if once_set then
+  redis.call('SADD', prefix .. once_set, once_member)
+end
+for _, add in ipairs(sets) do
+  redis.call('SADD', prefix .. add[1], add[2])
+end
+for _, append in ipairs(appends) do
+  redis.call('XADD', prefix .. append[1], '*', unpack(append[2]))
+end
+return answer
