@@ -98,8 +98,11 @@ class GapSeen(Observation, frozen=True, kw_only=True):
 
 class VenueError(Exception):
     """A call failed. `error_class` is one of network, timeout, rate_limit, auth, maintenance, bad_payload,
-    not_supported, exchange; the text is one line and free of secrets.
+    not_supported, exchange; the text is one line and free of secrets. `retry_after_sec` is the venue's own
+    hint for a `rate_limit`: asking sooner makes bans longer.
     """
+
+    retry_after_sec: float | None = None
 
     def __init__(self, venue: str, error_class: str, text: str) -> None:
         super().__init__(f"{venue}: {text}")

@@ -1,0 +1,282 @@
+"""`MarketData` over ccxt: public data of one venue in base units, nothing of ccxt's words outside."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, Literal
+
+from libs.common.clock import US_PER_MS, Clock, mono_us
+from libs.common.subjects import Kind
+from libs.exchange.client import Client, all_of
+from libs.exchange.funding import FundingReader
+from libs.exchange.history import read_all
+from libs.exchange.port import (
+    BookSeen,
+    FundingSeen,
+    Instrument,
+    Observation,
+    QuoteSeen,
+    SettledSeen,
+    VenueError,
+)
+from libs.exchange.quirks import ClientSpec, Quirks, market_hours
+from libs.exchange.streams import Streamer
+from libs.exchange.units import float_of, instrument_of, int_of
+
+CLOCK_SAMPLES: Final = 3
+BOOK_LEVELS_MAX: Final = 100
+# (client, kind, settle): what one bulk call can serve
+Group = tuple[Client, Kind, list[Instrument]]
+
+
+class CcxtMarketData:
+    """Public data of one venue; see port.MarketData for the contract.
+
+    `open_exchange` makes a fresh ccxt instance of a record (streams get their own), `close_shared`
+    ends what all of them share.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        quirks: Quirks,
+        *,
+        clock: Clock,
+        open_exchange: Callable[[ClientSpec], Any],
+        close_shared: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.venue = venue
+        self.quirks = quirks
+        self._clock = clock
+        self._open_exchange = open_exchange
+        self._close_shared = close_shared
+        self._clients = [Client(venue, spec, open_exchange(spec)) for spec in quirks.clients]
+        self._instruments: dict[str, Instrument] = {}
+        self._client_of: dict[str, Client] = {}
+        self._slugs: dict[tuple[str, str], str] = {}
+        self._marks: dict[str, tuple[float | None, float | None]] = {}
+        self._funding = FundingReader(self)
+
+    # --- instruments --------------------------------------------------------------------------
+
+    async def load(self) -> dict[str, Instrument]:
+        """Read all markets (again); see port.MarketData.load."""
+        await all_of(client.call("load", client.exchange.load_markets(True)) for client in self._clients)
+        for client in self._clients:
+            with client.errors("load"):
+                if not client.exchange.markets:
+                    raise VenueError(self.venue, "bad_payload", "load: no markets in the answer")
+        self.adopt_markets()
+        return self.instruments
+
+    @property
+    def instruments(self) -> dict[str, Instrument]:
+        """What the last `load` found, by slug."""
+        return dict(self._instruments)
+
+    def adopt_markets(self) -> None:
+        """Instruments out of the markets that the clients hold. Of two markets with one slug (an inverse one
+        and a linear one) the tradable one has the name.
+        """
+        found: dict[str, tuple[Instrument, Client]] = {}
+        for client in self._clients:
+            with client.errors("load"):
+                for market in client.exchange.markets.values():
+                    instrument = instrument_of(
+                        self.venue,
+                        market,
+                        interval_hours=lambda m: market_hours(self.quirks, m.get("info")),
+                        spot_shortable=self.quirks.spot_shortable,
+                    )
+                    if instrument is None or instrument.kind not in client.spec.kinds:
+                        continue
+                    known = found.get(instrument.slug)
+                    if known is None or known[0].refused is not None:
+                        found[instrument.slug] = (instrument, client)
+        self._instruments = {slug: item[0] for slug, item in found.items()}
+        self._client_of = {slug: item[1] for slug, item in found.items()}
+        self._slugs = {(item[1].spec.ccxt_id, item[0].symbol): slug for slug, item in found.items()}
+
+    def instrument(self, slug: str) -> Instrument:
+        """One instrument, `VenueError` (not_supported) when the venue has none of that name."""
+        known = self._instruments.get(slug)
+        if known is None:
+            raise VenueError(self.venue, "not_supported", f"no instrument {slug} here")
+        return known
+
+    def client_of(self, slug: str) -> Client:
+        """Who serves an instrument."""
+        self.instrument(slug)
+        return self._client_of[slug]
+
+    def slug_of(self, client: Client, symbol: str) -> str | None:
+        """The slug of a unified symbol that `client` serves."""
+        return self._slugs.get((client.spec.ccxt_id, symbol))
+
+    def groups(self, slugs: Iterable[str], *, kinds: frozenset[Kind] = frozenset(Kind)) -> list[Group]:
+        """Instruments of `kinds`, grouped by what one bulk call can ask for."""
+        groups: dict[tuple[str, Kind, str], Group] = {}
+        for slug in dict.fromkeys(slugs):
+            item, client = self.instrument(slug), self.client_of(slug)
+            if item.kind in kinds:
+                settle = "" if item.kind is Kind.SPOT else item.settle
+                key = (client.spec.ccxt_id, item.kind, settle)
+                groups.setdefault(key, (client, item.kind, []))[2].append(item)
+        return list(groups.values())
+
+    def now_us(self) -> int:
+        """Wall time, for `recv_us`."""
+        return self._clock.now().wall_us
+
+    def market_ms(self) -> int:
+        """Market time, for deciding about settlements."""
+        return self._clock.now().market_ms
+
+    # --- funding ------------------------------------------------------------------------------
+
+    async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]:
+        """See port.MarketData; perpetuals only, other slugs have no funding and are left out."""
+        return await self._funding.fetch(slugs)
+
+    def funding_of(self, instrument: Instrument, raw: dict[str, Any]) -> FundingSeen | None:
+        """A streamed rate as an observation, with the interval known so far (None: let the poll decide)."""
+        return self._funding.streamed(instrument, raw)
+
+    async def fetch_settled(self, slug: str, *, since_ms: int, until_ms: int) -> list[SettledSeen]:
+        """See port.MarketData."""
+        item, client = self.instrument(slug), self.client_of(slug)
+        if item.kind is not Kind.PERP:
+            raise VenueError(self.venue, "not_supported", f"{slug} pays no funding")
+
+        async def fetch(since: int | None, limit: int, params: dict[str, Any]) -> list[dict[str, Any]]:
+            rows = await client.exchange.fetch_funding_rate_history(item.symbol, since, limit, params)
+            return [row for row in rows if isinstance(row, dict)]
+
+        work = read_all(
+            self.quirks.history,
+            fetch,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            interval_hours=self._funding.known_hours(item),
+        )
+        prints = await client.call("fetch_settled", work)
+        recv_us = self.now_us()
+        return [
+            SettledSeen(
+                venue=self.venue, instrument=slug, recv_us=recv_us, ts_ms=stamp, settled_ms=stamp, rate=rate
+            )
+            for stamp, rate in prints
+        ]
+
+    # --- prices -------------------------------------------------------------------------------
+
+    async def fetch_quotes(self, slugs: Sequence[str]) -> list[QuoteSeen]:
+        """See port.MarketData; bulk calls, one for each product."""
+        answers = await all_of(self._quotes(*group) for group in self.groups(slugs))
+        return [quote for answer in answers for quote in answer]
+
+    async def _quotes(self, client: Client, kind: Kind, items: list[Instrument]) -> list[QuoteSeen]:
+        method = getattr(client.exchange, self.quirks.quote_calls[kind])
+        symbols = [item.symbol for item in items]
+        asked = symbols if len(symbols) <= self.quirks.quote_symbols_max else None
+        params = dict(self.quirks.quote_params.get(kind, {}))
+        answer = await client.call("fetch_quotes", method(asked, params))
+        with client.errors("fetch_quotes"):
+            tickers = {symbol: answer[symbol] for symbol in symbols if isinstance(answer.get(symbol), dict)}
+        if not tickers:
+            raise VenueError(
+                self.venue,
+                "bad_payload",
+                f"fetch_quotes: none of {len(symbols)} {kind} symbols in the answer",
+            )
+        with client.errors("fetch_quotes"):
+            return [self.quote_of(item, tickers.get(item.symbol, {}), source="poll") for item in items]
+
+    def quote_of(
+        self, item: Instrument, ticker: dict[str, Any], *, source: Literal["stream", "poll"]
+    ) -> QuoteSeen:
+        """A ccxt ticker in base units; remembers its mark and index, which funding answers often lack."""
+        mark, index = float_of(ticker.get("markPrice")), float_of(ticker.get("indexPrice"))
+        if mark is not None or index is not None:
+            self._marks[item.slug] = (mark, index)
+        size = float(item.contract_size)
+        bid_size, ask_size = float_of(ticker.get("bidVolume")), float_of(ticker.get("askVolume"))
+        return QuoteSeen(
+            venue=self.venue,
+            instrument=item.slug,
+            recv_us=self.now_us(),
+            ts_ms=int_of(ticker.get("timestamp")),
+            bid=float_of(ticker.get("bid")),
+            ask=float_of(ticker.get("ask")),
+            bid_size=None if bid_size is None else bid_size * size,
+            ask_size=None if ask_size is None else ask_size * size,
+            source=source,
+        )
+
+    def last_mark(self, slug: str) -> tuple[float | None, float | None]:
+        """Mark and index of the newest ticker, None where none had them."""
+        return self._marks.get(slug, (None, None))
+
+    async def fetch_book(self, slug: str, *, depth: int = BOOK_LEVELS_MAX) -> BookSeen:
+        """See port.MarketData; never more than 100 levels a side."""
+        item, client = self.instrument(slug), self.client_of(slug)
+        limit = min(self.quirks.book_limit_max, BOOK_LEVELS_MAX)
+        book = await client.call("fetch_book", client.exchange.fetch_order_book(item.symbol, limit))
+        size = float(item.contract_size)
+        with client.errors("fetch_book"):
+            bids, asks = (_levels(book[side], size)[:depth] for side in ("bids", "asks"))
+            stamp = int_of(book.get("timestamp"))
+        return BookSeen(
+            venue=self.venue, instrument=slug, recv_us=self.now_us(), ts_ms=stamp, bids=bids, asks=asks
+        )
+
+    async def fetch_clock_offset_ms(self) -> float:
+        """See port.MarketData; the sample with the shortest round trip says most."""
+        client = self._clients[-1]
+        best: tuple[int, float] | None = None
+        for _ in range(CLOCK_SAMPLES):
+            wall_us, started_us = self.now_us(), mono_us()
+            server_ms = await client.call("fetch_clock_offset", client.exchange.fetch_time())
+            round_trip_us = mono_us() - started_us
+            server = float_of(server_ms)
+            if server is None:
+                raise VenueError(self.venue, "bad_payload", "fetch_clock_offset: no time in the answer")
+            offset_ms = server - (wall_us + round_trip_us / 2) / US_PER_MS
+            if best is None or round_trip_us < best[0]:
+                best = (round_trip_us, offset_ms)
+        return best[1] if best is not None else 0.0
+
+    # --- streams ------------------------------------------------------------------------------
+
+    def streams(self) -> frozenset[Literal["quote", "mark"]]:
+        """See port.MarketData."""
+        return frozenset(self.quirks.streams)
+
+    async def stream(
+        self, kind: Literal["quote", "mark"], slugs: Sequence[str], sink: Callable[[Observation], None]
+    ) -> None:
+        """See port.MarketData."""
+        if kind not in self.quirks.streams:
+            raise VenueError(self.venue, "not_supported", f"no {kind} stream here: poll")
+        await Streamer(self, kind, sink).run(slugs)
+
+    def open_stream_exchange(self, client: Client) -> Any:
+        """A fresh instance that shares the markets of `client`: breaking it breaks nothing else."""
+        exchange = self._open_exchange(client.spec)
+        exchange.set_markets_from_exchange(client.exchange)
+        return exchange
+
+    async def close(self) -> None:
+        """See port.MarketData."""
+        with contextlib.suppress(VenueError):  # closing tells nobody anything any more
+            await all_of(client.call("close", client.close()) for client in self._clients)
+        await self._close_shared()
+
+
+def _levels(side: Any, size: float) -> tuple[tuple[float, float], ...]:
+    """(price, base size) of the levels that are levels: finite and above zero."""
+    levels = ((float_of(level[0]), float_of(level[1])) for level in side)
+    return tuple(
+        (price, amount * size) for price, amount in levels if price and amount and price > 0 and amount > 0
+    )

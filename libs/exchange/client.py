@@ -1,0 +1,111 @@
+"""One ccxt instance for public data: how it is made, and how its calls become answers or `VenueError`s."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import ccxt.pro
+
+from libs.exchange.errors import HtmlAnswerError, error_class_of, retry_after_sec, venue_error
+from libs.exchange.quirks import ClientSpec
+
+T = TypeVar("T")
+_OK_BELOW: Final = 300
+
+
+class StrictAnswers:
+    """ccxt's own response hooks, used to refuse a success that is no JSON.
+
+    Without it an HTML page under status 200, or a body cut short, parses to nothing: markets, rates and
+    quotes would silently be empty (fetch of async_support/base/exchange.py returns the text).
+    """
+
+    _status = 0
+
+    def on_rest_response(self, code: int, *args: Any, **kwargs: Any) -> Any:
+        """Remember the status: `parse_json` follows in the same turn of the loop."""
+        self._status = code
+        return super().on_rest_response(code, *args, **kwargs)  # type: ignore[misc]  # ccxt's class comes after
+
+    def parse_json(self, http_response: str) -> Any:
+        """The decoded body; a body of a success that cannot be decoded raises `HtmlAnswerError`."""
+        parsed = super().parse_json(http_response)  # type: ignore[misc]  # see on_rest_response
+        if parsed is None and 0 < self._status < _OK_BELOW and http_response != "null":
+            what = "an HTML page" if http_response.lstrip()[:1] == "<" else f"{len(http_response)} characters"
+            raise HtmlAnswerError(f"the venue answered HTTP {self._status} with {what} in place of JSON")
+        return parsed
+
+
+_classes: dict[str, type] = {}
+
+
+def make_exchange(
+    spec: ClientSpec, *, session: aiohttp.ClientSession, timeout_sec: float, options: dict[str, Any]
+) -> Any:
+    """A ccxt.pro exchange of `spec` without keys; `options` (the user's) win over the venue's record.
+
+    `maxRetriesOnFailure` stays 0: it would send again whatever failed. The limiter is on, since polls
+    of many callers meet here.
+    """
+    cls = _classes.get(spec.ccxt_id)
+    if cls is None:
+        cls = _classes[spec.ccxt_id] = type(
+            spec.ccxt_id, (StrictAnswers, getattr(ccxt.pro, spec.ccxt_id)), {}
+        )
+    exchange = cls(
+        {
+            "session": session,
+            "timeout": int(timeout_sec * 1000),
+            "enableRateLimit": True,
+            "options": {**spec.options, **options, "maxRetriesOnFailure": 0},
+        }
+    )
+    # Coins are of no use to an observer; on most venues they cost requests, on some they need keys.
+    exchange.has["fetchCurrencies"] = False
+    return exchange
+
+
+class Client:
+    """An exchange with its record and the venue's name for errors."""
+
+    def __init__(self, venue: str, spec: ClientSpec, exchange: Any) -> None:
+        self.venue = venue
+        self.spec = spec
+        self.exchange = exchange
+
+    async def call(self, name: str, work: Awaitable[T]) -> T:
+        """Await `work`; whatever goes wrong leaves as `VenueError` (cancellation passes)."""
+        with self.errors(name):
+            return await work
+
+    @contextlib.contextmanager
+    def errors(self, name: str) -> Iterator[None]:
+        """Translate what the body raises: an answer may fail while it is fetched and while it is read."""
+        try:
+            yield
+        except Exception as error:
+            hint = None
+            if error_class_of(error) == "rate_limit":
+                hint = retry_after_sec(self.exchange.last_response_headers)
+            raise venue_error(self.venue, name, error, retry_after_sec=hint) from error
+
+    async def close(self) -> None:
+        """End sockets; the session belongs to the factory."""
+        self.exchange.timeout_on_exit = 0
+        await self.exchange.close()
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order; the first failure cancels the others and is raised as it is (no group)."""
+    tasks = [asyncio.ensure_future(item) for item in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -1,0 +1,186 @@
+"""The rate that settles next, with its interval by the fallback order of economics.md.
+
+rate -> interval endpoint -> market info -> difference of the last two settlements; None when none has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from libs.common.clock import MS_PER_DAY, mono_us
+from libs.common.subjects import Kind
+from libs.exchange.client import Client, all_of
+from libs.exchange.intervals import Interval, IntervalBook, hours_from_settlements, next_after
+from libs.exchange.port import FundingSeen, Instrument, VenueError
+from libs.exchange.quirks import rate_hours
+from libs.exchange.units import float_of, int_of
+
+if TYPE_CHECKING:
+    from libs.exchange.adapter import CcxtMarketData
+
+SINGLE_AT_ONCE: Final = 8
+_PERPS: Final = frozenset({Kind.PERP})
+_SETTLED_LOOKBACK_MS: Final = 3 * MS_PER_DAY
+
+
+class FundingReader:
+    """Reads rates of one venue and completes them."""
+
+    def __init__(self, market: CcxtMarketData) -> None:
+        self._market = market
+        self._quirks = market.quirks
+        self._books: dict[str, IntervalBook] = {}
+        # slug -> (next settlement it was derived for, hours, last settlement)
+        self._settled: dict[str, tuple[int | None, float, int]] = {}
+
+    async def fetch(self, slugs: Sequence[str]) -> list[FundingSeen]:
+        """One observation for each perpetual among `slugs`; rate None where the answer lacked the symbol."""
+        answers = await all_of(
+            self._group(client, items) for client, _, items in self._market.groups(slugs, kinds=_PERPS)
+        )
+        return [seen for answer in answers for seen in answer]
+
+    async def _group(self, client: Client, items: list[Instrument]) -> list[FundingSeen]:
+        rates = await self._rates(client, items)
+        if not any(rates.values()):
+            raise VenueError(
+                self._market.venue,
+                "bad_payload",
+                f"fetch_funding: none of {len(items)} symbols in the answer",
+            )
+        await self._refresh(client, rates)
+        return await all_of(self._complete(item, rates[item.slug]) for item in items)
+
+    async def _rates(self, client: Client, items: list[Instrument]) -> dict[str, dict[str, Any]]:
+        """Funding structures of ccxt by slug, {} where there is none."""
+        symbols = [item.symbol for item in items]
+        exchange = client.exchange
+        if self._quirks.bulk_funding == "single":
+            gate = asyncio.Semaphore(SINGLE_AT_ONCE)
+
+            async def one(symbol: str) -> Any:
+                async with gate:
+                    return await client.call("fetch_funding", exchange.fetch_funding_rate(symbol))
+
+            answer: Any = dict(zip(symbols, await all_of(one(symbol) for symbol in symbols), strict=True))
+        elif self._quirks.bulk_funding == "intervals":
+            answer = await client.call("fetch_funding", exchange.fetch_funding_intervals(symbols))
+        else:
+            answer = await client.call("fetch_funding", exchange.fetch_funding_rates(symbols))
+        with client.errors("fetch_funding"):
+            found = {item.slug: answer.get(item.symbol) for item in items}
+        return {slug: rate if isinstance(rate, dict) else {} for slug, rate in found.items()}
+
+    def _next_ms(self, rate: dict[str, Any]) -> int | None:
+        stamp = int_of(rate.get(self._quirks.next_field))
+        return stamp if stamp is not None and stamp > 0 else None
+
+    async def _refresh(self, client: Client, rates: dict[str, dict[str, Any]]) -> None:
+        """Ask again for intervals that are no part of the rates, when they may have changed."""
+        quirks, book = self._quirks, self._book(client)
+        with client.errors("fetch_funding"):
+            nexts = [(slug, self._next_ms(rate)) for slug, rate in rates.items()]
+            whole = all(rate_hours(quirks, rate) is not None for rate in rates.values() if rate)
+        if whole or not (quirks.interval_endpoint or quirks.rate_interval_cached):
+            return
+        if not book.stale(nexts, mono_us=mono_us()):
+            return
+        if quirks.interval_endpoint:
+            answer = await client.call("fetch_funding_intervals", client.exchange.fetch_funding_intervals())
+            with client.errors("fetch_funding_intervals"):
+                listed = {
+                    self._market.slug_of(client, symbol): rate_hours(quirks, row)
+                    for symbol, row in answer.items()
+                }
+            hours = {slug: value for slug, value in listed.items() if slug is not None and value is not None}
+        else:
+            if book.known:  # else the markets were read a moment ago
+                await self._market.load()
+            found = {slug: item.interval_hours for slug, item in self._market.instruments.items()}
+            hours = {slug: value for slug, value in found.items() if value is not None}
+        book.read(hours, nexts, mono_us=mono_us())
+
+    def _book(self, client: Client) -> IntervalBook:
+        return self._books.setdefault(client.spec.ccxt_id, IntervalBook())
+
+    def _interval(self, item: Instrument, rate: dict[str, Any]) -> Interval | None:
+        """The first three of the fallback order: what is known without another request."""
+        own = rate_hours(self._quirks, rate)
+        if own is not None:
+            return Interval(
+                hours=own, source="endpoint" if self._quirks.bulk_funding == "intervals" else "rate"
+            )
+        if self._quirks.interval_endpoint:
+            book = self._book(self._market.client_of(item.slug))
+            if book.known:
+                listed = book.hours(item.slug)
+                hours = listed if listed is not None else self._quirks.unlisted_hours
+                if hours is not None:
+                    return Interval(hours=hours, source="endpoint")
+        known = self._market.instrument(item.slug).interval_hours
+        return None if known is None else Interval(hours=known, source="market")
+
+    def known_hours(self, item: Instrument) -> float | None:
+        """The interval known so far, for sizing history pages."""
+        interval = self._interval(item, {})
+        return interval.hours if interval is not None else None
+
+    async def _complete(self, item: Instrument, rate: dict[str, Any]) -> FundingSeen:
+        interval, next_ms = self._interval(item, rate), self._next_ms(rate)
+        if interval is None and rate:
+            interval, next_ms = await self._from_settlements(item, next_ms)
+        return self._seen(item, rate, interval, next_ms)
+
+    async def _from_settlements(
+        self, item: Instrument, next_ms: int | None
+    ) -> tuple[Interval | None, int | None]:
+        """The last resort, one request a symbol and settlement."""
+        now_ms = self._market.market_ms()
+        known = self._settled.get(item.slug)
+        due = known is not None and next_after(known[2], known[1], known[2]) <= now_ms
+        if known is None or known[0] != next_ms or due:
+            prints = await self._market.fetch_settled(
+                item.slug, since_ms=now_ms - _SETTLED_LOOKBACK_MS, until_ms=now_ms
+            )
+            hours = hours_from_settlements(seen.settled_ms for seen in prints)
+            if hours is None:
+                self._settled.pop(item.slug, None)
+                return None, next_ms
+            known = self._settled[item.slug] = (next_ms, hours, prints[-1].settled_ms)
+        derived = next_ms if next_ms is not None else next_after(known[2], known[1], now_ms)
+        return Interval(hours=known[1], source="settlements"), derived
+
+    def _seen(
+        self, item: Instrument, rate: dict[str, Any], interval: Interval | None, next_ms: int | None
+    ) -> FundingSeen:
+        mark, index = self._market.last_mark(item.slug)
+        own_mark, own_index = float_of(rate.get("markPrice")), float_of(rate.get("indexPrice"))
+        return FundingSeen(
+            venue=self._market.venue,
+            instrument=item.slug,
+            recv_us=self._market.now_us(),
+            ts_ms=int_of(rate.get("timestamp")),
+            rate=float_of(rate.get("fundingRate")),
+            interval_hours=interval.hours if interval is not None else None,
+            interval_source=interval.source if interval is not None else None,
+            next_ms=next_ms,
+            mark=own_mark if own_mark is not None else mark,
+            index=own_index if own_index is not None else index,
+        )
+
+    def streamed(self, item: Instrument, raw: dict[str, Any]) -> FundingSeen | None:
+        """A frame with a rate; None without one, and when it moves to a settlement whose interval may differ
+        from the one known (the next poll asks the endpoint, and knows).
+        """
+        if float_of(raw.get("fundingRate")) is None:
+            return None
+        interval, next_ms = self._interval(item, raw), self._next_ms(raw)
+        if interval is None:
+            return None
+        if interval.source != "rate" and next_ms is not None:
+            book = self._book(self._market.client_of(item.slug))
+            if book.next_ms(item.slug) != next_ms:
+                return None
+        return self._seen(item, raw, interval, next_ms)
