@@ -7,6 +7,7 @@ keeps where it came from. Lists are leaves, sections and named maps are not.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -23,10 +24,14 @@ from libs.common.subjects import SLUG
 Key = tuple[str, ...]
 
 SECRET_BYTES_MAX: Final = 64 * 1024
+MOUNTED_SECRETS: Final = "/run/secrets/"  # containers mount secrets world-readable, inside a world of one
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):
-    """A value for a path, and where it was written. `inline_secret`: a real secret stands in that very source."""
+    """A value for a path, and where it was written.
+
+    `inline_secret`: a real secret stands in that very source, not in a file that it names.
+    """
 
     value: Any
     source: str
@@ -36,14 +41,38 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     inline_secret: bool = False
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where the reader is: our path, the same with `*` for chosen names, and the keys as written."""
+
+    path: Key = ()
+    pattern: Key = ()
+    written: tuple[str | int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The pattern as one dotted word, as `units` and the alias tables have it."""
+        return ".".join(self.pattern)
+
+    def down(self, field: str, written: str) -> Place:
+        """Into a field of a section, however it was spelled."""
+        return Place((*self.path, field), (*self.pattern, field), (*self.written, written))
+
+    def named(self, name: str) -> Place:
+        """Into an entry with a name of the user's choice."""
+        return Place((*self.path, name), (*self.pattern, names.ANY), (*self.written, name))
+
+    def element(self, index: int) -> Place:
+        """Into an element of a list."""
+        return Place(self.path, self.pattern, (*self.written, index))
+
+
 class Source(msgspec.Struct, kw_only=True):
-    """One file or the environment while it is read; `lines` by written path, `folder` for relative secrets."""
+    """A file or a variable while it is read; `lines` by written path, `folder` for relative secrets."""
 
     name: str
     rank: int = 0
     folder: Path
     lines: Mapping[tuple[str | int, ...], int] = {}
-    variables: Mapping[Key, str] = {}  # canonical path -> variable, when the source is the environment
     assigned: dict[Key, Assigned] = {}
     sections: set[Key] = set()
     problems: list[Problem] = []
@@ -57,6 +86,7 @@ class Source(msgspec.Struct, kw_only=True):
     def problem(
         self, written: tuple[str | int, ...], reason: str, nearest: str = "", remedy: str = ""
     ) -> Problem:
+        """A problem at a written path, with its line."""
         return Problem(
             source=self.name,
             path=dotted(written),
@@ -66,17 +96,15 @@ class Source(msgspec.Struct, kw_only=True):
             line=self.lines.get(written),
         )
 
-    def assign(
-        self, path: Key, written: tuple[str | int, ...], value: Any, *, inline_secret: bool = False
-    ) -> None:
+    def assign(self, place: Place, value: Any, *, inline_secret: bool = False) -> None:
         """Note a value; the same path twice in one source must agree."""
+        path, written = place.path, place.written
         before = self.assigned.get(path)
         if before is not None and before.value != value:
-            told = "values differ" if path[-1] in SECRET_FIELDS else f"they say {values.shown(before.value)}"
-            told += "" if path[-1] in SECRET_FIELDS else f" and {values.shown(value)}"
-            self.complain(
-                written, f"contradicts {before.written}, which is the same setting; {told}", "", "keep one"
-            )
+            reason = f"contradicts {before.written}, which is the same setting"
+            if path[-1] not in SECRET_FIELDS:
+                reason += f": {values.shown(value)} against {values.shown(before.value)}"
+            self.complain(written, reason, "", "keep one of them")
             return
         self.assigned[path] = Assigned(
             value=value,
@@ -101,190 +129,177 @@ def read_tree(source: Source, tree: Any) -> None:
     if not isinstance(tree, dict):
         source.complain((), f"a section {{ ... }} is expected at the top, not {values.shown(tree)}")
         return
-    read_section(source, tree, names.root(), (), (), ())
+    read_section(source, tree, names.root(), Place())
 
 
-def read_section(
-    source: Source, tree: dict[str, Any], shape: inspect.StructType, path: Key, pattern: Key, written: Key
-) -> None:
+def read_section(source: Source, tree: dict[str, Any], shape: inspect.StructType, place: Place) -> None:
     """Assign a section whose keys the schema names."""
-    source.sections.add(path)
-    known = names.spellings(pattern, shape)
+    source.sections.add(place.path)
+    known = names.spellings(place.pattern, shape)
     fields = names.field_types(shape)
     for key, value in tree.items():
         meaning = known.get(key)
-        here = (*written, key)
         if meaning is None:
-            source.complain(
-                here,
-                "unknown key",
-                names.nearest_key(written, pattern, shape, key),
-                "" if known else "remove it",
-            )
-            continue
-        target = (*path, meaning.field)
-        if meaning.file:
-            read_secret_file(source, target, here, value)
-        elif meaning.bps:
-            read_bps(source, target, (*pattern, meaning.field), here, value)
+            close = names.nearest_key(place.path, place.pattern, shape, key)
+            source.complain((*place.written, key), "unknown key", close)
         else:
-            read_value(source, value, fields[meaning.field].type, target, (*pattern, meaning.field), here)
+            read_meant(source, value, meaning, fields[meaning.field].type, place.down(meaning.field, key))
 
 
-def read_value(
-    source: Source, value: Any, shape: inspect.Type, path: Key, pattern: Key, written: Key
+def read_meant(
+    source: Source, value: Any, meaning: names.Spelling, shape: inspect.Type, place: Place
 ) -> None:
+    """Assign a value as its key's spelling means it: a secret's file, bps, or the field's own unit."""
+    if meaning.file:
+        read_secret_file(source, value, place)
+    elif meaning.bps:
+        read_bps(source, value, place)
+    else:
+        read_value(source, value, shape, place)
+
+
+def read_value(source: Source, value: Any, shape: inspect.Type, place: Place) -> None:
     """Assign what stands under a known key."""
     if isinstance(shape, inspect.StructType | inspect.DictType):
         if not isinstance(value, dict):
-            source.complain(written, f"a section {{ ... }} is expected, not {values.shown(value)}")
+            source.complain(place.written, f"a section {{ ... }} is expected, not {values.shown(value)}")
         elif isinstance(shape, inspect.StructType):
-            read_section(source, value, shape, path, pattern, written)
+            read_section(source, value, shape, place)
         else:
-            read_named(source, value, shape, path, pattern, written)
-        return
-    if isinstance(shape, inspect.TupleType | inspect.VarTupleType):
-        parsed = read_list(source, value, shape, pattern, written)
+            read_named(source, value, shape, place)
+    elif isinstance(shape, inspect.TupleType | inspect.VarTupleType):
+        parsed = read_list(source, value, shape, place)
         if parsed is not None:
-            source.assign(path, written, parsed)
-        return
-    secret = path[-1] in SECRET_FIELDS
+            source.assign(place, parsed)
+    else:
+        read_scalar(source, value, shape, place)
+
+
+def read_scalar(source: Source, value: Any, shape: inspect.Type, place: Place) -> None:
+    """Assign one number, word or flag after its type and its unit have been looked at."""
+    secret = place.path[-1] in SECRET_FIELDS
     wrong = values.complaint(value, shape, secret=secret)
     if wrong is not None:
-        close = names.nearest(value, values.choices(shape)) if _is_word(value, shape) else ""
-        source.complain(written, wrong[0], close, wrong[1])
+        is_word = isinstance(value, str) and isinstance(shape, inspect.LiteralType | inspect.EnumType)
+        close = names.nearest(value, values.choices(shape)) if is_word else ""
+        source.complain(place.written, wrong[0], close, units.percent_remedy(place.key, value) or wrong[1])
         return
     if secret and is_placeholder(value):
         return
     if isinstance(value, int | float) and not isinstance(value, bool):
-        beyond = units.out_of_bounds(".".join(pattern), value)
+        beyond = units.out_of_bounds(place.key, value)
         if beyond is not None:
-            source.complain(written, beyond[0], "", beyond[1])
+            source.complain(place.written, beyond[0], "", beyond[1])
             return
-    source.assign(path, written, value, inline_secret=secret)
+    source.assign(place, value, inline_secret=secret)
 
 
-def read_named(
-    source: Source, tree: dict[str, Any], shape: inspect.DictType, path: Key, pattern: Key, written: Key
-) -> None:
+def read_named(source: Source, tree: dict[str, Any], shape: inspect.DictType, place: Place) -> None:
     """Assign a map whose keys are the user's names (exchanges, venues with costs of their own, options)."""
-    source.sections.add(path)
+    source.sections.add(place.path)
     for key, value in tree.items():
-        here = (*written, key)
-        if not SLUG.match(key):
-            source.complain(here, f"{values.shown(key)} is no name", "", "use letters, digits, - and _ only")
-            continue
-        read_value(source, value, shape.value_type, (*path, key), (*pattern, names.ANY), here)
+        inner = place.named(key)
+        if SLUG.match(key):
+            read_value(source, value, shape.value_type, inner)
+        else:
+            reason = f"{values.shown(key)} is no name"
+            source.complain(inner.written, reason, "", "use letters, digits, - and _ only")
 
 
 def read_list(
-    source: Source,
-    value: Any,
-    shape: inspect.TupleType | inspect.VarTupleType,
-    pattern: Key,
-    written: tuple[str | int, ...],
+    source: Source, value: Any, shape: inspect.TupleType | inspect.VarTupleType, place: Place
 ) -> list[Any] | None:
     """A list with its elements checked, None when something is wrong."""
     if not isinstance(value, list):
         remedy = f"write [{values.shown(value)}]" if isinstance(value, str) else ""
-        source.complain(written, f"a list is expected, not {values.shown(value)}", "", remedy)
+        source.complain(place.written, f"a list is expected, not {values.shown(value)}", "", remedy)
         return None
     if isinstance(shape, inspect.TupleType) and len(value) != len(shape.item_types):
-        source.complain(written, f"a list of {len(shape.item_types)} is expected, not of {len(value)}")
+        wanted = len(shape.item_types)
+        source.complain(place.written, f"a list of {wanted} is expected, not of {len(value)}")
         return None
     before = len(source.problems)
     parsed = []
     for index, item in enumerate(value):
         item_shape = shape.item_types[index] if isinstance(shape, inspect.TupleType) else shape.item_type
-        parsed.append(_read_item(source, item, item_shape, pattern, (*written, index)))
+        parsed.append(_read_item(source, item, item_shape, place.element(index)))
     return parsed if len(source.problems) == before else None
 
 
-def _read_item(
-    source: Source, item: Any, shape: inspect.Type, pattern: Key, written: tuple[str | int, ...]
-) -> Any:
+def _read_item(source: Source, item: Any, shape: inspect.Type, place: Place) -> Any:
     if isinstance(shape, inspect.StructType):
-        return _read_record(source, item, shape, pattern, written)
+        return _read_record(source, item, shape, place)
+    if isinstance(shape, inspect.TupleType | inspect.VarTupleType):
+        return read_list(source, item, shape, place)
     wrong = values.complaint(item, shape)
     if wrong is not None:
-        source.complain(written, wrong[0], "", wrong[1])
+        source.complain(place.written, wrong[0], "", wrong[1])
     return item
 
 
-def _read_record(
-    source: Source, item: Any, shape: inspect.StructType, pattern: Key, written: tuple[str | int, ...]
-) -> Any:
+def _read_record(source: Source, item: Any, shape: inspect.StructType, place: Place) -> Any:
     """A section inside a list (`pairs`): all of it is one leaf."""
     if not isinstance(item, dict):
-        source.complain(written, f"a section {{ ... }} is expected, not {values.shown(item)}")
+        source.complain(place.written, f"a section {{ ... }} is expected, not {values.shown(item)}")
         return item
-    known = names.spellings(pattern, shape)
+    known = names.spellings(place.pattern, shape)
     fields = names.field_types(shape)
     record: dict[str, Any] = {}
     for key, value in item.items():
         meaning = known.get(key)
         if meaning is None:
-            source.complain((*written, key), "unknown key", names.nearest(key, list(known)), "")
+            source.complain((*place.written, key), "unknown key", names.nearest(key, list(known)))
             continue
-        field_shape = fields[meaning.field].type
-        if isinstance(field_shape, inspect.TupleType | inspect.VarTupleType):
-            record[meaning.field] = read_list(
-                source, value, field_shape, (*pattern, meaning.field), (*written, key)
-            )
-        else:
-            record[meaning.field] = _read_item(source, value, field_shape, pattern, (*written, key))
+        inner = place.down(meaning.field, key)
+        record[meaning.field] = _read_item(source, value, fields[meaning.field].type, inner)
     for name, field in fields.items():
         if field.required and name not in record:
-            source.complain(written, f"{name} is missing", "", f"a pair needs {' and '.join(fields)}")
+            source.complain(place.written, f"{name} is missing", "", f"give {' and '.join(fields)}")
     return record
 
 
-def read_bps(source: Source, path: Key, pattern: Key, written: Key, value: Any) -> None:
+def read_bps(source: Source, value: Any, place: Place) -> None:
     """Assign a figure that is written in bps to a field that holds a fraction (exactly: 5 is 0.0005)."""
     wrong = values.complaint(value, inspect.FloatType())
     if wrong is None:
         fraction = float(Decimal(str(value)) / 10_000)
-        wrong = units.out_of_bounds(".".join(pattern), fraction, bps=True)
+        wrong = units.out_of_bounds_bps(place.key, fraction)
         if wrong is None:
-            source.assign(path, written, fraction)
+            source.assign(place, fraction)
             return
-    source.complain(written, wrong[0], "", wrong[1])
+    source.complain(place.written, wrong[0], "", units.percent_remedy(None, value) or wrong[1])
 
 
-def read_secret_file(source: Source, path: Key, written: Key, value: Any) -> None:
-    """Assign the first line of a secret's file; relative paths start at the config's folder."""
+def read_secret_file(source: Source, value: Any, place: Place) -> None:
+    """Assign what a secret's file holds; relative paths start at the config's folder."""
     if not isinstance(value, str):
-        source.complain(written, "the path of a file is expected, as text in quotes")
+        source.complain(place.written, "the path of a file is expected, as text in quotes")
         return
     if is_placeholder(value):
         return
     file = source.folder / Path(value).expanduser()
     try:
-        raw = file.read_bytes()[: SECRET_BYTES_MAX + 1]
-        text = raw.decode().strip("\r\n \t")
+        with file.open("rb") as opened:
+            raw = opened.read(SECRET_BYTES_MAX + 1)
+            permissions = os.fstat(opened.fileno()).st_mode
+        text = raw.decode().strip()
     except OSError as error:
-        source.complain(
-            written, f"cannot read the secret's file {file}: {os.strerror(error.errno or 0).lower()}"
-        )
+        reason = (error.strerror or str(error)).lower()
+        source.complain(place.written, f"cannot read the secret's file {file}: {reason}")
         return
     except UnicodeDecodeError:
-        source.complain(written, f"the secret's file {file} is not text")
+        source.complain(place.written, f"the secret's file {file} is not text")
         return
     if len(raw) > SECRET_BYTES_MAX or not text:
-        source.complain(written, f"the secret's file {file} is {'empty' if not text else 'too large'}")
+        source.complain(place.written, f"the secret's file {file} is {'too large' if text else 'empty'}")
         return
-    if file.stat().st_mode & 0o007 and not str(file).startswith("/run/secrets/"):
-        source.warnings.append(
-            source.problem(written, f"every user of this machine can read {file}", "", f"chmod 600 {file}")
-        )
-    source.assign(path, written, text)
+    if permissions & stat.S_IRWXO and not str(file).startswith(MOUNTED_SECRETS):
+        reason = f"every user of this machine can read {file}"
+        source.warnings.append(source.problem(place.written, reason, "", f"chmod 600 {file}"))
+    source.assign(place, text)
 
 
 def is_placeholder(value: str) -> bool:
     """True for what the blueprint's examples hold in place of a key: `...`, `<填>`, nothing, any `<...>`."""
     text = value.strip()
     return text in PLACEHOLDERS or (text.startswith("<") and text.endswith(">"))
-
-
-def _is_word(value: Any, shape: inspect.Type) -> bool:
-    return isinstance(value, str) and isinstance(shape, inspect.LiteralType | inspect.EnumType)

@@ -13,11 +13,12 @@ from typing import Any, Final
 from msgspec import inspect
 
 from libs.common.config import assign, jsonc, names, values
-from libs.common.config.assign import Key, Source
+from libs.common.config.assign import Key, Place, Source
 from libs.common.config.schema import SECRET_FIELDS
 
 PREFIX: Final = "FUNDARB__"
 SEPARATOR: Final = "__"
+OPTIONS_REMEDY: Final = 'give all of them as JSON: ...__OPTIONS={"name": value}'
 
 
 def read_environment(env: Mapping[str, str], *, rank: int, chosen: Mapping[Key, set[str]]) -> list[Source]:
@@ -41,56 +42,43 @@ def read_environment(env: Mapping[str, str], *, rank: int, chosen: Mapping[Key, 
 
 
 def _read_variable(source: Source, variable: str, text: str, chosen: Mapping[Key, set[str]]) -> None:
-    words = variable.removeprefix(PREFIX).split(SEPARATOR)
     shape: inspect.Type = names.root()
-    path: Key = ()
-    pattern: Key = ()
+    place = Place()
     meaning = names.Spelling(field="")
-    for word in words:
-        here = (*path, word.lower())
+    for word in variable.removeprefix(PREFIX).split(SEPARATOR):
         if isinstance(shape, inspect.StructType):
-            found = _match(word, names.spellings(pattern, shape))
+            known = names.spellings(place.pattern, shape)
+            found = _match(word, known)
             if found is None:
-                close = names.nearest_key(path, pattern, shape, word.lower())
-                source.complain(here, "unknown key", _as_variable(close), "")
+                close = names.nearest_key(place.path, place.pattern, shape, word.lower())
+                source.complain((*place.path, word.lower()), "unknown key", _as_variable(close))
                 return
-            meaning = names.spellings(pattern, shape)[found]
+            meaning = known[found]
             shape = names.field_types(shape)[meaning.field].type
-            path, pattern = (*path, meaning.field), (*pattern, meaning.field)
+            place = place.down(meaning.field, meaning.field)
         elif isinstance(shape, inspect.DictType):
-            name = _match(word, chosen.get(path, set())) or word.lower()
-            if path[-1:] == ("options",) and name == word.lower():
-                remedy = (
-                    'their case matters: give all as JSON, FUNDARB__EXCHANGES__...__OPTIONS={"name": value}'
-                )
-                source.complain(here, "options cannot be named one by one in a variable", "", remedy)
+            name = _match(word, chosen.get(place.path, set()))
+            if name is None and place.path[-1:] == ("options",):
+                source.complain((*place.path, word.lower()), "an option's case matters", "", OPTIONS_REMEDY)
                 return
             shape = shape.value_type
-            path, pattern = (*path, name), (*pattern, names.ANY)
+            place = place.named(name or word.lower())
         else:
-            source.complain(here, f"{assign.dotted(path)} is a value, not a section")
+            source.complain((*place.path, word.lower()), f"{assign.dotted(place.path)} has no parts")
             return
-    _assign(source, text, shape, path, pattern, meaning)
+    _assign(source, text, shape, place, meaning)
 
 
-def _assign(
-    source: Source, text: str, shape: inspect.Type, path: Key, pattern: Key, meaning: names.Spelling
-) -> None:
-    if meaning.file:
-        assign.read_secret_file(source, path, path, text)
+def _assign(source: Source, text: str, shape: inspect.Type, place: Place, meaning: names.Spelling) -> None:
+    if text == "" and place.path[-1] not in SECRET_FIELDS:
+        source.complain(place.path, "the variable is empty", "", "unset it, or give a value")
         return
-    if text == "" and path[-1] not in SECRET_FIELDS:
-        source.complain(path, "the variable is empty", "", "unset it, or give a value")
-        return
-    value = _value(text, shape)
-    if meaning.bps:
-        assign.read_bps(source, path, pattern, path, value)
-        return
-    assign.read_value(source, value, shape, path, pattern, path)
+    value = text if meaning.file else _value(text, shape)
+    assign.read_meant(source, value, meaning, shape, place)
 
 
 def _value(text: str, shape: inspect.Type) -> Any:
-    """`text` as the field's type would have it: JSON where it is JSON, else text (a comma-separated list for lists)."""
+    """`text` as the field's type has it: JSON where it is JSON, else text (comma-separated for lists)."""
     if values.is_text(shape) and not text.startswith('"'):
         return text
     try:

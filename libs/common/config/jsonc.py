@@ -175,6 +175,7 @@ class _Parser:
         match = _WORD.match(self.text, self.at)
         word = match.group() if match is not None else ""
         number = _NUMBER.fullmatch(word)
+        value: bool | int | float | None
         if number is not None:
             value = self.number(number)
         elif word in _CONSTANTS:

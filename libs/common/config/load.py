@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.common.config import assign, environment, jsonc, rules
+from libs.common.config import advice, assign, environment, jsonc, rules
 from libs.common.config.assign import Assigned, Key, Source
+from libs.common.config.facts import Facts
 from libs.common.config.problems import ConfigError, Problem
 from libs.common.config.schema import Config, Exchange, Mode
 
@@ -23,7 +24,7 @@ _READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A config with what is doubtful about it (`warnings`) and, for each dotted path that was set, by whom."""
+    """A config, what is doubtful about it (`warnings`), and by whom each dotted path was set (`sources`)."""
 
     config: Config
     warnings: tuple[Problem, ...]
@@ -53,7 +54,7 @@ def load_with_report(paths: Sequence[Path], env: Mapping[str, str]) -> Loaded:
     problems = [problem for source in sources for problem in source.problems]
     problems += _same_setting_twice(variables)
     demo = _demo_wanted(env, problems)
-    facts = rules.Facts(
+    facts = Facts(
         merged=merged, sections=frozenset(sections), broken=_broken(problems), files=len(files), demo=demo
     )
     problems += rules.before_building(facts)
@@ -61,7 +62,7 @@ def load_with_report(paths: Sequence[Path], env: Mapping[str, str]) -> Loaded:
     warnings = [warning for source in sources for warning in source.warnings]
     if config is not None:
         problems += rules.refusals(facts, config)
-        warnings += rules.warnings(facts, config) if not problems else []
+        warnings += advice.warnings(facts, config) if not problems else []
         readable = [found for file in files if (found := _readable_secret(file, config.mode)) is not None]
         (problems if config.mode is Mode.LIVE else warnings).extend(readable)
     if problems or config is None:

@@ -10,7 +10,9 @@ import msgspec
 from libs.common.config.schema import HIDDEN, SECRET_FIELDS, Config
 
 # Options go to ccxt as they are, and some venues take credentials there.
-_SENSITIVE: Final = re.compile(r"key|secret|passw|token|private|seed|mnemonic|uid|login|wallet", re.IGNORECASE)
+_SENSITIVE: Final = re.compile(
+    r"key|secret|passw|token|private|seed|mnemonic|uid|login|wallet", re.IGNORECASE
+)
 
 
 def redacted(config: Config) -> dict[str, Any]:

@@ -6,7 +6,6 @@ said beside the field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -35,10 +34,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
         )
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            yield name, HIDDEN if value and name in SECRET_FIELDS else value
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        fields = [(name, getattr(self, name)) for name in self.__struct_fields__]
+        return [(name, HIDDEN if value and name in SECRET_FIELDS else value) for name, value in fields]
 
 
 class Exchange(Section, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.config.values import Complaint, plain
+from libs.common.config.values import PERCENT, Complaint, plain
 
 
 class Unit(Enum):
@@ -88,48 +88,27 @@ BOUNDS: Final[dict[str, Bound]] = {
 _BPS_SMALLEST: Final = 0.01  # a non-zero figure in bps below this is a fraction in the wrong place
 
 
-def out_of_bounds(pattern: str, value: float, *, bps: bool = False) -> Complaint | None:
-    """Why a number cannot be meant so; `bps`: it was written in bps (value is the fraction already)."""
-    bound = BOUNDS.get(pattern)
+def out_of_bounds(key: str, value: float) -> Complaint | None:
+    """Why a number cannot be meant so for the field `key` (a path with `*`); None when it can."""
+    bound = BOUNDS.get(key)
     if bound is None:
         return None
-    if bps:
-        return _bps_alias(bound, value * 10_000)
-    unit = bound.unit
-    if unit is Unit.BPS and 0 < abs(value) < _BPS_SMALLEST:
+    if bound.unit is Unit.BPS and 0 < abs(value) < _BPS_SMALLEST:
         return _fraction_for_bps(value)
     if bound.low <= value <= bound.high and not (bound.above and value == bound.low):
         return None
+    if bound.unit is Unit.FRACTION and value > bound.high:
+        reason = f"a fraction is expected (at most {plain(bound.high)}), not {plain(value)}"
+        return reason, _as_fraction(bound, value)
     lowest = f"above {plain(bound.low)}" if bound.above else f"at least {plain(bound.low)}"
-    limits = f"{unit.value}, {lowest} and at most {plain(bound.high)}, is expected, not {plain(value)}"
-    if unit is Unit.FRACTION and value > bound.high:
-        return f"a fraction is expected (at most {plain(bound.high)}), not {plain(value)}", _as_fraction(
-            bound, value
-        )
-    if unit is Unit.SECONDS and value > bound.high and value / 1_000 <= bound.high:
-        return limits, f"{plain(value)} milliseconds are {plain(value / 1_000)}"
-    if unit is Unit.BPS and value > bound.high:
-        return limits, "1 % is 100 bps"
-    return limits, ""
+    reason = f"{bound.unit.value}, {lowest} and at most {plain(bound.high)}, expected, not {plain(value)}"
+    return reason, _conversion(bound, value)
 
 
-def _as_fraction(bound: Bound, value: float) -> str:
-    bps, percent = value / 10_000, value / 100
-    if value >= 1 and bps <= bound.high:
-        return f"{plain(value)} bps is {plain(bps)}"
-    if percent <= bound.high:
-        return f"{plain(value)} % is {plain(percent)}"
-    return f"1 bps is 0.0001, 1 % is 0.01; at most {plain(bound.high)} is plausible"
-
-
-def _fraction_for_bps(value: float) -> Complaint:
-    return (
-        f"basis points are expected, and {plain(value)} bps is nothing",
-        f"the fraction {plain(value)} is {plain(value * 10_000)} bps",
-    )
-
-
-def _bps_alias(bound: Bound, value: float) -> Complaint | None:
+def out_of_bounds_bps(key: str, fraction: float) -> Complaint | None:
+    """The same for a figure that was written in bps and is a `fraction` by now."""
+    bound = BOUNDS[key]
+    value = fraction * 10_000
     if 0 < abs(value) < _BPS_SMALLEST:
         return _fraction_for_bps(value)
     low, high = bound.low * 10_000, bound.high * 10_000
@@ -138,4 +117,36 @@ def _bps_alias(bound: Bound, value: float) -> Complaint | None:
     return (
         f"basis points from {plain(low)} to {plain(high)} are expected, not {plain(value)}",
         "1 % is 100 bps",
+    )
+
+
+def percent_remedy(key: str | None, value: object) -> str:
+    """How "0.05%" is written in a field of bps (`key` None: the key itself says bps); empty otherwise."""
+    bound = BOUNDS.get(key) if key is not None else None
+    match = PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (key is not None and (bound is None or bound.unit is not Unit.BPS)):
+        return ""
+    return f"{match.group(1)}% is {plain(float(match.group(1)) * 100)} bps"
+
+
+def _conversion(bound: Bound, value: float) -> str:
+    """What the number would be in the unit that was asked for, when it looks like another one."""
+    if bound.unit is Unit.SECONDS and bound.high < value <= bound.high * 1_000:
+        return f"{plain(value)} milliseconds are {plain(value / 1_000)}"
+    return "1 % is 100 bps" if bound.unit is Unit.BPS and value > bound.high else ""
+
+
+def _as_fraction(bound: Bound, value: float) -> str:
+    bps, percent = value / 10_000, value / 100
+    if value >= 1 and bps <= bound.high:
+        return f"{plain(value)} bps is {plain(bps)}"
+    if percent <= bound.high:
+        return f"{plain(value)} % is {plain(percent)}"
+    return "1 bps is 0.0001, 1 % is 0.01"
+
+
+def _fraction_for_bps(value: float) -> Complaint:
+    return (
+        f"basis points are expected, and {plain(value)} bps is next to nothing",
+        f"the fraction {plain(value)} is {plain(value * 10_000)} bps",
     )

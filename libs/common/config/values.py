@@ -11,11 +11,28 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+from libs.common.config.schema import Mode
+
 Complaint = tuple[str, str]
 
-_PERCENT: Final = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+)\s*%\s*")
+PERCENT: Final = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+)\s*%\s*")
 _NUMERIC: Final = re.compile(r"\s*[-+]?[0-9][0-9_,]*(\.[0-9]+)?([eE][-+]?[0-9]+)?\s*")
 _SHOWN_MAX: Final = 40
+_EXPECTED: Final[dict[type[inspect.Type], str]] = {
+    inspect.FloatType: "a number",
+    inspect.IntType: "a whole number",
+    inspect.BoolType: "true or false",
+    inspect.StrType: "text in quotes",
+    inspect.NoneType: "null",
+}
+
+_PYTHON: Final[dict[type[inspect.Type], type]] = {
+    inspect.BoolType: bool,
+    inspect.StrType: str,
+    inspect.NoneType: type(None),
+}
+
+_FLAGS: Final = {"true": ("true", "yes", "on", "1"), "false": ("false", "no", "off", "0")}
 
 
 def shown(value: Any) -> str:
@@ -45,32 +62,18 @@ def plain(value: float) -> str:
 def expected(shape: inspect.Type) -> str:
     """What a field wants, in words."""
     match shape:
-        case inspect.FloatType():
-            return "a number"
-        case inspect.IntType():
-            return "a whole number"
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.StrType():
-            return "text in quotes"
         case inspect.LiteralType() | inspect.EnumType():
             return "one of " + ", ".join(choices(shape))
         case inspect.UnionType():
             return " or ".join(expected(part) for part in shape.types)
-        case inspect.NoneType():
-            return "null"
-        case inspect.TupleType():
-            return f"a list of {len(shape.item_types)}"
-        case inspect.VarTupleType() | inspect.ListType():
-            return "a list"
-    return "a section { ... }"
+    return _EXPECTED.get(type(shape), "a section { ... }")
 
 
-def choices(shape: inspect.LiteralType | inspect.EnumType) -> list[str]:
+def choices(shape: inspect.Type) -> list[str]:
     """The words that a field takes."""
     if isinstance(shape, inspect.EnumType):
-        return [str(member.value) for member in shape.cls]
-    return [str(value) for value in shape.values]
+        return [str(member.value) for member in shape.cls if member.value != Mode.DEMO]
+    return [str(value) for value in shape.values] if isinstance(shape, inspect.LiteralType) else []
 
 
 def is_text(shape: inspect.Type) -> bool:
@@ -97,20 +100,17 @@ def complaint(value: Any, shape: inspect.Type, *, secret: bool = False) -> Compl
 
 
 def _fits(value: Any, shape: inspect.Type) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
     match shape:
         case inspect.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool) and _finite(value)
+            return number and _finite(value)
         case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool)
-        case inspect.BoolType():
-            return isinstance(value, bool)
-        case inspect.StrType():
-            return isinstance(value, str)
-        case inspect.NoneType():
-            return value is None
-        case inspect.LiteralType() | inspect.EnumType():
+            return number and isinstance(value, int)
+        case inspect.EnumType():
+            return isinstance(value, str) and value in [member.value for member in shape.cls]
+        case inspect.LiteralType():
             return isinstance(value, str) and value in choices(shape)
-    return False
+    return isinstance(value, _PYTHON.get(type(shape), ()))
 
 
 def _finite(value: float) -> bool:
@@ -124,23 +124,22 @@ def _remedy(value: Any, shape: inspect.Type) -> str:
     """How the value that was probably meant is written."""
     if value is None:
         return "leave the key out to get the default"
-    match shape:
-        case inspect.FloatType() | inspect.IntType() if isinstance(value, str):
-            percent = _PERCENT.fullmatch(value)
-            if percent is not None:
-                return f"as a fraction {percent.group(1)}% is {plain(float(percent.group(1)) / 100)}"
-            if _NUMERIC.fullmatch(value):
-                return f"write {value.strip().replace(',', '').replace('_', '')} without quotes"
-        case inspect.IntType() if isinstance(value, float) and _finite(value):
-            return f"write {round(value)}"
-        case inspect.FloatType() if isinstance(value, float | int) and not isinstance(value, bool):
-            return "only finite numbers are numbers here"
-        case inspect.BoolType():
-            word = str(value).lower()
-            if word in ("true", "yes", "on", "1"):
-                return "write true, without quotes"
-            if word in ("false", "no", "off", "0"):
-                return "write false, without quotes"
-        case inspect.StrType():
-            return f'write "{shown(value)}"' if isinstance(value, int | float) else ""
+    if isinstance(shape, inspect.BoolType):
+        word = str(value).lower()
+        return next((f"write {flag}, without quotes" for flag, words in _FLAGS.items() if word in words), "")
+    if isinstance(shape, inspect.StrType):
+        return f'write "{shown(value)}"' if isinstance(value, int | float) else ""
+    if not isinstance(shape, inspect.FloatType | inspect.IntType) or isinstance(value, bool):
+        return ""
+    if isinstance(value, str):
+        return _number_in_quotes(value)
+    return f"write {round(value)}" if isinstance(value, float) and _finite(value) else ""
+
+
+def _number_in_quotes(text: str) -> str:
+    percent = PERCENT.fullmatch(text)
+    if percent is not None:
+        return f"as a fraction {percent.group(1)}% is {plain(float(percent.group(1)) / 100)}"
+    if _NUMERIC.fullmatch(text):
+        return f"write {text.strip().replace(',', '').replace('_', '')} without quotes"
     return ""
