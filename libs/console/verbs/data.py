@@ -1,0 +1,292 @@
+"""`fundarb data`: the archive of funding and prices (import, verify, list, calibrate, compact)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from libs.common.clock import MS_PER_SEC, US_PER_SEC, mono_us
+from libs.console.output import NO, OK, USAGE, UserError, console, emit_json, emit_text, table, warn
+from libs.research.archive import Archive, ArchiveError, SeriesSummary
+from libs.research.calibrate import CalibrationError, HorizonFit, calibrate_archive
+from libs.research.cells import INTERVAL_HOURS_MAX
+from libs.research.compact import compact
+from libs.research.importer import ImportReport, Options, import_files
+from libs.research.layout import Kind, SeriesKey
+from libs.research.segments import finished_segments
+from libs.research.sources import ImportRefused
+from libs.research.verify import SeriesFindings, verify_series
+
+NAME: Final = "data"
+HELP: Final = "import, verify and list the archive of funding and prices"
+PROGRESS_EVERY_US: Final = US_PER_SEC
+_IMPORT_KINDS: Final = (Kind.FUNDING, Kind.SPOT, Kind.PERP, Kind.MARK)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Sub-commands and their flags."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("import", help="take files of others into the archive", allow_abbrev=False)
+    add.add_argument("--kind", required=True, choices=[str(kind) for kind in _IMPORT_KINDS])
+    add.add_argument("--out", required=True, type=Path, metavar="DIR", help="the archive (made when missing)")
+    add.add_argument("--replace", action="store_true", help="where rows disagree, the new ones win")
+    add.add_argument("--venues", metavar="A,B", help="take only the rows of these venues")
+    add.add_argument(
+        "--interval-hours",
+        type=float,
+        metavar="H",
+        help="funding interval where a file gives none (default: derived)",
+    )
+    add.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".csv, .csv.gz or .parquet")
+    texts = {
+        "verify": "gaps, duplicates, jitter, interval changes, implausible values per series",
+        "list": "series, rows, from, to, intervals",
+        "calibrate": "how long a funding rate lasts: weights of the expected carry from this archive",
+        "compact": "merge what the recorder has written into the Parquet files now",
+    }
+    for name, text in texts.items():
+        action = actions.add_parser(name, help=text, allow_abbrev=False)
+        action.add_argument("dir", type=Path, metavar="DIR", help="the archive")
+        action.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    add.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0; 1 when verify finds something wrong or there is nothing; 2 when a file is refused."""
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "import": _import,
+        "verify": _verify,
+        "list": _list,
+        "calibrate": _calibrate,
+        "compact": _compact,
+    }
+    try:
+        return actions[args.action](args)
+    except (ImportRefused, ArchiveError) as error:
+        raise UserError(str(error), USAGE) from error
+    except CalibrationError as error:
+        raise UserError(str(error), NO) from error
+
+
+def _import(args: argparse.Namespace) -> int:
+    hours = args.interval_hours
+    if hours is not None and not 0 < hours <= INTERVAL_HOURS_MAX:
+        raise UserError(
+            f"--interval-hours {hours:g}: hours from above 0 to {INTERVAL_HOURS_MAX:g} are expected", USAGE
+        )
+    if hours is not None and args.kind != Kind.FUNDING:
+        raise UserError(f"--interval-hours is for --kind funding, not {args.kind}", USAGE)
+    venues = frozenset(filter(None, args.venues.split(","))) if args.venues is not None else None
+    if venues is not None and not venues:
+        raise UserError("--venues names no venue; write e.g. --venues binance,bybit", USAGE)
+    options = Options(kind=Kind(args.kind), replace=args.replace, venues=venues, interval_hours=hours)
+    report = import_files(args.out, args.files, options, _progress())
+    if args.json:
+        emit_json(_import_json(report))
+        return OK
+    counts = [f"{report.total(name)} {name}" for name in ("added", "same", "replaced", "duplicates")]
+    emit_text(f"{len(report.series)} series, {report.rows_read} rows read: {', '.join(counts)}")
+    if report.skipped:
+        emit_text(f"{report.skipped} rows of another contract or venue left out")
+    if report.ignored:
+        emit_text(f"columns not needed: {', '.join(report.ignored)}")
+    return OK
+
+
+def _verify(args: argparse.Namespace) -> int:
+    archive, keys = _opened(args.dir)
+    progress = _progress()
+    findings: list[SeriesFindings] = []
+    for number, key in enumerate(keys, start=1):
+        findings.append(verify_series(archive, key))
+        progress(f"verified {number} of {len(keys)} series")
+    wrong = [found for found in findings if not found.ok]
+    if args.json:
+        emit_json(
+            {"ok": not wrong, "wrong": len(wrong), "series": [_findings_json(found) for found in findings]}
+        )
+    else:
+        _print_findings(findings)
+        emit_text(f"{len(findings)} series, {len(wrong)} with something wrong")
+    return NO if wrong else OK
+
+
+def _list(args: argparse.Namespace) -> int:
+    archive, keys = _opened(args.dir)
+    summaries = [archive.summary(key) for key in keys]
+    data_hash = archive.data_hash(keys)
+    waiting = len(finished_segments(archive.root))
+    if args.json:
+        emit_json(
+            {
+                "data_hash": data_hash,
+                "segments_waiting": waiting,
+                "series": [_summary_json(summary) for summary in summaries],
+            }
+        )
+        return OK
+    columns = ("kind", "venue", "symbol", "rows", "from", "to", "intervals")
+    listing = table(columns, right=("rows",))
+    for summary in summaries:
+        key = summary.key
+        bounds = (_iso(summary.from_ms), _iso(summary.to_ms))
+        intervals = ", ".join(f"{hours:g} h: {count}" for hours, count in summary.intervals.items())
+        listing.add_row(str(key.kind), key.venue, key.symbol, str(summary.rows), *bounds, intervals)
+    console().print(listing)
+    emit_text(f"data hash {data_hash}")
+    if waiting:
+        warn(f"{waiting} segments of the recorder are not merged yet: fundarb data compact {args.dir}")
+    return OK
+
+
+def _calibrate(args: argparse.Namespace) -> int:
+    archive, _ = _opened(args.dir)
+    fits = calibrate_archive(archive, progress=_progress())
+    if args.json:
+        emit_json([msgspec.to_builtins(fit) for fit in fits])
+    else:
+        _print_fits(fits)
+    return OK
+
+
+def _compact(args: argparse.Namespace) -> int:
+    if not args.dir.is_dir():
+        raise UserError(f"{args.dir} is no archive: there is no such folder", USAGE)
+    report = compact(args.dir)
+    if args.json:
+        emit_json(msgspec.to_builtins(report))
+    else:
+        emit_text(
+            f"{report.segments} segments merged: {report.added} rows added, {report.updated} bars extended, "
+            f"{report.same} known, {report.conflicts} in conflict, {report.unreadable} lines unreadable"
+        )
+    return OK
+
+
+def _opened(folder: Path) -> tuple[Archive, list[SeriesKey]]:
+    archive = Archive(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder} is no archive: there is no such folder (fundarb data import makes one)", USAGE
+        )
+    keys = archive.series()
+    if not keys:
+        raise UserError(f"{folder} holds no series (kind=.../venue=.../symbol=....parquet); import some", NO)
+    return archive, keys
+
+
+def _print_findings(findings: Sequence[SeriesFindings]) -> None:
+    columns = (
+        "series",
+        "rows",
+        "gaps",
+        "hours lacking",
+        "duplicates",
+        "jitter ms",
+        "interval changes",
+        "wrong",
+        "what",
+    )
+    listing = table(columns, right=columns[1:8])
+    for found in findings:
+        counts = (
+            str(found.rows),
+            str(found.gaps),
+            f"{found.lacking_hours:g}",
+            str(found.duplicates),
+            str(found.jitter_ms_max),
+            str(len(found.interval_changes)),
+            str(found.implausible),
+        )
+        listing.add_row(str(found.key), *counts, _remark(found))
+    console().print(listing)
+
+
+def _remark(found: SeriesFindings) -> str:
+    parts = [found.unreadable] if found.unreadable else []
+    parts += [f"gap {_iso(gap.from_ms)} to {_iso(gap.to_ms)}" for gap in found.first_gaps]
+    if found.gaps > len(found.first_gaps):
+        parts.append(f"and {found.gaps - len(found.first_gaps)} more gaps")
+    if found.disordered:
+        parts.append(f"{found.disordered} rows out of order")
+    parts += [f"{_iso(bad.ts_ms)}: {bad.text}" for bad in found.first_implausible]
+    changes = found.interval_changes[:3]
+    parts += [
+        f"{change.from_hours:g} h to {change.to_hours:g} h at {_iso(change.ts_ms)}" for change in changes
+    ]
+    return "; ".join(parts)
+
+
+def _print_fits(fits: Sequence[HorizonFit]) -> None:
+    columns = (
+        "horizon days",
+        "rows",
+        "series",
+        "slope alone",
+        "w now",
+        "w mean30",
+        "R2 alone",
+        "R2 both",
+        "top 5 %: now bps/day",
+        "realised bps/day",
+    )
+    listing = table(columns, right=columns)
+    for fit in fits:
+        figures = (fit.slope_alone, fit.w_now, fit.w_mean, fit.r2_alone, fit.r2_both)
+        bps = (fit.top_now * 10_000, fit.top_realised * 10_000)
+        listing.add_row(
+            f"{fit.horizon_days:g}",
+            str(fit.rows),
+            str(fit.series),
+            *(f"{figure:.3f}" for figure in figures),
+            *(f"{value:.1f}" for value in bps),
+        )
+    console().print(listing)
+
+
+def _import_json(report: ImportReport) -> dict[str, Any]:
+    return {
+        "rows_read": report.rows_read,
+        "skipped": report.skipped,
+        "ignored": list(report.ignored),
+        **{name: report.total(name) for name in ("added", "same", "replaced", "duplicates")},
+        "series": [
+            _flat(item.key) | msgspec.to_builtins(item) | {"key": str(item.key)} for item in report.series
+        ],
+    }
+
+
+def _findings_json(found: SeriesFindings) -> dict[str, Any]:
+    return _flat(found.key) | {"ok": found.ok} | msgspec.to_builtins(found) | {"key": str(found.key)}
+
+
+def _summary_json(summary: SeriesSummary) -> dict[str, Any]:
+    figures = msgspec.to_builtins(summary, str_keys=True)
+    return _flat(summary.key) | {name: figures[name] for name in ("rows", "from_ms", "to_ms", "intervals")}
+
+
+def _flat(key: SeriesKey) -> dict[str, Any]:
+    return {"kind": str(key.kind), "venue": key.venue, "symbol": key.symbol}
+
+
+def _progress() -> Callable[[str], None]:
+    """Lines on stderr, at most one a second, none for work that is over before."""
+    last_us = mono_us()
+
+    def say(text: str) -> None:
+        nonlocal last_us
+        if mono_us() - last_us >= PROGRESS_EVERY_US:
+            last_us = mono_us()
+            sys.stderr.write(f"{text}\n")
+
+    return say
+
+
+def _iso(ts_ms: int) -> str:
+    return datetime.fromtimestamp(ts_ms / MS_PER_SEC, tz=UTC).strftime("%Y-%m-%d %H:%M")
