@@ -179,6 +179,8 @@ class NatsLink:
 
     async def subscribe(self, pattern: str, handler: Handler) -> NatsSubscription:
         """Not flushed yet."""
+        if not self.connected:
+            raise BusUnavailable(f"not connected to NATS at {self._address.text}")
 
         def deliver(subject: str, reply: str, payload: bytes) -> None:
             frame = Frame(

@@ -1,0 +1,355 @@
+"""What every `Store` keeps, in memory and in a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from libs.common.clock import mono_us
+from libs.common.memory_store import MemoryStore
+from libs.common.redis_store import RedisStore
+from libs.common.store import Entry, Lease, Store, StoreConflict, Transition, Versioned, entry_order
+from tests.helpers.servers import RealServer, real_valkey
+
+_deployments = itertools.count(1)
+TTL_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RealServer]:
+    with real_valkey() as valkey:
+        asyncio.run(valkey.ready())
+        yield valkey
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest, server: RealServer) -> AsyncIterator[Store]:
+    made: Store = (
+        MemoryStore()
+        if request.param == "memory"
+        else RedisStore(server.url, deployment=f"contract-{next(_deployments)}")
+    )
+    await made.connect()
+    yield made
+    await made.close()
+
+
+async def state_of(store: Store) -> tuple[object, ...]:
+    """All that the tests below write, to compare before and after."""
+    return (
+        {key: await store.get(key) for key in await store.keys("")},
+        await store.hash_all("hash"),
+        await store.members("set"),
+        await store.read("stream"),
+    )
+
+
+async def filled(store: Store) -> None:
+    assert await store.transition(
+        Transition(
+            writes={"pair:a": b"A", "pair:b": b"B"},
+            hash_writes={"hash": {"f": b"1"}},
+            set_adds={"set": ("m",)},
+            appends={"stream": ({"e": b"1"},)},
+        )
+    )
+
+
+async def test_versions_start_at_one_and_rise_by_one(store: Store) -> None:
+    assert await store.get("k") is None
+    assert await store.put("k", b"") == 1
+    assert await store.get("k") == Versioned(value=b"", version=1)
+    assert await store.put("k", bytes(range(256))) == 2
+    assert await store.compare_and_set("k", b"x", expect=2) == 3
+    assert await store.get("k") == Versioned(value=b"x", version=3)
+    assert await store.put("k", None) == 0
+    assert await store.put("k", None) == 0
+    assert await store.get("k") is None
+    assert await store.compare_and_set("k", b"again", expect=0) == 1
+
+
+async def test_a_write_on_an_unexpected_version_changes_nothing_and_names_the_key(store: Store) -> None:
+    with pytest.raises(StoreConflict, match=r"^pair:x: expected version 1, found 0$"):
+        await store.compare_and_set("pair:x", b"1", expect=1)
+    assert await store.get("pair:x") is None
+    await store.put("pair:x", b"1")
+    for expect in (0, 2):
+        with pytest.raises(StoreConflict, match=rf"^pair:x: expected version {expect}, found 1$"):
+            await store.compare_and_set("pair:x", b"2", expect=expect)
+    assert await store.get("pair:x") == Versioned(value=b"1", version=1)
+
+
+async def test_one_of_many_racing_writers_wins(store: Store) -> None:
+    await store.put("k", b"start")
+    outcomes = await asyncio.gather(
+        *(store.compare_and_set("k", b"%d" % number, expect=1) for number in range(20)),
+        return_exceptions=True,
+    )
+    assert sum(outcome == 2 for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, StoreConflict) for outcome in outcomes) == 19
+
+
+async def test_a_transition_writes_everything(store: Store) -> None:
+    await store.put("gone", b"x")
+    assert await store.transition(
+        Transition(
+            expect={"gone": 1, "new": 0},
+            writes={"new": b"1", "gone": None, "absent": None},
+            hash_writes={"hash": {"a": b"1", "b": b"2"}, "empty": {}},
+            set_adds={"set": ("x", "y"), "none": ()},
+            appends={"stream": ({"n": b"1"}, {"n": b"2", "m": b"\0"})},
+            once=("seen", "fill-1"),
+        )
+    )
+    assert await store.keys("") == ["new"]
+    assert await store.get("new") == Versioned(value=b"1", version=1)
+    assert await store.hash_all("hash") == {"a": b"1", "b": b"2"}
+    assert await store.members("set") == {"x", "y"}
+    assert await store.members("seen") == {"fill-1"}
+    assert [entry.fields for entry in await store.read("stream")] == [{"n": b"1"}, {"n": b"2", "m": b"\0"}]
+    assert await store.transition(Transition(hash_writes={"hash": {"a": None, "b": b"3"}}))
+    assert await store.hash_all("hash") == {"b": b"3"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Transition(expect={"pair:a": 1, "pair:b": 2}), "pair:b: expected version 2, found 1"),
+        (Transition(expect={"pair:a": 0}), "pair:a: expected version 0, found 1"),
+        (Transition(expect={"pair:c": 1}), "pair:c: expected version 1, found 0"),
+        (
+            Transition(lease=Lease(name="exec", owner="me", fence=1, until_mono_us=0)),
+            "lease:exec: fence 1 is not the newest, none is",
+        ),
+    ],
+)
+async def test_a_refused_transition_writes_nothing(store: Store, change: Transition, words: str) -> None:
+    await filled(store)
+    before = await state_of(store)
+    full = Transition(
+        expect=change.expect,
+        lease=change.lease,
+        writes={"pair:a": b"other", "pair:b": None, "pair:c": b"new"},
+        hash_writes={"hash": {"f": b"other", "g": b"new"}},
+        set_adds={"set": ("other",)},
+        appends={"stream": ({"e": b"2"},)},
+        once=("ids", "id"),
+    )
+    with pytest.raises(StoreConflict, match=f"^{words}$"):
+        await store.transition(full)
+    assert await state_of(store) == before
+    assert await store.members("ids") == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Transition(writes={"hash": b"x"}), "hash: holds a hash, no string"),
+        (Transition(expect={"hash": 0}), "hash: holds a hash, no string"),
+        (Transition(hash_writes={"pair:a": {"f": b"x"}}), "pair:a: holds a string, no hash"),
+        (Transition(set_adds={"stream": ("x",)}), "stream: holds a stream, no set"),
+        (Transition(once=("hash", "x")), "hash: holds a hash, no set"),
+        (Transition(appends={"set": ({"e": b"x"},)}), "set: holds a set, no stream"),
+    ],
+)
+async def test_a_key_of_another_kind_is_a_conflict_and_nothing_is_written(
+    store: Store, change: Transition, words: str
+) -> None:
+    await filled(store)
+    before = await state_of(store)
+    writes = {"first": b"x", **change.writes}
+    with pytest.raises(StoreConflict, match=f"^{words}$"):
+        await store.transition(
+            Transition(
+                writes=writes,
+                expect=change.expect,
+                hash_writes=change.hash_writes,
+                set_adds=change.set_adds,
+                appends=change.appends,
+                once=change.once,
+            )
+        )
+    assert await state_of(store) == before
+
+
+async def test_reading_a_key_of_another_kind_is_a_conflict(store: Store) -> None:
+    await filled(store)
+    for attempt in (
+        store.get("hash"),
+        store.put("set", b"x"),
+        store.hash_all("pair:a"),
+        store.members("hash"),
+        store.append("pair:a", {"e": b"1"}),
+        store.read("hash"),
+        store.trim("set", before="1-0"),
+    ):
+        with pytest.raises(StoreConflict, match="holds"):
+            await attempt
+
+
+async def test_once_means_once_even_with_versions_that_moved_on(store: Store) -> None:
+    booking = Transition(
+        expect={"pair:x": 0},
+        writes={"pair:x": b"1"},
+        appends={"ledger": ({"usd": b"1"},)},
+        once=("ids", "fill-1"),
+    )
+    assert await store.transition(booking) is True
+    assert await store.transition(booking) is False  # its answer was lost, it comes again
+    assert len(await store.read("ledger")) == 1
+    assert await store.get("pair:x") == Versioned(value=b"1", version=1)
+
+
+async def test_a_deposed_holder_hears_of_it_even_for_what_happened_once(store: Store) -> None:
+    old = await store.acquire("exec", owner="a", ttl_ms=TTL_MS)
+    assert old is not None
+    assert await store.transition(Transition(lease=old, once=("ids", "1"), writes={"k": b"1"}))
+    await store.release(old)
+    new = await store.acquire("exec", owner="b", ttl_ms=TTL_MS)
+    assert new is not None
+    assert new.fence > old.fence
+    with pytest.raises(StoreConflict, match=r"^lease:exec: fence 1 is not the newest, 2 is$"):
+        await store.transition(Transition(lease=old, once=("ids", "1")))
+    with pytest.raises(StoreConflict, match=r"^lease:exec"):
+        await store.transition(Transition(lease=old, writes={"k": b"stale"}))
+    assert await store.get("k") == Versioned(value=b"1", version=1)
+    assert await store.transition(Transition(lease=new, writes={"k": b"2"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Transition(writes={"k": b""}, hash_writes={"k": {"f": b""}}),
+        Transition(expect={"k": 0}, set_adds={"k": ("m",)}),
+        Transition(once=("k", "m"), appends={"k": ({"f": b""},)}),
+        Transition(appends={"k": ({},)}),
+        Transition(appends={"k": ({str(number): b"" for number in range(1_001)},)}),
+        Transition(writes={"": b""}),
+        Transition(writes={"_versions": b""}),
+        Transition(hash_writes={"_fences": {"x": b"9"}}),
+        Transition(writes={"lease:x": b""}),
+        Transition(writes={"store_id": b""}),
+    ],
+)
+async def test_a_change_that_could_stop_half_way_is_refused_beforehand(
+    store: Store, change: Transition
+) -> None:
+    with pytest.raises(ValueError, match=r"k|own"):
+        await store.transition(change)
+    assert await store.keys("") == []
+
+
+async def test_keys_are_values_by_prefix(store: Store) -> None:
+    await filled(store)
+    await store.put("pair", b"")
+    await store.put("pair:a*[x]?", b"")
+    await store.put("pair:\u00fcber", b"")
+    await store.acquire("pair:a", owner="me", ttl_ms=TTL_MS)
+    await store.store_id()
+    assert await store.keys("pair:") == ["pair:a", "pair:a*[x]?", "pair:b", "pair:\u00fcber"]
+    assert await store.keys("pair:a*") == ["pair:a*[x]?"]
+    assert await store.keys("none") == []
+    assert len(await store.keys("")) == 5
+
+
+async def test_a_stream_is_read_in_order_and_trimmed_before_an_id(store: Store) -> None:
+    assert await store.read("s") == []
+    assert await store.trim("s", before="9-0") == 0
+    ids = [await store.append("s", {"n": b"%d" % number}) for number in range(10)]
+    assert len(set(ids)) == 10
+    entries = await store.read("s")
+    assert entries == [Entry(id=one, fields={"n": b"%d" % number}) for number, one in enumerate(ids)]
+    assert await store.read("s", after=ids[3], count=2) == entries[4:6]
+    assert await store.read("s", after=ids[-1]) == []
+    assert await store.read("s", count=0) == []
+    assert await store.trim("s", before=ids[4]) == 4
+    assert await store.trim("s", before=ids[4]) == 0
+    assert await store.read("s") == entries[4:]
+    assert await store.read("s", after=ids[1]) == entries[4:]
+    assert entry_order(await store.append("s", {"n": b"10"})) > entry_order(ids[-1])
+
+
+async def test_a_trimmed_out_stream_goes_on_with_higher_ids(store: Store) -> None:
+    first = await store.append("s", {"n": b"1"})
+    later = f"{int(first.split('-')[0]) + 10_000_000}-0"
+    assert await store.trim("s", before=later) == 1
+    assert await store.read("s") == []
+    second = await store.append("s", {"n": b"2"})
+    assert entry_order(second) > entry_order(first)
+
+
+@pytest.mark.parametrize("bad", ["", "x", "1-", "-1", "1-2-3", "+", "$", "1 2", "99999999999999999999999"])
+async def test_a_stream_id_of_the_wrong_form_is_refused(store: Store, bad: str) -> None:
+    with pytest.raises(ValueError, match="no stream id"):
+        await store.read("s", after=bad)
+    with pytest.raises(ValueError, match="no stream id"):
+        await store.trim("s", before=bad)
+
+
+async def test_a_lease_has_one_holder_and_fences_only_rise(store: Store) -> None:
+    asked_us = mono_us()
+    mine = await store.acquire("exec", owner="me and my host", ttl_ms=TTL_MS)
+    assert mine is not None
+    assert (mine.name, mine.owner, mine.fence) == ("exec", "me and my host", 1)
+    # Given up at 2/3 of the ttl, counted from before the question: never later than the server thinks.
+    assert asked_us + TTL_MS * 667 <= mine.until_mono_us + 100_000
+    assert mine.until_mono_us <= mono_us() + TTL_MS * 667
+    assert await store.acquire("exec", owner="me", ttl_ms=TTL_MS) is None
+    other = await store.acquire("other", owner="me", ttl_ms=TTL_MS)
+    assert other is not None
+    assert other.fence == 1
+    again = await store.acquire("exec", owner="me and my host", ttl_ms=TTL_MS)
+    assert again is not None
+    assert again.fence == 2
+    assert await store.renew(mine, ttl_ms=TTL_MS) is None  # its own older life
+    renewed = await store.renew(again, ttl_ms=TTL_MS * 2)
+    assert renewed is not None
+    assert renewed.fence == 2
+    assert renewed.until_mono_us > again.until_mono_us
+    await store.release(mine)
+    assert await store.acquire("exec", owner="thief", ttl_ms=TTL_MS) is None
+    await store.release(again)
+    await store.release(again)
+    assert await store.renew(again, ttl_ms=TTL_MS) is None
+    thief = await store.acquire("exec", owner="thief", ttl_ms=TTL_MS)
+    assert thief is not None
+    assert thief.fence == 3
+
+
+async def test_an_expired_lease_is_free_and_cannot_be_renewed(store: Store) -> None:
+    mine = await store.acquire("exec", owner="me", ttl_ms=50)
+    assert mine is not None
+    theirs = None
+    async with asyncio.timeout(10):
+        while theirs is None:
+            await asyncio.sleep(0.02)
+            theirs = await store.acquire("exec", owner="they", ttl_ms=TTL_MS)
+    assert mono_us() > mine.until_mono_us  # whoever keeps to it has given up long before
+    assert theirs.fence == mine.fence + 1
+    assert await store.renew(mine, ttl_ms=TTL_MS) is None
+    await store.release(mine)
+    assert await store.renew(theirs, ttl_ms=TTL_MS) is not None
+
+
+async def test_racing_for_a_lease_gives_one_holder(store: Store) -> None:
+    leases = await asyncio.gather(*(store.acquire("x", owner=f"o{n}", ttl_ms=TTL_MS) for n in range(10)))
+    assert sum(lease is not None for lease in leases) == 1
+
+
+async def test_the_store_id_is_made_once(store: Store) -> None:
+    ids = await asyncio.gather(*(store.store_id() for _ in range(5)))
+    assert len(set(ids)) == 1
+    assert len(bytes.fromhex(ids[0])) == 8
+    assert await store.store_id() == ids[0]
+
+
+async def test_free_ratio_is_a_share(store: Store) -> None:
+    assert 0.5 < await store.free_ratio() <= 1.0
+
+
+async def test_connecting_twice_is_fine(store: Store) -> None:
+    await store.connect()
+    assert await store.put("k", b"1") == 1

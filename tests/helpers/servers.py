@@ -1,0 +1,95 @@
+"""Real servers for tests: the embedded ones, started, frozen, killed and started again by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from libs.common.child import Child, ChildSpec
+from libs.common.embedded import Server, nats_server, temporary_folder, valkey_server
+
+READY_SEC = 20.0
+
+
+class RealServer:
+    """One server process; it keeps port, password and data over a restart."""
+
+    def __init__(self, server: Server) -> None:
+        self.url = server.url
+        self.spec: ChildSpec = server.spec
+        self.child = Child.start(self.spec)
+
+    @property
+    def config(self) -> Path:
+        """The file it was started with; edit it before `start` to change the next life."""
+        return Path(self.spec.argv[-1])
+
+    async def ready(self) -> RealServer:
+        assert self.spec.ready is not None
+        async with asyncio.timeout(READY_SEC):
+            while not await _answers(self.spec):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL: no last words, nothing flushed."""
+        self.child.kill_group()
+
+    async def start(self) -> None:
+        """Start it again, and wait until it answers."""
+        self.child.kill_group()
+        self.child = Child.start(self.spec)
+        await self.ready()
+
+    def freeze(self) -> None:
+        os.kill(self.child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.child.pid, signal.SIGCONT)
+
+
+async def _answers(spec: ChildSpec) -> bool:
+    try:
+        async with asyncio.timeout(2.0):
+            return spec.ready is None or await spec.ready()
+    except (OSError, TimeoutError):
+        return False
+
+
+@contextmanager
+def real_nats(change: Callable[[str], str] | None = None) -> Iterator[RealServer]:
+    """A broker with the embedded settings, its config text changed by `change`. Await `ready` first."""
+    with temporary_folder("fundarb-test-") as folder:
+        yield from _running(nats_server(folder, env=os.environ), change)
+
+
+@contextmanager
+def real_valkey(change: Callable[[str], str] | None = None, *, durable: bool = True) -> Iterator[RealServer]:
+    """A store with the embedded settings, its config text changed by `change`. Await `ready` first."""
+    with temporary_folder("fundarb-test-") as folder:
+        yield from _running(valkey_server(folder, env=os.environ, durable=durable), change)
+
+
+def _running(server: Server, change: Callable[[str], str] | None) -> Iterator[RealServer]:
+    spec = msgspec.structs.replace(server.spec, env={"PATH": os.environ.get("PATH", "")})
+    config = Path(spec.argv[-1])
+    if change is not None:
+        config.write_text(change(config.read_text()))
+    real = RealServer(Server(url=server.url, spec=spec))
+    try:
+        yield real
+    finally:
+        real.kill()
+
+
+async def eventually(condition: Callable[[], bool], *, within_sec: float = 10.0) -> None:
+    """Wait until `condition` holds; fail after `within_sec`."""
+    async with asyncio.timeout(within_sec):
+        while not condition():  # noqa: ASYNC110 - conditions are of many kinds
+            await asyncio.sleep(0.005)
