@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Final
@@ -39,6 +39,7 @@ from libs.common.effects import (
     SetTimer,
     Started,
 )
+from libs.common.faults import Faults
 from libs.common.inbox import InboxFlooded
 from libs.common.intake import Intake
 from libs.common.log import RateLimit, fields
@@ -59,7 +60,6 @@ DRAIN_SEC_MAX: Final = 5.0
 LAST_WORDS_SEC: Final = 2.0
 """Of those, kept for what the actor does on `Draining`."""
 
-FAULT_WINDOW_US: Final = 60 * US_PER_SEC
 PERSIST_SEC_MAX: Final = 10.0
 
 LEVELS: Final = {
@@ -94,8 +94,8 @@ class Runtime:
             key_of=assembly.conflate,
             capacity=assembly.inbox_capacity,
         )
-        self.intake = Intake(service=service, bus=bus, offer=self.offer, audit=self._audit)
         self.store_log = StoreLog(store)
+        self.intake = Intake(service=service, bus=bus, offer=self.offer, entries=self.store_log)
         self.requests = Requests(
             assembly.handlers,
             answer=self._take,
@@ -106,7 +106,7 @@ class Runtime:
         self.events: Counter[str] = Counter()
         self.waited_us_max = 0
         self.published = self.lost = 0
-        self._faults: deque[int] = deque()
+        self.faults = Faults(faults_max=assembly.faults_max)
         self._limit = RateLimit(every_us=10 * US_PER_SEC)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Event = asyncio.Event()
@@ -339,28 +339,15 @@ class Runtime:
         self.publish(alert_subject(alert.level.value), raised)
         self.store_log.add("alerts", {"json": encode(raised)})
 
-    def _audit(self, entry: dict[str, bytes]) -> None:
-        self.store_log.add("audit", entry)
-
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- faults -----------------------------------------------------------------------------------
-
     def _fault(self, what: str, error: BaseException | None) -> None:
-        now_us = mono_us()
-        self._faults.append(now_us)
         self.metrics.measure("fundarb_actor_faults_total", 1)
         log.error("%s", what, exc_info=error)
         text = f"{what}: {type(error).__name__}: {error}"
         self._alert(Alert(level=AlertLevel.CRITICAL, key=f"{self.service}:fault", text=text))
-        if len(self.recent_faults()) >= self._assembly.faults_max:
-            self.fatal(f"{len(self._faults)} faults within a minute, the last: {text}")
-
-    def recent_faults(self) -> deque[int]:
-        """Monotonic times of the faults of the last minute."""
-        while self._faults and mono_us() - self._faults[0] > FAULT_WINDOW_US:
-            self._faults.popleft()
-        return self._faults
+        if self.faults.add(mono_us()):
+            self.fatal(f"too many faults within a minute, the last: {text}")

@@ -133,7 +133,7 @@ class Beat:
             problems.append(f"late: {lag_ms / 1_000:.1f} s behind")
         if dropped := self._recent_drops(runtime.core.inbox.dropped):
             problems.append(f"inbox: {dropped} market updates dropped in the last 10 s")
-        if faults := len(runtime.recent_faults()):
+        if faults := runtime.faults.recent(mono_us()):
             problems.append(f"actor: {faults} faults in the last minute")
         if waiting := runtime.store_log.problem():
             problems.append(waiting)

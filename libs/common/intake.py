@@ -25,6 +25,7 @@ from libs.common.messages import (
     type_of,
 )
 from libs.common.redact import REDACTOR
+from libs.common.store_log import StoreLog
 from libs.common.subjects import CMD
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,12 @@ class Intake:
         service: str,
         bus: Bus,
         offer: Callable[[Event], None],
-        audit: Callable[[dict[str, bytes]], None],
+        entries: StoreLog,
     ) -> None:
         self._service = service
         self._bus = bus
         self._offer = offer
-        self._audit = audit
+        self._entries = entries
         self._types: dict[str, type[Message] | None] = {}
         self._limit = RateLimit(every_us=10 * US_PER_SEC)
         self.bad = 0
@@ -102,14 +103,15 @@ class Intake:
             log.warning("not understood: %s", text, extra=named)
         if not frame.subject.startswith(f"{CMD}."):
             return
-        self._audit(
+        self._entries.add(
+            "audit",
             {
                 "subject": frame.subject.encode(),
                 "body": REDACTOR.text(frame.payload[:COMMAND_BYTES_MAX].decode(errors="replace")).encode(),
                 "decision": b"refused",
                 "reason": f"{code}: {text}".encode(),
                 "service": self._service.encode(),
-            }
+            },
         )
         if frame.reply:
             error = CommandError(code=code, message=text)

@@ -1,4 +1,8 @@
-"""`/metrics` and `/health` of a service, served by a thread so that a frozen event loop can be seen."""
+"""`/metrics`, `/health` and `/live` of a service, served by a thread so that a frozen event loop is seen.
+
+`/health` is 200 when nothing is wrong, `/live` as long as the event loop runs: a service that waits for
+its store is unwell and alive, and restarting it would not help.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +56,10 @@ class Pulse:
 
     def beat(self, health: ServiceHealth) -> None:
         self._health, self._beat_us = health, mono_us()
+
+    def alive(self) -> bool:
+        """The event loop runs; it may be unwell."""
+        return mono_us() - self._beat_us <= FROZEN_SEC * US_PER_SEC
 
     def report(self) -> tuple[bool, bytes]:
         """(Healthy, JSON of the health with `age_sec`)."""
@@ -148,8 +156,12 @@ def _application(registry: CollectorRegistry, pulse: Pulse) -> WSGIApplication:
                 healthy, body = pulse.report()
                 start_response("200 OK" if healthy else "503 Service Unavailable", HEADERS)
                 return [body]
+            case "/live":
+                alive = pulse.alive()
+                start_response("200 OK" if alive else "503 Service Unavailable", HEADERS)
+                return [msgspec.json.encode({"alive": alive})]
             case _:
                 start_response("404 Not Found", HEADERS)
-                return [b'{"error":"there are /metrics and /health"}']
+                return [b'{"error":"there are /metrics, /health and /live"}']
 
     return application

@@ -88,6 +88,7 @@ def serve(
     bus = NatsBus(nats_url, name=service)
     store = RedisStore(redis_url, deployment=config.deployment)
     process = _Process(service=service, config=config, env=known, clock=clock, bus=bus, store=store)
+    bus.on_fatal = process.bus_lost
     code: int = uvloop.run(process.live(assemble, port))
     return code
 
@@ -110,6 +111,8 @@ class _Process:
         )
         self._metrics = Metrics(deployment=config.deployment, service=service)
         self._pulse = Pulse()
+        self._runtime: Runtime | None = None
+        self._lost = ""
         self._beat = Beat(
             service=service,
             build=build(env),
@@ -153,6 +156,14 @@ class _Process:
                     await asyncio.wait_for(closing.close(), CLOSE_SEC_MAX)
             server.close()
 
+    def bus_lost(self, text: str) -> None:
+        """The bus says that no retry helps (a permission is missing): end, and let a restart try."""
+        if self._runtime is not None:
+            self._runtime.fatal(f"bus: {text}")
+        else:
+            log.critical("bus: %s", text)
+            self._lost = f"bus: {text}"
+
     async def _run(self, assembly: Assembly, stop: asyncio.Event) -> int:
         context = self._context
         runtime = Runtime(
@@ -163,6 +174,9 @@ class _Process:
             store=context.store,
             metrics=self._metrics,
         )
+        self._runtime = runtime
+        if self._lost:
+            raise CannotStart(self._lost, code=UNREACHABLE)
         self._beat.attach(runtime)
         log.info("%s runs", context.service)
         code = await runtime.run(stop)
