@@ -83,14 +83,15 @@ def one_line(text: str) -> str:
 
 def describe(error: BaseException) -> str:
     """What happened, in words: ccxt's text is often only a method and an address."""
-    text = str(error)
+    text = " ".join(str(error).split())
     cause = error.__cause__
     if isinstance(error, NONSENSE):
         return one_line(f"an answer that cannot be read ({type(error).__name__}: {text})")
     if isinstance(error, (ccxt.RequestTimeout, TimeoutError)):
         return one_line(f"no answer in time {text}".rstrip())
     if is_transport(error):
-        return one_line(f"cannot connect ({cause or type(error).__name__}) {text}")
+        reason = str(cause or error).replace("Cannot connect to host", "cannot connect to")
+        return one_line(reason.replace(" ssl:default", "") or type(error).__name__)
     status = _STATUS.search(_QUERY.sub("", text))
     if isinstance(error, ccxt.ExchangeNotAvailable) and status:
         return one_line(f"the venue answered HTTP {status.group(1)}: {text}")
