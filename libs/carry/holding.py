@@ -76,7 +76,7 @@ def on_current(holding: Holding, carry_daily: float, market_ms: int, *, daily_fu
 
 
 def on_payment(holding: Holding, received: float) -> Holding:
-    """Fold one settled payment in (> 0 received): the loss grows by what is paid and shrinks to zero at most."""
+    """Fold one settled payment in (> 0 received): what is paid grows the loss, what comes shrinks it to 0."""
     return msgspec.structs.replace(
         holding, loss=max(0.0, holding.loss - received), earned=holding.earned + received
     )
@@ -140,6 +140,6 @@ def judge(holding: Holding, market_ms: int, thresholds: Thresholds, *, round_tri
     faded_hours = _hours(holding.faded_since_ms, market_ms)
     if holding.faded_since_ms is not None and faded_hours >= tolerance:
         half = FADED_SHARE * thresholds.daily_funding_min
-        text = f"carry has been below {half * 100:.4f} % a day for {faded_hours:.1f} h; leaving would cost a round trip"
-        return Verdict("watch", text)
+        below = f"carry has been below {half * 100:.4f} % a day for {faded_hours:.1f} h"
+        return Verdict("watch", f"{below}; leaving would cost a round trip")
     return Verdict("keep", "")

@@ -1,0 +1,55 @@
+"""The signal process: `md.>` in, `signal.>` out. Wires `SignalActor`; decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libs.common import subjects
+from libs.common.assembly import Assembly, CannotStart, ServiceContext
+from libs.common.config.legs import pair_specs
+from libs.common.run import serve
+from libs.common.store import Store
+from services.signal.actor import SignalActor
+from services.signal.selection import KEY, LoadSelection, SaveSelection, Stored
+
+
+class SelectionStore:
+    """The two requests of the selection against the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def load(self, _request: LoadSelection) -> Stored:
+        found = await self._store.get(KEY)
+        return (
+            Stored(value=None, version=0)
+            if found is None
+            else Stored(value=found.value, version=found.version)
+        )
+
+    async def save(self, request: SaveSelection) -> int:
+        return await self._store.compare_and_set(KEY, request.value, expect=request.expect)
+
+
+async def assemble(context: ServiceContext) -> Assembly:
+    """Pairs out of the config; without any there is nothing to do, and that is said."""
+    if not pair_specs(context.config):
+        raise CannotStart(
+            "the config names no pair: give symbols with exchanges spot and perp, or pairs", code=2
+        )
+    store = SelectionStore(context.store)
+    handlers: dict[Any, Any] = {LoadSelection: store.load, SaveSelection: store.save}
+    return Assembly(
+        actor=SignalActor(context.config),
+        subscriptions=(subjects.ALL_MD, subjects.command("status")),
+        handlers=handlers,
+    )
+
+
+def main() -> int:
+    """`python -m services.signal.main`."""
+    return serve("signal", assemble)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
