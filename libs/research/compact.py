@@ -151,7 +151,7 @@ def _read(segments: Sequence[Path]) -> tuple[dict[SeriesKey, list[Row]], int]:
 
 
 def _keep_conflicts(root: Path, conflicts: Sequence[tuple[SeriesKey, Row]]) -> None:
-    """Keep what contradicts the archive beside it, in the segments' own format: nothing seen is thrown away."""
+    """Keep what contradicts the archive beside it, as segment lines: nothing seen is thrown away."""
     if not conflicts:
         return
     path = segment_folder(root) / CONFLICTS

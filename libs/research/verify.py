@@ -89,7 +89,7 @@ def verify_series(archive: Archive, key: SeriesKey) -> SeriesFindings:
 
 
 def judge_funding(key: SeriesKey, prints: Sequence[FundingPrint]) -> SeriesFindings:
-    """Findings of a funding series: a print covers the hours before its stamp, what no print covers is a gap."""
+    """Findings of a funding series: a print covers the hours before it; what none covers is a gap."""
     implausible = [found for row in prints if (found := _implausible_print(row)) is not None]
     slots = [slot_of(row.ts_ms) for row in prints]
     jitters = [abs(row.ts_ms - slot) for row, slot in zip(prints, slots, strict=True)]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from libs.common.clock import MS_PER_SEC, US_PER_SEC, mono_us
-from libs.console.output import NO, OK, USAGE, UserError, console, emit_json, emit_text, table, warn
+from libs.console.output import NO, OK, USAGE, UserError, emit_json, emit_text, warn
 from libs.research.archive import Archive, ArchiveError, SeriesSummary
 from libs.research.calibrate import CalibrationError, HorizonFit, calibrate_archive
 from libs.research.cells import INTERVAL_HOURS_MAX
@@ -26,6 +26,8 @@ from libs.research.verify import SeriesFindings, verify_series
 NAME: Final = "data"
 HELP: Final = "import, verify and list the archive of funding and prices"
 PROGRESS_EVERY_US: Final = US_PER_SEC
+CHANGES_SHOWN: Final = 4
+BPS: Final = 10_000
 _IMPORT_KINDS: Final = (Kind.FUNDING, Kind.SPOT, Kind.PERP, Kind.MARK)
 
 
@@ -131,14 +133,13 @@ def _list(args: argparse.Namespace) -> int:
             }
         )
         return OK
-    columns = ("kind", "venue", "symbol", "rows", "from", "to", "intervals")
-    listing = table(columns, right=("rows",))
+    rows = [("kind", "venue", "symbol", "from", "to", "rows", "intervals")]
     for summary in summaries:
         key = summary.key
-        bounds = (_iso(summary.from_ms), _iso(summary.to_ms))
         intervals = ", ".join(f"{hours:g} h: {count}" for hours, count in summary.intervals.items())
-        listing.add_row(str(key.kind), key.venue, key.symbol, str(summary.rows), *bounds, intervals)
-    console().print(listing)
+        bounds = (_iso(summary.from_ms), _iso(summary.to_ms))
+        rows.append((str(key.kind), key.venue, key.symbol, *bounds, str(summary.rows), intervals))
+    emit_text("\n".join(_aligned(rows, left=5)))
     emit_text(f"data hash {data_hash}")
     if waiting:
         warn(f"{waiting} segments of the recorder are not merged yet: fundarb data compact {args.dir}")
@@ -182,20 +183,11 @@ def _opened(folder: Path) -> tuple[Archive, list[SeriesKey]]:
 
 
 def _print_findings(findings: Sequence[SeriesFindings]) -> None:
-    columns = (
-        "series",
-        "rows",
-        "gaps",
-        "hours lacking",
-        "duplicates",
-        "jitter ms",
-        "interval changes",
-        "wrong",
-        "what",
-    )
-    listing = table(columns, right=columns[1:8])
-    for found in findings:
-        counts = (
+    """One line a series, and what was found in it indented below."""
+    header = ("series", "rows", "gaps", "hours lacking", "duplicates", "jitter ms", "changes", "wrong")
+    counts = [
+        (
+            str(found.key),
             str(found.rows),
             str(found.gaps),
             f"{found.lacking_hours:g}",
@@ -204,50 +196,78 @@ def _print_findings(findings: Sequence[SeriesFindings]) -> None:
             str(len(found.interval_changes)),
             str(found.implausible),
         )
-        listing.add_row(str(found.key), *counts, _remark(found))
-    console().print(listing)
+        for found in findings
+    ]
+    lines = _aligned([header, *counts], left=1)
+    emit_text(lines[0])
+    for line, found in zip(lines[1:], findings, strict=True):
+        emit_text(line)
+        for remark in _remarks(found):
+            emit_text(f"    {remark}")
 
 
-def _remark(found: SeriesFindings) -> str:
+def _remarks(found: SeriesFindings) -> list[str]:
     parts = [found.unreadable] if found.unreadable else []
-    parts += [f"gap {_iso(gap.from_ms)} to {_iso(gap.to_ms)}" for gap in found.first_gaps]
+    parts += [
+        f"gap from {_iso(gap.from_ms)} to {_iso(gap.to_ms)}, {gap.lacking_hours:g} h lacking"
+        for gap in found.first_gaps
+    ]
     if found.gaps > len(found.first_gaps):
         parts.append(f"and {found.gaps - len(found.first_gaps)} more gaps")
     if found.disordered:
         parts.append(f"{found.disordered} rows out of order")
     parts += [f"{_iso(bad.ts_ms)}: {bad.text}" for bad in found.first_implausible]
-    changes = found.interval_changes[:3]
-    parts += [
-        f"{change.from_hours:g} h to {change.to_hours:g} h at {_iso(change.ts_ms)}" for change in changes
-    ]
-    return "; ".join(parts)
+    if found.implausible > len(found.first_implausible):
+        parts.append(f"and {found.implausible - len(found.first_implausible)} more implausible values")
+    changes = found.interval_changes[:CHANGES_SHOWN]
+    parts += [f"interval {c.from_hours:g} h -> {c.to_hours:g} h at {_iso(c.ts_ms)}" for c in changes]
+    if len(found.interval_changes) > CHANGES_SHOWN:
+        parts.append(f"and {len(found.interval_changes) - CHANGES_SHOWN} more interval changes")
+    return parts
 
 
 def _print_fits(fits: Sequence[HorizonFit]) -> None:
-    columns = (
-        "horizon days",
+    header = (
+        "days",
         "rows",
-        "series",
-        "slope alone",
+        "slope of now",
         "w now",
         "w mean30",
         "R2 alone",
         "R2 both",
-        "top 5 %: now bps/day",
-        "realised bps/day",
+        "top 5 % now",
+        "realised",
     )
-    listing = table(columns, right=columns)
-    for fit in fits:
-        figures = (fit.slope_alone, fit.w_now, fit.w_mean, fit.r2_alone, fit.r2_both)
-        bps = (fit.top_now * 10_000, fit.top_realised * 10_000)
-        listing.add_row(
+    lines = [
+        (
             f"{fit.horizon_days:g}",
             str(fit.rows),
-            str(fit.series),
-            *(f"{figure:.3f}" for figure in figures),
-            *(f"{value:.1f}" for value in bps),
+            *(
+                f"{value:.3f}"
+                for value in (fit.slope_alone, fit.w_now, fit.w_mean, fit.r2_alone, fit.r2_both)
+            ),
+            *(f"{value * BPS:.1f}" for value in (fit.top_now, fit.top_realised)),
         )
-    console().print(listing)
+        for fit in fits
+    ]
+    for line in _aligned([header, *lines], left=0):
+        emit_text(line)
+    emit_text(f"{fits[0].series} series; the last two columns are bps a day")
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Rows as lines with columns of one width; the first `left` columns are text, the others numbers.
+
+    Never cut, whatever the terminal's width: these are figures to rely on, and to pipe.
+    """
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if at < left else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _import_json(report: ImportReport) -> dict[str, Any]:
@@ -263,11 +283,12 @@ def _import_json(report: ImportReport) -> dict[str, Any]:
 
 
 def _findings_json(found: SeriesFindings) -> dict[str, Any]:
-    return _flat(found.key) | {"ok": found.ok} | msgspec.to_builtins(found) | {"key": str(found.key)}
+    figures: dict[str, Any] = msgspec.to_builtins(found)
+    return _flat(found.key) | {"ok": found.ok} | figures | {"key": str(found.key)}
 
 
 def _summary_json(summary: SeriesSummary) -> dict[str, Any]:
-    figures = msgspec.to_builtins(summary, str_keys=True)
+    figures: dict[str, Any] = msgspec.to_builtins(summary, str_keys=True)
     return _flat(summary.key) | {name: figures[name] for name in ("rows", "from_ms", "to_ms", "intervals")}
 
 
