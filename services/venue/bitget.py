@@ -1,0 +1,354 @@
+"""Bitget's REST protocol, market-data half: the unified account's public `v3`, and the `v2` ccxt needs besides.
+
+The rates are Bybit's recorded ones (see `recording.SOURCE_OF`). Everything is a string on this wire but
+`requestTime`; order book levels are numbers. `ts` and funding times are market time, `requestTime` and
+`serverTime` wall time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.venue.desk import Desk, Instant, rounded
+from services.venue.instruments import Instrument
+from services.venue.wire import Answer, Call, Refused, Route, answer, number
+
+OK: Final = "00000"
+REQUESTS_PER_SEC: Final = 20  # a second, IP and endpoint
+SPOT: Final = "SPOT"
+PERPS: Final = "USDT-FUTURES"
+CATEGORIES: Final = frozenset({SPOT, "MARGIN", PERPS, "USDC-FUTURES", "COIN-FUTURES"})
+RATE_CAP: Final = "0.02"
+PAGE_DEFAULT: Final = 20
+PAGE_MAX: Final = 100
+DEPTH_DEFAULT: Final = 5
+DEPTH_MAX: Final = 200
+
+
+def body(now_ms: int, data: Any, *, code: str = OK, text: str = "success") -> dict[str, Any]:
+    """Bitget's envelope."""
+    return {"code": code, "msg": text, "requestTime": now_ms, "data": data}
+
+
+def refuse(call: Call, code: str, text: str, *, status: int = 400) -> Refused:
+    """Bitget's error body."""
+    return Refused(answer(body(call.now.wall_ms, None, code=code, text=text), status=status))
+
+
+def maintenance(call: Call) -> Answer:
+    """Said when the recording is over; ccxt makes OnMaintenance of it."""
+    text = "Server upgrade, please try again later"
+    return answer(body(call.now.wall_ms, None, code="40200", text=text), status=503)
+
+
+def throttled(call: Call) -> Answer:
+    """More than REQUESTS_PER_SEC."""
+    return answer(body(call.now.wall_ms, None, code="429", text="Too Many Requests"), status=429)
+
+
+_PUBLIC: Final = ("/api/v3/market/", "/api/v2/public/", "/api/v2/spot/public/", "/api/v2/spot/market/")
+_PUBLIC_TOO: Final = ("/api/v2/mix/market/", "/api/v2/margin/currencies")
+
+
+def unknown(call: Call) -> Answer:
+    """What Bitget says to a path it does not have, or to a private one without a valid key."""
+    if call.path.startswith((*_PUBLIC, *_PUBLIC_TOO)) or not call.path.startswith(("/api/v2/", "/api/v3/")):
+        return answer(body(call.now.wall_ms, None, code="40404", text="Request URL NOT FOUND"), status=404)
+    if not call.headers.get("access-key"):
+        return answer(
+            body(call.now.wall_ms, None, code="40001", text="ACCESS_KEY cannot be empty"), status=400
+        )
+    return answer(body(call.now.wall_ms, None, code="40006", text="Invalid ACCESS_KEY"), status=400)
+
+
+# --- parameters ------------------------------------------------------------------------------
+
+
+def _category(call: Call) -> str:
+    category = call.query.get("category", "").upper()
+    if category not in CATEGORIES:
+        raise refuse(call, "40017", "Parameter category is error")
+    return category
+
+
+def _kind(category: str) -> Any:
+    return {SPOT: "spot", PERPS: "perp"}.get(category)
+
+
+def _chosen(desk: Desk, call: Call, category: str) -> list[Instrument]:
+    """The instrument that `symbol` names, or all of the category; margin and other futures have none here."""
+    kind = _kind(category)
+    symbol = call.query.get("symbol", "").upper()
+    if not symbol:
+        return desk.market.listed("bitget", kind, call.now.market_ms) if kind is not None else []
+    found = desk.market.find("bitget", kind, symbol, call.now.market_ms) if kind is not None else None
+    if found is None:
+        raise refuse(call, "40034", f"Parameter {symbol} does not exist")
+    return [found]
+
+
+def _required(desk: Desk, call: Call, category: str) -> Instrument:
+    if not call.query.get("symbol"):
+        raise refuse(call, "40019", "Parameter symbol cannot be empty")
+    return _chosen(desk, call, category)[0]
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    def refused(wrong: str) -> Refused:
+        return refuse(call, "40017", f"Parameter {wrong} is error")
+
+    value = number(call.query, name, default, refused)
+    if value < 1:
+        raise refused(name)
+    return value
+
+
+def _trimmed(rate: str) -> str:
+    """Bitget cuts the zeros at the end: 0.00010000 is 0.0001."""
+    return rate.rstrip("0").rstrip(".") if "." in rate else rate
+
+
+# --- handlers --------------------------------------------------------------------------------
+
+
+def server_time(desk: Desk, call: Call) -> Answer:
+    now_ms = desk.server_ms(call.now, call.path)
+    return answer(body(now_ms, {"serverTime": str(now_ms)}))
+
+
+def coins(desk: Desk, call: Call) -> Answer:
+    """Coins with the one chain that matters for nothing here: ccxt loads them with the markets."""
+    bases = {one.base for one in desk.market.listed("bitget", "spot", call.now.market_ms)} | {"USDT"}
+    rows = [
+        {
+            "coinId": str(i),
+            "coin": base,
+            "transfer": "true",
+            "chains": [
+                {
+                    "chain": base,
+                    "needTag": "false",
+                    "withdrawable": "true",
+                    "rechargeable": "true",
+                    "withdrawFee": "0.005",
+                    "extraWithdrawFee": "0",
+                    "depositConfirm": "1",
+                    "withdrawConfirm": "1",
+                    "minDepositAmount": "0.001",
+                    "minWithdrawAmount": "0.001",
+                    "browserUrl": "",
+                    "contractAddress": "",
+                    "withdrawStep": "0",
+                    "withdrawMinScale": "8",
+                }
+            ],
+        }
+        for i, base in enumerate(sorted(bases), start=1)
+    ]
+    return answer(body(call.now.wall_ms, rows))
+
+
+def instruments(desk: Desk, call: Call) -> Answer:
+    category = _category(call)
+    build = _spot_instrument if category == SPOT else _perp_instrument
+    rows = [build(desk, one, call) for one in _chosen(desk, call, category)]
+    return answer(body(call.now.wall_ms, rows))
+
+
+def _status(desk: Desk, instrument: Instrument, now: Instant) -> str:
+    return "online" if desk.market.trading(instrument, now.market_ms) else "offline"
+
+
+def _spot_instrument(desk: Desk, instrument: Instrument, call: Call) -> dict[str, Any]:
+    return {
+        "symbol": instrument.symbol,
+        "category": SPOT,
+        "baseCoin": instrument.base,
+        "quoteCoin": "USDT",
+        "buyLimitPriceRatio": "0.05",
+        "sellLimitPriceRatio": "0.05",
+        "minOrderQty": f"{instrument.min_qty:f}",
+        "maxOrderQty": "0",
+        "pricePrecision": str(instrument.price_decimals),
+        "quantityPrecision": str(instrument.quantity_decimals),
+        "quotePrecision": "8",
+        "minOrderAmount": f"{instrument.min_notional:f}",
+        "maxSymbolOrderNum": "400",
+        "maxProductOrderNum": "400",
+        "status": _status(desk, instrument, call.now),
+        "maintainTime": "",
+        "areaSymbol": "no",
+        "maxPositionNum": "200",
+        "isReality": "no",
+        "launchTime": str(instrument.listed_ms),
+    }
+
+
+def _perp_instrument(desk: Desk, instrument: Instrument, call: Call) -> dict[str, Any]:
+    funding = desk.funding(instrument, call.now, call.path)
+    return {
+        "symbol": instrument.symbol,
+        "category": PERPS,
+        "baseCoin": instrument.base,
+        "quoteCoin": "USDT",
+        "isRwa": "NO",
+        "buyLimitPriceRatio": "0.05",
+        "sellLimitPriceRatio": "0.05",
+        "feeRateUpRatio": "0.005",
+        "makerFeeRate": "0.0002",
+        "takerFeeRate": "0.0006",
+        "openCostUpRatio": "0.01",
+        "minOrderQty": f"{instrument.min_qty:f}",
+        "maxOrderQty": f"{instrument.max_qty:f}",
+        "pricePrecision": str(instrument.price_decimals),
+        "quantityPrecision": str(instrument.quantity_decimals),
+        "quotePrecision": "",
+        "priceMultiplier": f"{instrument.tick:f}",
+        "quantityMultiplier": f"{instrument.step:f}",
+        "type": "perpetual",
+        "minOrderAmount": f"{instrument.min_notional:f}",
+        "maxSymbolOrderNum": "",
+        "maxProductOrderNum": "400",
+        "maxPositionNum": "200",
+        "status": _status(desk, instrument, call.now),
+        "offTime": "-1",
+        "limitOpenTime": "-1",
+        "deliveryTime": "",
+        "deliveryStartTime": "",
+        "deliveryPeriod": "",
+        "launchTime": str(instrument.listed_ms),
+        "fundInterval": f"{funding.interval_hours:g}" if funding is not None else "",
+        "minLeverage": "1",
+        "maxLeverage": "75",
+        "maintainTime": "",
+        "symbolType": "crypto",
+        "maxMarketOrderQty": f"{instrument.max_qty:f}",
+    }
+
+
+def ticker_fields(desk: Desk, instrument: Instrument, now: Instant, endpoint: str) -> dict[str, Any]:
+    """What REST and stream tickers have in common."""
+    top = desk.top(instrument, now, endpoint)
+    day = desk.day(instrument, now)
+    turnover = desk.volume_usd(instrument)
+    return {
+        "lastPrice": rounded(instrument, day.last),
+        "openPrice24h": rounded(instrument, day.open),
+        "highPrice24h": rounded(instrument, day.high),
+        "lowPrice24h": rounded(instrument, day.low),
+        "ask1Price": top.ask,
+        "bid1Price": top.bid,
+        "bid1Size": top.bid_size,
+        "ask1Size": top.ask_size,
+        "price24hPcnt": f"{day.last / day.open - 1:.5f}",
+        "volume24h": f"{turnover / day.last:.4f}",
+        "turnover24h": f"{turnover:.4f}",
+    }
+
+
+def tickers(desk: Desk, call: Call) -> Answer:
+    category = _category(call)
+    rows = []
+    for one in _chosen(desk, call, category):
+        row = {
+            "category": category,
+            "symbol": one.symbol,
+            "ts": str(call.now.step_market_ms),
+            **ticker_fields(desk, one, call.now, call.path),
+        }
+        if category != SPOT:
+            funding = desk.funding(one, call.now, call.path)
+            rate = funding.rate if funding is not None else ""
+            row |= {
+                "indexPrice": f"{desk.index(one, call.now, call.path):.10f}",
+                "markPrice": rounded(one, desk.mark(one, call.now, call.path)),
+                "fundingRate": _trimmed(rate) if rate is not None else None,
+                "openInterest": f"{desk.volume_usd(one) / 2 / desk.day(one, call.now).last:.4f}",
+                "deliveryStartTime": "",
+                "deliveryTime": "",
+                "deliveryStatus": "",
+            }
+        rows.append(row)
+    return answer(body(call.now.wall_ms, rows))
+
+
+def order_book(desk: Desk, call: Call) -> Answer:
+    instrument = _required(desk, call, _category(call))
+    depth = min(_number(call, "limit", DEPTH_DEFAULT), DEPTH_MAX)
+    bids, asks = desk.book(instrument, call.now, call.path, depth)
+    data = {
+        "a": [[float(price), float(size)] for price, size in asks],
+        "b": [[float(price), float(size)] for price, size in bids],
+        "ts": str(call.now.step_market_ms),
+    }
+    return answer(body(call.now.wall_ms, data))
+
+
+def current_fund_rate(desk: Desk, call: Call) -> Answer:
+    """One symbol's, or all: ccxt's `fetch_funding_intervals` names a category and no symbol."""
+    rows = []
+    for one in _chosen(desk, call, call.query.get("category", PERPS).upper()):
+        funding = desk.funding(one, call.now, call.path)
+        if funding is not None:
+            rows.append(
+                {
+                    "symbol": one.symbol,
+                    "fundingRate": _trimmed(funding.rate) if funding.rate is not None else None,
+                    "fundingRateInterval": f"{funding.interval_hours:g}",
+                    "nextUpdate": str(funding.next_ms),
+                    "minFundingRate": f"-{RATE_CAP}",
+                    "maxFundingRate": RATE_CAP,
+                }
+            )
+    return answer(body(call.now.wall_ms, rows))
+
+
+def history_fund_rate(desk: Desk, call: Call) -> Answer:
+    """Settled rates, newest first, in pages: `cursor` is the page's number from 1, at most 100 rows each."""
+    instrument = _required(desk, call, _category(call))
+    limit = min(_number(call, "limit", PAGE_DEFAULT), PAGE_MAX)
+    page = _number(call, "cursor", 1)
+    settled = desk.settled(instrument, call.now, since_ms=0, until_ms=call.now.market_ms)[::-1]
+    rows = [
+        {
+            "symbol": instrument.symbol,
+            "fundingRate": _trimmed(f"{one.rate:.8f}"),
+            "fundingRateTimestamp": str(one.settled_ms),
+        }
+        for one in settled[(page - 1) * limit : page * limit]
+    ]
+    return answer(body(call.now.wall_ms, {"resultList": rows}))
+
+
+def symbol_price(desk: Desk, call: Call) -> Answer:
+    """`v2`, but ccxt's `fetch_mark_price` has no other."""
+    if call.query.get("productType", "").upper() != PERPS:
+        raise refuse(call, "40017", "Parameter productType is error")
+    one = _required(desk, call, PERPS)
+    row = {
+        "symbol": one.symbol,
+        "price": rounded(one, desk.day(one, call.now).last),
+        "indexPrice": rounded(one, desk.index(one, call.now, call.path)),
+        "markPrice": rounded(one, desk.mark(one, call.now, call.path)),
+        "ts": str(call.now.market_ms),
+    }
+    return answer(body(call.now.wall_ms, [row]))
+
+
+def _one(_call: Call) -> int:
+    return 1
+
+
+ROUTES: Final[dict[tuple[str, str], Route]] = {
+    ("GET", "/api/v2/public/time"): Route(server_time, _one),
+    ("GET", "/api/v2/spot/public/coins"): Route(coins, _one),
+    ("GET", "/api/v2/mix/market/symbol-price"): Route(symbol_price, _one),
+    ("GET", "/api/v3/market/instruments"): Route(instruments, _one),
+    ("GET", "/api/v3/market/tickers"): Route(tickers, _one),
+    ("GET", "/api/v3/market/orderbook"): Route(order_book, _one),
+    ("GET", "/api/v3/market/current-fund-rate"): Route(current_fund_rate, _one),
+    ("GET", "/api/v3/market/history-fund-rate"): Route(history_fund_rate, _one),
+}
+
+# Answered in maintenance, too.
+ALWAYS: Final = frozenset({"/api/v2/public/time"})
