@@ -32,7 +32,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def config_paths(args: argparse.Namespace, env: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """The files that are meant: `--config`, else FUNDARB_CONFIG, else config.json if it is here, else none."""
+    """The files that are meant: `--config`, else FUNDARB_CONFIG, else config.json if it exists, else none."""
     env = os.environ if env is None else env
     given: list[Path] | None = getattr(args, "config", None)
     if given:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from libs.common.config.schema import Config, Exchange
+from libs.common.config.schema import Config, Exchange, PairLegs
 from libs.common.subjects import Kind, instrument_slug, leg_name, pair_id
 
 
@@ -59,10 +61,18 @@ def leg_of(name: str, exchange: Exchange, symbol: str) -> Leg:
     return Leg(exchange=name, venue=venue_slug(exchange), instrument=slug, kind=kind)
 
 
+EVERY_SYMBOL: Final = "*"
+
+
+def symbols_of(pair: PairLegs, config: Config) -> tuple[str, ...]:
+    """The symbols that an explicit pair stands for: its own, or every one of `symbols`."""
+    return config.symbols if pair.symbol == EVERY_SYMBOL else (pair.symbol,)
+
+
 def pair_specs(config: Config) -> tuple[PairSpec, ...]:
     """All pairs of a config: the explicit ones, and each symbol's `spot` with `perp` where both exist."""
     specs: dict[str, PairSpec] = {}
-    wanted = [(pair.symbol, pair.legs) for pair in config.pairs]
+    wanted = [(symbol, pair.legs) for pair in config.pairs for symbol in symbols_of(pair, config)]
     if {"spot", "perp"} <= config.exchanges.keys():
         explicit = {symbol for symbol, _ in wanted}
         wanted += [(symbol, ("spot", "perp")) for symbol in config.symbols if symbol not in explicit]

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from libs.common.config import legs, names
 from libs.common.config.facts import Facts
+from libs.common.config.legs import Leg
 from libs.common.config.problems import Problem
 from libs.common.config.schema import Config
 from libs.common.config.values import shown
-from libs.common.subjects import Kind
+from libs.common.subjects import Kind, pair_id
 
 SYMBOL: Final = re.compile(
     r"(?P<base>[^\s/:]+)/(?P<quote>[^\s/:]+)(?::(?P<settle>[^\s/:-]+)(?:-(?P<expiry>\d{6}))?)?"
@@ -24,7 +23,7 @@ QUOTES: Final = ("USDT", "USDC", "USD", "FDUSD", "BUSD", "TUSD", "USDE", "USD1",
 
 def symbols(facts: Facts, config: Config) -> Iterator[Problem]:
     """Symbols that are none, and symbols that no exchange pairs."""
-    explicit = {pair.symbol for pair in config.pairs}
+    explicit = {symbol for pair in config.pairs for symbol in legs.symbols_of(pair, config)}
     by_default = {"spot", "perp"} <= facts.exchange_names
     for index, symbol in enumerate(config.symbols):
         path = f"symbols[{index}]"
@@ -45,7 +44,7 @@ def symbols(facts: Facts, config: Config) -> Iterator[Problem]:
 def _symbol(facts: Facts, path: str, symbol: str) -> Iterator[Problem]:
     match = SYMBOL.fullmatch(symbol)
     if match is None or (match["quote"].islower() and symbol.islower()):
-        yield facts.problem(path, f"BASE/QUOTE is expected, not {shown(symbol)}", _spelled(symbol))
+        yield facts.problem(path, f"BASE/QUOTE is expected, not {shown(symbol)}", spelled(symbol))
         return
     quote, settle, expiry = match["quote"], match["settle"], match["expiry"]
     if settle and settle != quote:
@@ -68,7 +67,7 @@ def _symbol(facts: Facts, path: str, symbol: str) -> Iterator[Problem]:
         )
 
 
-def _spelled(symbol: str) -> str:
+def spelled(symbol: str) -> str:
     """`BTC/USDT` for btc/usdt, BTCUSDT, BTC-USDT and the like."""
     flat = re.sub(r"[^A-Za-z0-9]", "", symbol.partition(":")[0]).upper()
     for quote in QUOTES:
@@ -87,35 +86,42 @@ def _is_date(text: str) -> bool:
 
 def pairs(facts: Facts, config: Config) -> Iterator[Problem]:
     """Explicit pairs that are no hedge, or that name what is not there."""
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
     for index, pair in enumerate(config.pairs):
         path = f"pairs[{index}]"
-        bad = list(_symbol(facts, f"{path}.symbol", pair.symbol))
+        every = pair.symbol == legs.EVERY_SYMBOL
+        bad = [] if every else list(_symbol(facts, f"{path}.symbol", pair.symbol))
         unknown = [name for name in pair.legs if name not in facts.exchange_names]
         for name in unknown:
             close = names.nearest(name, sorted(facts.exchange_names))
             yield facts.problem(f"{path}.legs", f"{shown(name)} is none of the exchanges", close)
         yield from bad
-        if bad or not all(name in config.exchanges for name in pair.legs):
-            continue
-        first, second = (legs.leg_of(name, config.exchanges[name], pair.symbol) for name in pair.legs)
-        if (first.venue, first.instrument) == (second.venue, second.instrument):
-            yield facts.problem(
-                f"{path}.legs",
-                f"both legs are {first.instrument} on {first.venue}",
-                "",
-                "a hedge has two legs",
-            )
-        elif first.kind is Kind.SPOT and second.kind is Kind.SPOT:
-            yield facts.problem(
-                f"{path}.legs", "both legs are spot, and spot earns no funding", "", "one must be swap"
-            )
-        elif ":" in pair.symbol and Kind.FUTURE not in (first.kind, second.kind):
-            yield facts.problem(
-                f"{path}.symbol", f"{shown(pair.symbol)} is dated, but no leg has type future", "", ""
-            )
-        else:
-            name = legs.pair_specs(msgspec.structs.replace(config, symbols=(), pairs=(pair,)))[0].id
-            if name in seen:
-                yield facts.problem(path, f"is the same pair as pairs[{seen[name]}]", "", "remove one")
-            seen.setdefault(name, index)
+        if not bad and not unknown and all(name in config.exchanges for name in pair.legs):
+            for symbol in legs.symbols_of(pair, config):
+                if every and any(_symbol(facts, path, symbol)):
+                    continue  # told already where the symbol stands
+                first, second = (legs.leg_of(name, config.exchanges[name], symbol) for name in pair.legs)
+                yield from _hedge(facts, path, symbol, (first, second), seen)
+
+
+def _hedge(
+    facts: Facts, path: str, symbol: str, both: tuple[Leg, Leg], seen: dict[str, str]
+) -> Iterator[Problem]:
+    """Whether two legs make a hedge, and one that is not there yet (`seen`: id -> path)."""
+    first, second = both
+    if (first.venue, first.instrument) == (second.venue, second.instrument):
+        reason = f"both legs are {first.instrument} on {first.venue}"
+        yield facts.problem(f"{path}.legs", reason, "", "a hedge has two different legs")
+        return
+    if first.kind is Kind.SPOT and second.kind is Kind.SPOT:
+        reason = "both legs are spot, and spot earns no funding"
+        yield facts.problem(f"{path}.legs", reason, "", "one of them must be of type swap or future")
+        return
+    if ":" in symbol and Kind.FUTURE not in (first.kind, second.kind):
+        reason = f"{shown(symbol)} is dated, but no leg has type future"
+        yield facts.problem(f"{path}.symbol", reason)
+        return
+    name = pair_id((first.venue, first.instrument), (second.venue, second.instrument))
+    if name in seen:
+        yield facts.problem(path, f"{symbol} is the same pair as in {seen[name]}", "", "remove one of them")
+    seen.setdefault(name, path)

@@ -168,7 +168,7 @@ def _bounds(facts: Facts, config: Config) -> Iterator[Problem]:
     if position.futures_margin_leverage > limits.max_leverage:
         yield facts.problem(
             "position.futures_margin_leverage",
-            f"{plain(position.futures_margin_leverage)} exceeds limits.max_leverage {plain(limits.max_leverage)}",
+            f"{plain(position.futures_margin_leverage)} exceeds max_leverage {plain(limits.max_leverage)}",
             "",
             "lower it, or raise the limit on purpose",
         )
@@ -177,14 +177,14 @@ def _bounds(facts: Facts, config: Config) -> Iterator[Problem]:
         if limit is not None and limit < position.notional_usd:
             yield facts.problem(
                 f"limits.{name}",
-                f"{plain(limit)} is below position.notional_usd {plain(position.notional_usd)}: nothing opens",
+                f"{plain(limit)} is below notional_usd {plain(position.notional_usd)}: nothing opens",
                 "",
                 "raise the limit or lower the position",
             )
     if timeouts.poll_interval_sec >= timeouts.open_timeout_sec:
         yield facts.problem(
             "timeouts.poll_interval_sec",
-            f"{plain(timeouts.poll_interval_sec)} reaches open_timeout_sec {plain(timeouts.open_timeout_sec)}",
+            f"{plain(timeouts.poll_interval_sec)} reaches open_timeout {plain(timeouts.open_timeout_sec)}",
             "",
             "an opening pair is polled several times before it times out",
         )

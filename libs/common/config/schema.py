@@ -56,7 +56,10 @@ class Exchange(Section, frozen=True, kw_only=True):
 
 
 class PairLegs(Section, frozen=True, kw_only=True):
-    """Two legs by exchange name; the pair's id keeps their order, the direction is found by the rates."""
+    """Two legs by exchange name; the pair's id keeps their order, the direction is found by the rates.
+
+    `symbol` "*" is every symbol of `symbols`.
+    """
 
     symbol: str
     legs: tuple[str, str]
