@@ -22,20 +22,39 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.inbox import conflation_key as by_subject
 from libs.common.messages import AlertLevel, ClockState, Message, Opportunity, Want
+from libs.exchange.port import GapSeen
 from services.feed.intake import Prices
 from services.feed.source import Source
 from services.feed.venue import VenueFeed
-from services.feed.work import Observed, VenueRequest
+from services.feed.work import FetchSettled, Observed, VenueRequest
 
-BEAT, SECOND, RESEND = "beat", "second", "resend"
+BEAT, SECOND, RESEND, RETRY = "beat", "second", "resend", "retry"
 # A settlement is noticed within one beat: at 2880 times the speed that is 12 minutes of market time.
 BEAT_US: Final = 250 * US_PER_MS
-PERIOD_US: Final = {BEAT: BEAT_US, SECOND: US_PER_SEC, RESEND: 30 * US_PER_SEC}
+PERIOD_US: Final = {BEAT: BEAT_US, SECOND: US_PER_SEC, RESEND: 30 * US_PER_SEC, RETRY: US_PER_SEC}
 # Whoever asks in a loop gets an answer a second.
 RESEND_GAP_US: Final = US_PER_SEC
 
+PRINTS_LANE: Final = "prints"
+
 Leg = tuple[str, str]
+
+
+def lane_of(event: Event) -> str:
+    """Prints wait for the store in a lane of their own: quotes go on while it is slow or down."""
+    if isinstance(event, Answered) and isinstance(event.request, FetchSettled):
+        return PRINTS_LANE
+    return PRINTS_LANE if isinstance(event, TimerFired) and event.name == RETRY else ""
+
+
+def conflation_key(event: Event) -> str | None:
+    """In a full inbox the newest observation of an instrument replaces the older ones; a gap never goes."""
+    if not isinstance(event, Observed):
+        return by_subject(event)
+    seen = event.observation
+    return None if isinstance(seen, GapSeen) else f"{type(seen).__name__} {seen.venue} {seen.instrument}"
 
 
 class FeedActor:
@@ -98,6 +117,9 @@ class FeedActor:
             case "second":
                 for venue in self._venues.values():
                     yield from venue.second(now)
+            case "retry":
+                for venue in self._venues.values():
+                    yield from venue.retry()
             case _:
                 yield from self._resend((), now)
 

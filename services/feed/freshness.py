@@ -53,9 +53,10 @@ class Freshness:
         seen = self._instrument_us.get((kind, instrument))
         return None if seen is None else now.mono_us - seen
 
-    def gap(self) -> None:
+    def gap(self) -> Iterable[Effect]:
         """A stream broke: what lies between was not seen."""
         self._gaps += 1
+        yield Measure(metric="fundarb_data_gaps_total", value=1.0, labels={"venue": self._venue})
 
     def missing(self, instrument: str, count: int) -> None:
         """Settlements of an instrument that the venue never gave, in all."""
@@ -103,11 +104,11 @@ class Freshness:
         """Whether anything was heard lately."""
         return self._heard_us is not None and now.mono_us - self._heard_us <= self._silence_us
 
-    def health(self, quarantined: tuple[Quarantine, ...], now: Now) -> VenueHealth:
-        """`gaps` are broken streams and settlements that the venue never gave, together."""
+    def health(self, quarantined: tuple[Quarantine, ...], now: Now, *, loaded: bool = True) -> VenueHealth:
+        """`loaded`: its instruments are known. `gaps` are broken streams and settlements that the venue never gave, together."""
         return VenueHealth(
             venue=self._venue,
-            connected=self.connected(now),
+            connected=loaded and self.connected(now),
             ages_sec=self.ages_sec(now),
             gaps=self._gaps + sum(self._missing.values()),
             errors=dict(sorted(self._errors.items())),

@@ -85,7 +85,7 @@ class Intake:
     def take(self, seen: Observation, market: MarketClock, now: Now) -> Iterable[Effect]:
         """An observation of an instrument that we want; of others nothing comes."""
         if isinstance(seen, GapSeen):
-            self._fresh.gap()
+            yield from self._fresh.gap()
             fields = {"venue": seen.venue, "instrument": seen.instrument or "all", "what": seen.text}
             yield Note(
                 text="a stream broke: what lies between was not seen", level=AlertLevel.WARNING, fields=fields
@@ -182,7 +182,7 @@ class Intake:
             self._fresh.seen("mark", slug, now)
         if funding.next_ms is not None and funding.next_ms <= now.market_ms:
             return  # it has just settled: no longer the rate that comes next, and the print is fetched apart
-        former = self._prints.current(funding)
+        former = self._prints.current(funding, now)
         if former is not None:
             fields = {
                 "venue": seen.venue,

@@ -1,163 +1,41 @@
 """The feed's process: venues in, `md.>` out.
 
-Wires `FeedActor` to real (or simulated) venues. All network is here and in `libs.exchange`.
+Wires `FeedActor` to real (or simulated) venues.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-import msgspec
-from libs.common.run import ServiceContext, serve
+from libs.common.run import serve
 
 from libs.common import subjects
-from libs.common.assembly import Assembly
-from libs.common.clock import Clock, SystemClock
+from libs.common.assembly import Assembly, Background, ServiceContext
+from libs.common.clock import Clock
 from libs.common.config.schema import Config, Mode
-from libs.common.effects import Event, Request
-from libs.common.store import Store
+from libs.common.effects import Request
 from libs.exchange.factory import open_market_data
-from libs.exchange.port import MarketData, Observation, QuoteSeen, VenueError
+from libs.exchange.port import MarketData
 from libs.exchange.redirect import Redirect
-from services.feed.actor import FeedActor
-from services.feed.prints import watermark_key
-from services.feed.source import Source, sources_of
+from services.feed.actor import FeedActor, conflation_key, lane_of
+from services.feed.clients import Offer, Opener, VenueClients
+from services.feed.source import sources_of
 from services.feed.work import (
-    Failure,
     FetchSettled,
-    Loaded,
     LoadVenue,
     MeasureClock,
-    Observed,
     PollBook,
     PollFunding,
     PollQuotes,
     RecallWatermarks,
     StreamKind,
-    VenueRequest,
 )
 
-# Loading reads every market of a venue, a first history is several pages: calls of their own patience.
-PATIENCE: Final[dict[type[VenueRequest], float]] = {LoadVenue: 6.0, FetchSettled: 6.0}
-
-Opener = Callable[[str], Awaitable[MarketData]]
-Offer = Callable[[Event], None]
+STREAMED: tuple[StreamKind, ...] = ("quote", "mark")
 
 
-class VenueClients:
-    """The clients of all venues: opened at the first load, and opened again when that failed."""
-
-    def __init__(
-        self, sources: tuple[Source, ...], *, opener: Opener, store: Store, timeout_sec: float
-    ) -> None:
-        self._sources = {source.venue: source for source in sources}
-        self._opener = opener
-        self._store = store
-        self._timeout_sec = timeout_sec
-        self._clients: dict[str, MarketData] = {}
-        self._loaded: dict[str, asyncio.Future[Loaded]] = {}
-
-    async def handle(self, request: VenueRequest) -> Any:
-        """Do it; a venue's failure is an answer, never an exception."""
-        patience_sec = self._timeout_sec * PATIENCE.get(type(request), 1.0)
-        try:
-            async with asyncio.timeout(patience_sec):
-                return await self._do(request)
-        except VenueError as error:
-            return Failure(error_class=error.error_class, text=str(error))
-        except TimeoutError:
-            return Failure(
-                error_class="timeout", text=f"{request.venue}: no answer within {patience_sec:g} s"
-            )
-
-    async def recall(self, request: RecallWatermarks) -> dict[str, int]:
-        """What was said last, from the store."""
-        kept = await self._store.get(watermark_key(request.venue))
-        return {} if kept is None else msgspec.json.decode(kept.value, type=dict[str, int])
-
-    async def stream(self, venue: str, kind: StreamKind, offer: Offer) -> None:
-        """Push a venue's stream until cancelled; venues that do not stream this end at once."""
-        loaded = await asyncio.shield(self._future(venue))
-        slugs = [slug for slug, one in loaded.instruments.items() if one.refused is None]
-        if kind == "mark":
-            slugs = [slug for slug in slugs if subjects.kind_of(slug) is subjects.Kind.PERP]
-        if kind in loaded.streams and slugs:
-            await self._clients[venue].stream(kind, slugs, LatestFirst(offer))
-
-    async def close(self) -> None:
-        """Close every client; one that fails to close does not keep the others open."""
-        await asyncio.gather(*(client.close() for client in self._clients.values()), return_exceptions=True)
-
-    def _future(self, venue: str) -> asyncio.Future[Loaded]:
-        if venue not in self._loaded:
-            self._loaded[venue] = asyncio.get_running_loop().create_future()
-        return self._loaded[venue]
-
-    async def _client(self, venue: str) -> MarketData:
-        client = self._clients.get(venue)
-        if client is None:
-            client = self._clients[venue] = await self._opener(venue)
-        return client
-
-    async def _do(self, request: VenueRequest) -> Any:
-        client = await self._client(request.venue)
-        match request:
-            case LoadVenue():
-                return await self._load(request.venue, client)
-            case PollFunding():
-                return await client.fetch_funding(request.slugs)
-            case PollQuotes():
-                return await client.fetch_quotes(request.slugs)
-            case PollBook():
-                return await client.fetch_book(request.slug)
-            case FetchSettled():
-                return await client.fetch_settled(
-                    request.slug, since_ms=request.since_ms, until_ms=request.until_ms
-                )
-            case MeasureClock():
-                return await client.fetch_clock_offset_ms()
-            case _:
-                raise ValueError(f"no way to do {request}")
-
-    async def _load(self, venue: str, client: MarketData) -> Loaded:
-        listed = await client.load()
-        wanted = {slug: listed[slug] for slug in self._sources[venue].slugs if slug in listed}
-        loaded = Loaded(instruments=wanted, streams=client.streams())
-        future = self._future(venue)
-        if not future.done():
-            future.set_result(loaded)
-        return loaded
-
-
-class LatestFirst:
-    """A stream's sink that keeps only the newest quote of an instrument until the loop comes round.
-
-    Venues send bursts (633 frames in 10 ms were recorded): what is already outdated when its turn
-    comes need not fill the inbox. Everything but quotes goes through as it is, in order.
-    """
-
-    def __init__(self, offer: Offer) -> None:
-        self._offer = offer
-        self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, QuoteSeen] = {}
-
-    def __call__(self, seen: Observation) -> None:
-        if not isinstance(seen, QuoteSeen):
-            self._offer(Observed(observation=seen))
-            return
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
-        self._waiting[seen.instrument] = seen
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for seen in waiting.values():
-            self._offer(Observed(observation=seen))
-
-
-def market_opener(config: Config, clock: Clock, env: dict[str, str]) -> Opener:
+def market_opener(config: Config, clock: Clock, env: Mapping[str, str]) -> Opener:
     """Real venues, or in mode demo the simulated ones on this machine."""
     redirect = Redirect.from_runtime_dir(env["FUNDARB_RUNTIME_DIR"]) if config.mode is Mode.DEMO else None
 
@@ -167,43 +45,36 @@ def market_opener(config: Config, clock: Clock, env: dict[str, str]) -> Opener:
     return opener
 
 
-def wire(
-    config: Config, *, opener: Opener, store: Store, clock: SystemClock
-) -> tuple[FeedActor, VenueClients, tuple[Source, ...]]:
-    """The actor and the hands that it works with."""
-    sources = sources_of(config)
-    clients = VenueClients(
-        sources, opener=opener, store=store, timeout_sec=config.timeouts.request_timeout_sec
-    )
-    return FeedActor(sources, monitor=config.monitor, market=clock.market), clients, sources
-
-
 async def assemble(context: ServiceContext) -> Assembly:
     """Everything that the runtime needs to run the feed."""
-    opener = market_opener(context.config, context.clock, dict(context.env))
-    return assembly_of(context, opener)
+    return assembly_of(context, market_opener(context.config, context.clock, context.env))
 
 
 def assembly_of(context: ServiceContext, opener: Opener) -> Assembly:
     """The feed on any way of opening venues."""
-    actor, clients, sources = wire(context.config, opener=opener, store=context.store, clock=context.clock)
+    config = context.config
+    sources = sources_of(config)
+    clients = VenueClients(
+        sources, opener=opener, store=context.store, timeout_sec=config.timeouts.request_timeout_sec
+    )
     handlers: dict[type[Request], Callable[[Any], Awaitable[Any]]] = dict.fromkeys(
         (LoadVenue, PollFunding, PollQuotes, PollBook, FetchSettled, MeasureClock), clients.handle
     )
     handlers[RecallWatermarks] = clients.recall
-    kinds: tuple[StreamKind, ...] = ("quote", "mark")
     return Assembly(
-        actor=actor,
+        actor=FeedActor(sources, monitor=config.monitor, market=context.clock.market),
         subscriptions=(subjects.CLOCK, subjects.want("feed"), subjects.ALL_OPPORTUNITIES),
         handlers=handlers,
-        background=tuple(_stream_of(clients, source.venue, kind) for source in sources for kind in kinds),
+        background=tuple(stream_of(clients, source.venue, kind) for source in sources for kind in STREAMED),
+        lane_of=lane_of,
+        conflate=conflation_key,
         close=clients.close,
     )
 
 
-def _stream_of(
-    clients: VenueClients, venue: str, kind: StreamKind
-) -> Callable[[Offer], Coroutine[Any, Any, None]]:
+def stream_of(clients: VenueClients, venue: str, kind: StreamKind) -> Background:
+    """One stream as a background task."""
+
     async def run(offer: Offer) -> None:
         await clients.stream(venue, kind, offer)
 

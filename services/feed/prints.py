@@ -22,11 +22,12 @@ from services.feed.freshness import Freshness
 from services.feed.normalize import Interval, settled_fault
 from services.feed.quarantine import Ward
 from services.feed.schedule import Schedule, retry_delay_us
-from services.feed.settled import Ledger
+from services.feed.settled import Ledger, on_grid
 from services.feed.source import Source
 from services.feed.work import FetchSettled, Key
 
 RECHECK_US: Final = 600 * US_PER_SEC
+DOUBTED_US: Final = 30 * US_PER_SEC
 # Corrections come within hours; a page that begins a day back finds them.
 OVERLAP_MS: Final = MS_PER_DAY
 
@@ -71,29 +72,19 @@ class Prints:
         """What is known about an interval apart from the frame at hand."""
         return self._ledgers[slug].interval_for(next_ms)
 
-    def current(self, funding: Funding) -> Interval | None:
+    def current(self, funding: Funding, now: Now) -> Interval | None:
         """A sound current rate: remember its settlement. Answers the former interval when it changed."""
         if funding.next_ms is None:
             return None
+        # A stream may roll over before our next beat: what it has just settled must not be forgotten.
+        self._pursue(funding.instrument, now)
         self._next_ms[funding.instrument] = funding.next_ms
         interval = Interval(hours=funding.interval_hours, source=funding.interval_source)
         return self._ledgers[funding.instrument].record(funding.next_ms, interval)
 
     def watch(self, now: Now) -> bool:
         """Go after every settlement that has passed; True when there is a new one (rates rolled over)."""
-        rolled = False
-        for slug, next_ms in self._next_ms.items():
-            chase = self._chases.get(slug)
-            if next_ms > now.market_ms or (chase is not None and chase.settles_ms >= next_ms):
-                continue
-            last_ms = self._ledgers[slug].last_ms
-            if last_ms is not None and last_ms >= next_ms:
-                continue
-            self._chases[slug] = Chase(settles_ms=next_ms)
-            if slug in self._backfilled:
-                self._schedule.ask(Key("settled", slug), at_us=now.mono_us)
-            rolled = True
-        return rolled
+        return any([self._pursue(slug, now) for slug in self._next_ms])
 
     def request(self, slug: str, now: Now) -> FetchSettled:
         """The next page of an instrument: all of the history first, then a day's overlap."""
@@ -121,6 +112,8 @@ class Prints:
                 news.append(instant)
         if clean:
             self._ward.clean(slug, "settled", now)
+        if self._ward.holds(slug, "settled"):
+            self._schedule.ask(request.key, at_us=now.mono_us + DOUBTED_US)
         ledger.covered(request.since_ms)
         ledger.trim(now.market_ms)
         self._fresh.seen("settled", slug, now)
@@ -171,12 +164,25 @@ class Prints:
         for token in sorted(self._failed):
             yield self._persist(token)
 
+    def _pursue(self, slug: str, now: Now) -> bool:
+        """Chase the settlement that was to come next, when it has passed; True when that is new."""
+        next_ms, chase = self._next_ms.get(slug), self._chases.get(slug)
+        if next_ms is None or next_ms > now.market_ms or (chase is not None and chase.settles_ms >= next_ms):
+            return False
+        last_ms = self._ledgers[slug].last_ms
+        if last_ms is not None and last_ms >= on_grid(next_ms):
+            return False
+        self._chases[slug] = Chase(settles_ms=on_grid(next_ms))
+        if slug in self._backfilled:
+            self._schedule.ask(Key("settled", slug), at_us=now.mono_us)
+        return True
+
     def _chase_on(self, slug: str, now: Now) -> None:
         chase = self._chases.get(slug)
         last_ms = self._ledgers[slug].last_ms
         if chase is None:
             return
-        if last_ms is not None and last_ms >= chase.settles_ms - MS_PER_HOUR // 4:
+        if last_ms is not None and last_ms >= chase.settles_ms:
             del self._chases[slug]
             return
         self._schedule.ask(Key("settled", slug), at_us=now.mono_us + retry_delay_us(chase.attempt))

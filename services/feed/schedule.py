@@ -130,7 +130,9 @@ class Schedule:
             task.in_flight = False
             task.failures += 1
         self._failures += 1
-        in_a_row = self._failures if rule.whole_venue or task is None else task.failures
+        in_a_row = 1 if task is None else task.failures
+        if rule.whole_venue:
+            in_a_row = max(in_a_row, self._failures)
         delay_us = int(min(rule.longest_sec, rule.first_sec * 2 ** min(in_a_row - 1, 20)) * US_PER_SEC)
         until_us = now_us + delay_us
         if rule.whole_venue:

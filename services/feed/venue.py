@@ -12,7 +12,7 @@ from typing import Any, Final
 from libs.common import subjects
 from libs.common.clock import US_PER_SEC, MarketClock, Now
 from libs.common.config.schema import Monitor
-from libs.common.effects import Answered, Effect, Note
+from libs.common.effects import Answered, Effect, Measure, Note
 from libs.common.messages import AlertLevel, InstrumentInfo
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import Observation
@@ -131,7 +131,12 @@ class VenueFeed:
     def second(self, now: Now) -> Iterable[Effect]:
         """Health and ages, each second."""
         yield from self._fresh.measures(now)
+        shut_out = float(len({case.instrument for case in self._ward.listed()}))
+        yield Measure(metric="fundarb_quarantined", value=shut_out, labels={"venue": self.source.venue})
         yield from self._health(now)
+
+    def retry(self) -> Iterable[Effect]:
+        """What the store has refused, once more."""
         yield from self._prints.retry()
 
     def resend(self, what: tuple[str, ...], now: Now) -> Iterable[Effect]:
@@ -146,7 +151,8 @@ class VenueFeed:
 
     def _health(self, now: Now) -> Iterable[Effect]:
         self._shown = self._ward.listed()
-        yield from self.source.tell_health(subjects.md_health, self._fresh.health(self._shown, now))
+        health = self._fresh.health(self._shown, now, loaded=bool(self._instruments))
+        yield from self.source.tell_health(subjects.md_health, health)
 
     def _changed(self, now: Now) -> Iterable[Effect]:
         """Quarantine is news: nobody waits a second for it."""
