@@ -1,0 +1,118 @@
+"""`fundarb demo`: everything at once, on a simulated exchange that replays recorded data.
+
+All of it lives in one temporary folder that is gone afterwards; nothing can reach a real exchange.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from libs.common.clock import wall_us
+from libs.common.embedded import temporary_folder
+from libs.common.runtime_file import private_dir
+from libs.common.supervisor import StopSignals
+from libs.console.demo_config import DEPLOYMENT, demo_config
+from libs.console.output import OK, USAGE, UserError, emit_json, emit_text
+from libs.console.stack import VENUE_FILE, Plan, copy_tree, running_stack, say, show
+from libs.console.verbs.up import last_words
+
+NAME: Final = "demo"
+HELP: Final = "everything at once on a simulated exchange that replays recorded data"
+SPEED: Final = 2880.0
+SPEED_MAX: Final = 36_000.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of contract.md."""
+    parser.add_argument("--duration", type=float, metavar="S", help="stop S seconds after everything is up")
+    parser.add_argument(
+        "--speed", type=float, default=SPEED, metavar="X", help="market seconds per second (2880)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is synthesised")
+    parser.add_argument("--keep", metavar="DIR", help="keep logs, CSV and archive in DIR")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until Ctrl-C or for the duration."""
+    if args.duration is not None and not 0 < args.duration < float("inf"):
+        raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
+    if not 1 <= args.speed <= SPEED_MAX:
+        raise UserError(
+            f"--speed {args.speed:g}: 1 to {SPEED_MAX:g} is expected (2880: a day in 30 seconds)", USAGE
+        )
+    summary = asyncio.run(_run(args))
+    if args.json:
+        emit_json(summary)
+    else:
+        emit_text(last_words(summary))
+    return OK
+
+
+async def _run(args: argparse.Namespace) -> dict[str, Any]:
+    say("starting NATS, Valkey, the simulated exchange and the services ...")
+    with temporary_folder() as folder:
+        runtime = private_dir(folder / "runtime")
+        config = folder / "config.json"
+        config.write_text(demo_config(folder), encoding="utf-8")
+        plan = Plan(
+            title="fundarb demo  (observer: nothing is traded)",
+            deployment=DEPLOYMENT,
+            folder=folder,
+            runtime=runtime,
+            env={
+                "FUNDARB_CONFIG": str(config),
+                "FUNDARB_MODE": "demo",
+                "FUNDARB_METRICS_PORT": "0",
+                "FUNDARB_VENUE_SPEED": f"{args.speed:g}",
+                "FUNDARB_VENUE_SEED": str(args.seed),
+            },
+            venue=True,
+        )
+        try:
+            async with running_stack(plan) as stack:
+                facts = await asyncio.to_thread(venue_facts, runtime)
+                with StopSignals(stack.supervisor.kill) as stop:
+                    await show(
+                        stack, notes=notes_of(facts), duration_sec=args.duration, stop=stop, quiet=args.json
+                    )
+                return stack.watch.summary(
+                    wall_us=wall_us(),
+                    services=stack.states(),
+                    extra={
+                        "mode": "demo",
+                        "seed": args.seed,
+                        "speed": args.speed,
+                        "provenance": facts,
+                        "restarts": stack.supervisor.restarts(),
+                    },
+                )
+        finally:
+            if args.keep:
+                keep(folder, Path(args.keep))
+
+
+def keep(folder: Path, target: Path) -> None:
+    """Copy what a reader may want: logs, CSV and archive, not the private files."""
+    for name in ("logs", "archive"):
+        copy_tree(folder / name, target / name)
+    say(f"kept logs and archive in {target}")
+
+
+def venue_facts(runtime: Path) -> dict[str, str]:
+    """Field -> where the simulated exchange has it from (recorded or synthesised), as it says itself."""
+    port = json.loads((runtime / VENUE_FILE).read_text(encoding="utf-8"))["control_port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/provenance", timeout=5) as answer:
+        facts: dict[str, str] = json.load(answer)
+    return facts
+
+
+def notes_of(facts: dict[str, str]) -> tuple[str, ...]:
+    """The header: each field in a line, recorded ones first."""
+    lines = [f"{field}: {source}" for field, source in facts.items()]
+    return tuple(sorted(lines, key=lambda line: "recorded" not in line.split(": ", 1)[1][:24]))

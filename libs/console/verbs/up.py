@@ -1,0 +1,134 @@
+"""`fundarb up`: all services, supervised, with embedded servers where no URL is given."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from libs.common.clock import wall_us
+from libs.common.config.legs import pair_specs
+from libs.common.config.load import Loaded, load_with_report
+from libs.common.config.schema import Mode
+from libs.common.embedded import EmbeddedError, folder_lock
+from libs.common.runtime_file import runtime_dir
+from libs.common.supervisor import StopSignals
+from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, warn
+from libs.console.stack import Plan, data_folder, running_stack, show
+
+NAME: Final = "up"
+HELP: Final = "all services, supervised, with embedded servers where no URL is given"
+DEFAULT_CONFIG: Final = "config.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of contract.md."""
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="F", help="config file; the last wins"
+    )
+    parser.add_argument("--nats", metavar="URL", help="a NATS server of yours, credentials inside the URL")
+    parser.add_argument(
+        "--redis", metavar="URL", help="a Redis or Valkey of yours, credentials inside the URL"
+    )
+    parser.add_argument(
+        "--rehearse", action="store_true", help="on the simulated exchange, not on a real one"
+    )
+    parser.add_argument("--live", action="store_true", help="the second act that mode live needs")
+    parser.add_argument("--duration", type=float, metavar="S", help="stop after S seconds")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+
+
+def config_paths(given: Sequence[str]) -> list[Path]:
+    """The files that were named, else `config.json` here; `UserError` when there is none."""
+    if given:
+        return [Path(name) for name in given]
+    if Path(DEFAULT_CONFIG).exists():
+        return [Path(DEFAULT_CONFIG)]
+    raise UserError(
+        f"no config: name one with --config F, or let `fundarb init` write {DEFAULT_CONFIG}", USAGE
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, refuse what this version cannot do, then run until Ctrl-C or for the duration."""
+    if args.duration is not None and not 0 < args.duration < float("inf"):
+        raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
+    paths = config_paths(args.config)
+    loaded = load_with_report(paths, os.environ)
+    refuse_what_is_not_there(loaded, live=args.live or os.environ.get("FUNDARB_LIVE") == "1")
+    for warning in loaded.warnings:
+        warn(str(warning))
+    summary = asyncio.run(_run(args, paths, loaded))
+    if args.json:
+        emit_json(summary)
+    elif not is_terminal() or args.duration is not None:
+        emit_text(last_words(summary))
+    return OK
+
+
+def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
+    """Only the observer runs; nothing is started when something else was asked for."""
+    mode = loaded.config.mode
+    if mode is not Mode.OBSERVER or live:
+        asked = "--live" if live else f"mode {mode.value}"
+        raise UserError(
+            f'{asked}: this version watches and cannot trade; set "mode": "observer" and leave --live out',
+            USAGE,
+        )
+    if not pair_specs(loaded.config):
+        raise UserError(
+            "config: no pairs: give `symbols` with exchanges named `spot` and `perp`, or list `pairs`", USAGE
+        )
+
+
+async def _run(args: argparse.Namespace, paths: list[Path], loaded: Loaded) -> dict[str, Any]:
+    config = loaded.config
+    folder = data_folder(os.environ, config.deployment)
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(folder_lock(folder))
+        except EmbeddedError as error:
+            raise UserError(str(error)) from error
+        what = "rehearsal" if args.rehearse else "observer"
+        plan = Plan(
+            title=f"fundarb {what}  {config.deployment}  {len(pair_specs(config))} pairs",
+            deployment=config.deployment,
+            folder=folder,
+            runtime=runtime_dir(os.environ),
+            env={
+                "FUNDARB_CONFIG": os.pathsep.join(str(path.resolve()) for path in paths),
+                **({"FUNDARB_MODE": Mode.DEMO.value} if args.rehearse else {}),
+            },
+            venue=args.rehearse,
+            durable=True,
+            nats_url=args.nats,
+            redis_url=args.redis,
+            lock=lock,
+        )
+        notes = (f"logs of the services: {folder / 'logs'}   nothing is traded: observer",)
+        async with running_stack(plan) as stack:
+            with StopSignals(stack.supervisor.kill) as stop:
+                await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
+            return stack.watch.summary(
+                wall_us=wall_us(),
+                services=stack.states(),
+                extra={"mode": config.mode.value, "restarts": stack.supervisor.restarts()},
+            )
+
+
+def last_words(summary: dict[str, Any]) -> str:
+    """What was seen, in a few lines."""
+    seconds, pairs = summary["seconds"], summary["pairs"]
+    counts = f"{summary['evaluations']:,} evaluations, {summary['opportunities']} pairs passed every gate"
+    best = [
+        f"  {item['pair']} ({item['direction']}): {item['net_daily_usd']:+.2f} USD a day after costs"
+        for item in summary["best"][:3]
+    ]
+    refused = sorted(summary["refusals"].items(), key=lambda pair: -pair[1])[:5]
+    often = ["refused most often: " + ", ".join(f"{reason} {count}" for reason, count in refused)]
+    lines = [f"watched {pairs} pairs for {seconds:.0f} s: {counts}", *best, *(often if refused else [])]
+    return "\n".join(lines)
