@@ -83,7 +83,7 @@ def metrics_page() -> str:
     ]
     for name, metric in METRICS.items():
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
-        lines.append(f"| `{name}` | {metric.kind} | {labels} | {metric.help} |")
+        lines.append(f"| `{name}` | {metric.kind} | {labels} | {metric.text} |")
     return "\n".join(lines) + "\n"
 
 
