@@ -57,6 +57,7 @@ class FundingReader:
         """Funding structures of ccxt by slug, {} where there is none."""
         symbols = [item.symbol for item in items]
         exchange = client.exchange
+        asked = symbols if self._quirks.funding_by_symbols else None
         if self._quirks.bulk_funding == "single":
             gate = asyncio.Semaphore(SINGLE_AT_ONCE)
 
@@ -66,9 +67,9 @@ class FundingReader:
 
             answer: Any = dict(zip(symbols, await all_of(one(symbol) for symbol in symbols), strict=True))
         elif self._quirks.bulk_funding == "intervals":
-            answer = await client.call("fetch_funding", exchange.fetch_funding_intervals(symbols))
+            answer = await client.call("fetch_funding", exchange.fetch_funding_intervals(asked))
         else:
-            answer = await client.call("fetch_funding", exchange.fetch_funding_rates(symbols))
+            answer = await client.call("fetch_funding", exchange.fetch_funding_rates(asked))
         with client.errors("fetch_funding"):
             found = {item.slug: answer.get(item.symbol) for item in items}
         return {slug: rate if isinstance(rate, dict) else {} for slug, rate in found.items()}

@@ -63,6 +63,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     # `rates`: one fetch_funding_rates; `intervals`: one fetch_funding_intervals gives rates too;
     # `single`: symbol by symbol
     bulk_funding: Literal["rates", "intervals", "single"]
+    # Whether the bulk call is given the symbols (it then picks the settle currency by the first of them).
+    funding_by_symbols: bool = True
     next_field: Literal["fundingTimestamp", "nextFundingTimestamp"] = "fundingTimestamp"
     interval_endpoint: bool = False
     # Hours of a symbol that the interval endpoint does not list; None: unknown.
@@ -214,8 +216,9 @@ GATE: Final = Quirks(
         ),
     ),
     # parse_funding_rate: funding_rate is applied at funding_next_apply; funding_rate_indicative is the
-    # one after
+    # one after. fetch_funding_rates sends the first symbol as `contract` to an endpoint that lists all.
     bulk_funding="rates",
+    funding_by_symbols=False,
     market_interval=("funding_interval", 3600.0),
     quote_calls=_TICKERS,
     history=History(paging="window", limit=1000),

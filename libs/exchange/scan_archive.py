@@ -89,8 +89,8 @@ def rank_archive(
     """Ranking, venues seen, series that could not be read.
 
     Each pair is judged as of the last settlement that both its venues have: sources end on different
-    days. A series that ended before its own venue did (a delisting) is refused as stale. Whether a spot market
-    exists, and at which price, is not in a funding archive: figures say what funding alone would earn.
+    days. A series that ended before its own venue did (a delisting) is refused as stale. Whether a spot
+    market exists, and at which price, is not in a funding archive: figures say what funding alone earns.
     """
     series = read_series(folder, venues=venues)
     found = [judge(config, series, first, second, eval_us=eval_us) for first, second in pairs_of(series.legs)]
