@@ -70,7 +70,8 @@ def _policy_rows(config: Config) -> Iterator[Row]:
             subject="thresholds.flip_policy",
             state="warning",
             text=f"tolerance leaves after {rules.flip_tolerance_hours:g} h of a flip, paying "
-            f"{round_trip_bps:g} bps each time; measured on BTC and ETH at 40 bps: -16.6 % a year, cost_aware +11.7 %",
+            f"{round_trip_bps:g} bps each time; measured on BTC and ETH at 40 bps: -16.6 % a year, "
+            "cost_aware +11.7 %",
             remedy="set thresholds.flip_policy to cost_aware",
         )
     else:
@@ -98,8 +99,8 @@ def _borrow_rows(config: Config) -> Iterator[Row]:
         yield Row(
             subject="costs.borrow_daily",
             state="ok",
-            text=f"{config.costs.borrow_daily:g} a day is charged only where spot is borrowed (perp long, spot "
-            "short); the blueprint's formula subtracts it always",
+            text=f"{config.costs.borrow_daily:g} a day is charged only where spot is borrowed (perp long, "
+            "spot short); the blueprint's formula subtracts it always",
         )
 
 

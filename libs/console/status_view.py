@@ -1,0 +1,193 @@
+"""What `fundarb status` says, made from the bus: pure, so that a script and a person get the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from libs.common import messages as m
+from libs.common.bus import Frame
+from libs.common.clock import US_PER_SEC
+from libs.common.runtime_file import Deployment
+from libs.console.watch import Watch
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NEAREST_MAX: Final = 5
+WHY_MAX: Final = 3
+SERVERS: Final = frozenset({"console", "nats", "valkey", "nats-server", "valkey-server"})
+EXPECTED: Final = ("feed", "signal")
+
+
+class Near(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair that is kept out, with every reason in words."""
+
+    pair: str
+    net_daily_usd: float | None
+    reasons: dict[str, str]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One screen. `why` answers "why is nothing happening", most important first."""
+
+    deployment: str
+    uptime_sec: float
+    services: dict[str, str]
+    venues: dict[str, dict[str, Any]]
+    pairs: int
+    passing: list[str]
+    would_hold: dict[str, Any]
+    refusals: dict[str, int]
+    nearest: list[Near]
+    problems: dict[str, str]
+    why: list[str]
+
+
+def replies_of(frames: Iterable[Frame]) -> dict[str, dict[str, Any]]:
+    """Service -> result of those that answered `cmd.status` with ok; what is no reply is left out."""
+    found: dict[str, dict[str, Any]] = {}
+    for frame in frames:
+        try:
+            reply = m.decode(frame.payload, m.CommandReply)
+        except m.BadMessage:
+            continue
+        if reply.ok:
+            found[reply.service] = reply.result
+    return found
+
+
+def status_of(
+    name: str, known: Deployment, watch: Watch, replies: Mapping[str, dict[str, Any]], *, wall_us: int
+) -> Status:
+    """Fold what was heard in a moment of listening."""
+    names = {*EXPECTED, *known.metrics_ports, *watch.services} - SERVERS
+    services = watch.service_states(tuple(sorted(names)), wall_us)
+    signal = replies.get("signal", {})
+    pairs: dict[str, dict[str, Any]] = signal.get("pairs") or _heard_pairs(watch)
+    passing = [pair for pair, figures in pairs.items() if figures["passes"]]
+    refusals = dict(signal.get("refusals") or (watch.evaluation.refusals if watch.evaluation else {}))
+    venues = {venue: _venue(health) for venue, health in sorted(watch.venues.items())}
+    kept_out = [
+        Near(pair=pair, net_daily_usd=figures["net_daily_usd"], reasons=figures["reasons"])
+        for pair, figures in pairs.items()
+        if not figures["passes"]
+    ]
+    nearest = sorted(kept_out, key=lambda near: len(near.reasons))[
+        :NEAREST_MAX
+    ]  # stable: signal's order within
+    problems = dict(signal.get("problems") or {})
+    return Status(
+        deployment=name,
+        uptime_sec=max(0.0, (wall_us - known.started_us) / US_PER_SEC) if known.started_us else 0.0,
+        services=services,
+        venues=venues,
+        pairs=len(pairs),
+        passing=passing,
+        would_hold=dict(signal.get("would_hold") or {}),
+        refusals=dict(sorted(refusals.items(), key=lambda item: -item[1])),
+        nearest=nearest,
+        problems=problems,
+        why=_why(
+            services, venues, pairs=len(pairs), passing=len(passing), nearest=nearest, problems=problems
+        ),
+    )
+
+
+def _heard_pairs(watch: Watch) -> dict[str, dict[str, Any]]:
+    return {
+        item.pair: {"passes": item.passes, "net_daily_usd": item.net_daily_usd, "reasons": item.reasons}
+        for item in watch.ranked()
+    }
+
+
+def _venue(health: m.VenueHealth) -> dict[str, Any]:
+    return {
+        "connected": health.connected,
+        "ages_sec": health.ages_sec,
+        "clock_offset_ms": health.clock_offset_ms,
+        "gaps": health.gaps,
+        "quarantined": [
+            f"{item.instrument or 'the whole venue'}: {item.text or item.reason}"
+            for item in health.quarantined
+        ],
+    }
+
+
+def _why(
+    services: Mapping[str, str],
+    venues: Mapping[str, dict[str, Any]],
+    *,
+    pairs: int,
+    passing: int,
+    nearest: list[Near],
+    problems: Mapping[str, str],
+) -> list[str]:
+    """Sentences, the root first: what does not run explains what is not seen."""
+    said = [f"{name} is not well: {state}" for name, state in services.items() if state != "ok"]
+    said += [f"{venue} is not connected" for venue, seen in venues.items() if not seen["connected"]]
+    said += list(problems.values())
+    if pairs == 0 and services.get("signal") == "ok":
+        said.append("signal has not evaluated a pair yet: it waits for data, or the config names no pair")
+    if passing:
+        count = "1 pair passes" if passing == 1 else f"{passing} pairs pass"
+        said.append(f"{count} every rule; an observer writes that down and sends no order")
+    elif pairs:
+        said.append(f"none of {pairs} pairs passes every rule, which is a normal answer")
+        said += [f"{near.pair}: {'; '.join(near.reasons.values())}" for near in nearest[:WHY_MAX]]
+    return said
+
+
+def page(status: Status) -> RenderableType:
+    """One screen of a terminal, 80 columns and more."""
+    from rich.console import Group  # noqa: PLC0415 - --json must not pay for rich
+    from rich.text import Text  # noqa: PLC0415
+
+    from libs.console.output import table  # noqa: PLC0415
+
+    head = Text(f"deployment {status.deployment}", style="bold cyan")
+    head.append(f"   up {_span(status.uptime_sec)}", style="white")
+    head.append(f"   {len(status.passing)} of {status.pairs} pairs pass", style="bold white")
+    seen = table(["what", "state"])
+    for name, state in status.services.items():
+        seen.add_row(name, Text(state, style="green" if state == "ok" else "red"))
+    for name, venue in status.venues.items():
+        seen.add_row(name, _venue_text(venue))
+    parts: list[RenderableType] = [head, seen]
+    if status.refusals:
+        counts = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in status.refusals.items())
+        parts.append(Text(f"refused: {counts}\n"))
+    if status.would_hold:
+        parts.append(Text(f"would hold: {', '.join(status.would_hold)}\n", style="green"))
+    if status.nearest:
+        near = table(["nearest to passing", "net $/day", "kept out by"], right=["net $/day"])
+        for item in status.nearest:
+            net = "-" if item.net_daily_usd is None else f"{item.net_daily_usd:+.2f}"
+            near.add_row(item.pair, net, ", ".join(code.replace("_", " ") for code in item.reasons))
+        parts.append(near)
+    parts.append(Text("\n".join(f"- {line}" for line in status.why)))
+    return Group(*parts)
+
+
+def _venue_text(venue: Mapping[str, Any]) -> Any:
+    from rich.text import Text  # noqa: PLC0415 - see page
+
+    text = Text(
+        "connected" if venue["connected"] else "not connected", style="" if venue["connected"] else "red"
+    )
+    ages = ", ".join(f"{kind} {age:.1f} s" for kind, age in sorted(venue["ages_sec"].items()))
+    text.append(f"; data ages: {ages or 'nothing seen'}")
+    if venue["clock_offset_ms"] is not None:
+        text.append(f"; clock {venue['clock_offset_ms']:+.0f} ms")
+    if venue["quarantined"]:
+        text.append(f"; shut out: {', '.join(venue['quarantined'][:2])}", style="yellow")
+    return text
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes >= 1_440:
+        return f"{minutes // 1_440} d {minutes % 1_440 // 60} h"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{int(seconds)} s"

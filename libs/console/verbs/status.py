@@ -1,0 +1,87 @@
+"""`fundarb status`: what runs, what it sees, and why nothing is happening when nothing is."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.bus import BusUnavailable
+from libs.common.clock import wall_us
+from libs.common.messages import Command, encode
+from libs.common.nats_bus import NatsBus
+from libs.common.runtime_file import Deployment
+from libs.console import output
+from libs.console.deployment import add_deployment, find
+from libs.console.options import add_config, add_json
+from libs.console.output import OK, UNREACHABLE, UserError
+from libs.console.status_view import Status, page, replies_of, status_of
+from libs.console.watch import PATTERNS, Watch
+
+NAME = "status"
+HELP = "what runs, what it sees, and why nothing is happening when nothing is"
+
+LISTEN_SEC: Final = 2.0  # services beat each second: two beats, and one may be late
+CONNECT_SEC: Final = 3.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--watch` goes on until Ctrl-C."""
+    parser.add_argument("--watch", action="store_true", help="again and again until Ctrl-C")
+    parser.add_argument(
+        "--nats", metavar="URL", help="ask this NATS server (default: that of the deployment)"
+    )
+    add_deployment(parser)
+    add_config(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when somebody could be asked, 3 otherwise."""
+    if args.nats:
+        name, known = args.deployment or "?", Deployment(nats_url=args.nats)
+    else:
+        name, known = find(args)
+    try:
+        asyncio.run(_show(name, known, watch=args.watch, as_json=args.json))
+    except BusUnavailable as error:
+        raise UserError(f"deployment {name} does not answer: {error}", UNREACHABLE) from error
+    except KeyboardInterrupt:
+        if not args.watch:
+            raise
+    return OK
+
+
+async def _show(name: str, known: Deployment, *, watch: bool, as_json: bool) -> None:
+    async for status in heard(name, known):
+        if as_json:
+            output.emit_json(msgspec.to_builtins(status))
+        else:
+            console = output.console()
+            if watch and output.is_terminal():
+                console.clear()
+            console.print(page(status))
+        if not watch:
+            return
+
+
+async def heard(name: str, known: Deployment, *, listen_sec: float = LISTEN_SEC) -> AsyncIterator[Status]:
+    """A status after each moment of listening, without end. Raises `BusUnavailable`."""
+    bus = NatsBus(known.nats_url, name="status", connect_timeout_sec=CONNECT_SEC)
+    watch = Watch(started_us=wall_us())
+    await bus.connect()
+    try:
+        for pattern in PATTERNS:
+            await bus.subscribe(pattern, watch.feed)
+        while True:
+            question = encode(Command(actor="cli", reason="status"))
+            frames = await bus.gather(subjects.command("status"), question, timeout_sec=listen_sec)
+            if not frames:  # nobody answers at once, but beats may still be heard
+                await asyncio.sleep(listen_sec)
+            yield status_of(name, known, watch, replies_of(frames), wall_us=wall_us())
+    finally:
+        await bus.close()
