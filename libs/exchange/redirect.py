@@ -25,7 +25,7 @@ import msgspec
 
 LOOPBACK: Final = "127.0.0.1"
 
-# Every production host in the `urls.api` of ccxt 4.5.90's binance, binanceusdm and bitget, REST and WebSocket.
+# Every production host in ccxt 4.5.90's `urls.api` of binance, binanceusdm and bitget, REST and WebSocket.
 BINANCE_HOSTS: Final = frozenset(
     f"{name}.binance.com"
     for name in (
@@ -64,7 +64,10 @@ class _Resolver(aiohttp.abc.AbstractResolver):
         self._port = port
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self,
+        host: str,
+        port: int = 0,  # noqa: ARG002 - the interface of aiohttp
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
     ) -> list[aiohttp.abc.ResolveResult]:
         if host not in EXCHANGE_HOSTS:
             raise HostRefused(_refusal(host))
@@ -87,7 +90,10 @@ class _Connector(aiohttp.TCPConnector):
     """A TCP connector that refuses IP literals too: aiohttp asks no resolver about them."""
 
     async def connect(
-        self, req: Any, traces: list[Any], timeout: aiohttp.ClientTimeout
+        self,
+        req: Any,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the interface of aiohttp
     ) -> aiohttp.connector.Connection:
         host = req.url.raw_host or ""
         if req.proxy is not None or host not in EXCHANGE_HOSTS:
@@ -131,7 +137,7 @@ def is_loopback(address: object) -> bool:
     """Whether a socket address (or host name) stays on this machine: unix sockets, 127.0.0.0/8, ::1."""
     if isinstance(address, str | bytes):
         name = os.fsdecode(address)
-        if name.startswith("/") or name.startswith("\0"):
+        if name.startswith(("/", "\0")):
             return True  # a unix socket's path or abstract name
         return name == "localhost" or _is_loopback_ip(name)
     if isinstance(address, tuple) and address:

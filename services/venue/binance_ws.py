@@ -1,4 +1,4 @@
-"""Binance's market streams: subscriptions over `/ws` and `/stream`, book tickers, depth, mark prices, tickers."""
+"""Binance's market streams over `/ws` and `/stream`: book tickers, depth, mark prices, tickers."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ class Conversation:
         if found is None or not self._desk.market.trading(found, now.market_ms):
             return []
         endpoint = f"ws:{name}"
+        event: dict[str, Any] | None
         match channel:
             case "bookTicker":
                 event = self._book_ticker(found, now, endpoint)

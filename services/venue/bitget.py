@@ -1,4 +1,4 @@
-"""Bitget's REST protocol, market-data half: the unified account's public `v3`, and the `v2` ccxt needs besides.
+"""Bitget's REST protocol, market-data half: the unified account's public `v3`, and what ccxt needs of `v2`.
 
 The rates are Bybit's recorded ones (see `recording.SOURCE_OF`). Everything is a string on this wire but
 `requestTime`; order book levels are numbers. `ts` and funding times are market time, `requestTime` and
@@ -112,6 +112,7 @@ def _trimmed(rate: str) -> str:
 
 
 def server_time(desk: Desk, call: Call) -> Answer:
+    """Wall time."""
     now_ms = desk.server_ms(call.now, call.path)
     return answer(body(now_ms, {"serverTime": str(now_ms)}))
 
@@ -149,6 +150,7 @@ def coins(desk: Desk, call: Call) -> Answer:
 
 
 def instruments(desk: Desk, call: Call) -> Answer:
+    """Instruments of a category."""
     category = _category(call)
     build = _spot_instrument if category == SPOT else _perp_instrument
     rows = [build(desk, one, call) for one in _chosen(desk, call, category)]
@@ -247,6 +249,7 @@ def ticker_fields(desk: Desk, instrument: Instrument, now: Instant, endpoint: st
 
 
 def tickers(desk: Desk, call: Call) -> Answer:
+    """24 h statistics with best bid and ask; futures add mark, index and the rate settling next."""
     category = _category(call)
     rows = []
     for one in _chosen(desk, call, category):
@@ -273,6 +276,7 @@ def tickers(desk: Desk, call: Call) -> Answer:
 
 
 def order_book(desk: Desk, call: Call) -> Answer:
+    """The order book of one symbol."""
     instrument = _required(desk, call, _category(call))
     depth = min(_number(call, "limit", DEPTH_DEFAULT), DEPTH_MAX)
     bids, asks = desk.book(instrument, call.now, call.path, depth)

@@ -66,8 +66,24 @@ def book(instrument: Instrument, statistics: BookStatistics, mid: float, dice: D
     best = quote(instrument, statistics, mid, dice)
     _, thinner = _thinness(instrument.base)
     return Book(
-        bids=_side(instrument, statistics, mid, dice, (best.bid_ticks, best.bid_steps), thinner, -1),
-        asks=_side(instrument, statistics, mid, dice, (best.ask_ticks, best.ask_steps), thinner, +1),
+        bids=_side(
+            instrument,
+            statistics,
+            mid,
+            dice,
+            best=(best.bid_ticks, best.bid_steps),
+            thinner=thinner,
+            direction=-1,
+        ),
+        asks=_side(
+            instrument,
+            statistics,
+            mid,
+            dice,
+            best=(best.ask_ticks, best.ask_steps),
+            thinner=thinner,
+            direction=1,
+        ),
     )
 
 
@@ -76,6 +92,7 @@ def _side(
     statistics: BookStatistics,
     mid: float,
     dice: Dice,
+    *,
     best: tuple[int, int],
     thinner: float,
     direction: int,

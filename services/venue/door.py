@@ -9,6 +9,7 @@ import msgspec
 
 from libs.exchange.redirect import BITGET_HOSTS
 from services.venue import binance, bitget
+from services.venue.binance_common import FUTURES_WEIGHT_MAX, SPOT_WEIGHT_MAX
 from services.venue.desk import Desk
 from services.venue.faults import Fault, Kind
 from services.venue.instruments import Protocol
@@ -42,7 +43,7 @@ class Door:
         self.desks = desks
         self._weights = {
             host: Window(
-                limit=binance.SPOT_WEIGHT_MAX if host == "api.binance.com" else binance.FUTURES_WEIGHT_MAX,
+                limit=SPOT_WEIGHT_MAX if host == "api.binance.com" else FUTURES_WEIGHT_MAX,
                 length_ms=_MINUTE_MS,
             )
             for host in _BINANCE_PATHS

@@ -1,6 +1,6 @@
 """Faults that the venue commits on purpose: a plan of them, and the board that says which strikes now.
 
-Pure: time comes in as monotonic seconds since the board was set up, chance from the plan's seed. A plan is JSON:
+Pure: time comes in as monotonic seconds, chance from the plan's seed. A plan is JSON:
 
     {"seed": 7, "faults": [{"kind": "http_429", "venue": "binance", "endpoint": "/fapi/*", "count": 3}]}
 """

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from services.venue.desk import STEP_MS, Instant
+from services.venue.instruments import Protocol as VenueProtocol
 
 STEPS_PER_SEC = 1_000 // STEP_MS
 
@@ -26,7 +27,7 @@ class Conversation(Protocol):
     """One connection's protocol state."""
 
     @property
-    def protocol(self) -> str:
+    def protocol(self) -> VenueProtocol:
         """`binance` or `bitget`."""
         ...
 

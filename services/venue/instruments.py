@@ -70,7 +70,7 @@ def make(
     window_ms: tuple[int, int],
     recorded: dict[str, str] | None,
 ) -> Instrument:
-    """An instrument from its lowest and highest price, its listing window and the recorded filters, if any."""
+    """An instrument from its lowest and highest price, its listing window and recorded filters, if any."""
     low, high = prices
     tick, step = _derived_tick(low), _derived_step(high)
     kept = False

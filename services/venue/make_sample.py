@@ -1,6 +1,6 @@
-"""Rebuilds `services/venue/data` from the folder of recorded data: `python -m services.venue.make_sample FOLDER`.
+"""Rebuilds the sample in `data`: `python -m services.venue.make_sample FOLDER`.
 
-The folder is the one described by NOTICE.md (history, feed and wire inside it). Nothing here runs in production.
+The folder holds the recordings that data/NOTICE.md names (history, feed and wire inside it).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ MS_PER_HOUR: Final = 3_600_000
 YEAR: Final = "history/funding_4venues_1y_2025_2026.parquet"
 CHANGING: Final = "history/funding_binance_mit_2023_2025.parquet"
 SPOT_PERP: Final = "history/spot_perp_funding_8h_btc_eth_3venues_2023_2024.parquet"
-# The only Binance series of the recordings that changes its interval (4 h -> 1 h on 2025-05-06); it has no marks.
+# The one Binance series of the recordings that changes its interval (4 h -> 1 h on 2025-05-06); no marks.
 CHANGING_BASES: Final = ("LAYER",)
 
 QUANTILES: Final = tuple(i / 20 for i in range(21))
@@ -36,7 +37,7 @@ def intervals_of(stamps_ms: Sequence[int]) -> list[float]:
     otherwise (a hole in the recording, or the first print after a change of schedule that starts off its
     grid) it is the gap after it. So one missing settlement does not look like a change of interval.
     """
-    gaps = [round((b - a) / MS_PER_HOUR) for a, b in zip(stamps_ms, stamps_ms[1:], strict=False)]
+    gaps = [round((b - a) / MS_PER_HOUR) for a, b in pairwise(stamps_ms)]
     if not gaps:
         raise ValueError("one settlement has no interval")
     hours = []
@@ -59,7 +60,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def funding_table(folder: Path) -> pa.Table:
-    """Binance and Bybit USDT perpetuals present on both, plus the Binance series that changes its interval."""
+    """USDT perpetuals present on Binance and Bybit, plus Binance's series that changes its interval."""
     series: dict[tuple[str, str], list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / YEAR):
         if row["venue"] in ("binance", "bybit") and row["symbol"].endswith("USDT"):
@@ -123,11 +124,11 @@ def _book_profile(snapshot: dict[str, Any]) -> list[float]:
     bids = [(float(p), float(q)) for p, q in snapshot["bids"]]
     asks = [(float(p), float(q)) for p, q in snapshot["asks"]]
     mid = (bids[0][0] + asks[0][0]) / 2
-    profile = []
+    profile: list[float] = []
     for distance in DISTANCES_BPS:
         low, high = mid * (1 - distance / 1e4), mid * (1 + distance / 1e4)
         usd = sum(p * q for p, q in bids if p >= low) + sum(p * q for p, q in asks if p <= high)
-        profile.append(round(usd / 2))
+        profile.append(float(round(usd / 2)))
     return profile
 
 
@@ -136,13 +137,15 @@ def book_statistics(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"quantiles": QUANTILES, "distances_bps": DISTANCES_BPS, "books": {}}
     for kind, market in (("spot", "spot"), ("perp", "usdm")):
         for base in ("BTC", "ETH"):
-            spreads, sizes, profile = [], [], [0.0]
+            spreads: list[float] = []
+            sizes: list[float] = []
+            profile: list[float] = []
             name = f"feed/binance_{market}_{base.lower()}usdt_20240808.gz"
             with gzip.open(folder / name, "rt", encoding="utf-8") as lines:
                 for line in lines:
                     body = json.loads(line.split(" ", 1)[1])
                     if "stream" not in body:
-                        profile = [float(usd) for usd in _book_profile(body)]
+                        profile = _book_profile(body)
                     elif body["stream"].endswith("@bookTicker"):
                         quote = body["data"]
                         bid, ask = float(quote["b"]), float(quote["a"])
@@ -193,7 +196,7 @@ def build(folder: Path, out: Path = DATA) -> list[Path]:
 def main(arguments: Sequence[str]) -> int:
     """Command line: one argument, the folder with the recordings."""
     if len(arguments) != 1 or not (Path(arguments[0]) / YEAR).exists():
-        print("usage: python -m services.venue.make_sample FOLDER   (the one with history/, feed/ and wire/)")
+        print("usage: python -m services.venue.make_sample FOLDER   (with history/, feed/ and wire/ in it)")
         return 2
     for path in build(Path(arguments[0])):
         print(f"{path.stat().st_size:>9} {path}")

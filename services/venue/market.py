@@ -23,7 +23,7 @@ SETTLING_MS: Final = 7 * MS_PER_DAY
 # Series ending within a day of the last one were cut by the recorder, not delisted by the exchange.
 SAME_END_MS: Final = MS_PER_DAY
 
-# Recorded basis starts 2023-01-01; 912.5 days earlier than the sample's market time it never runs over its end.
+# Basis starts 2023-01-01: read this much earlier than the sample's time it never runs over its end.
 OWN_BASIS_LAG_STEPS: Final = 2_737
 
 # Half a day before the crash of 2025-10-10/11, with 49 days of history before it and ten months after.
@@ -67,7 +67,7 @@ class Market:
         self._instruments: dict[tuple[Protocol, Kind, str], Instrument] = {}
         self._ends: dict[Protocol, int] = {}
         for protocol in ("binance", "bitget"):
-            self._list(protocol)  # type: ignore[arg-type]
+            self._list(protocol)
 
     def _price_paths(self) -> dict[str, prices.Path]:
         """One path per coin: Binance's marks, or any other source's, or a walk."""
@@ -95,9 +95,9 @@ class Market:
             window = (series.stamps_ms[0] - int(series.hours[0] * MS_PER_HOUR), series.stamps_ms[-1])
             self._series[protocol, series.symbol] = series
             for kind in ("spot", "perp"):
-                self._instruments[protocol, kind, series.symbol] = instruments.make(  # type: ignore[index]
+                self._instruments[protocol, kind, series.symbol] = instruments.make(
                     protocol,
-                    kind,  # type: ignore[arg-type]
+                    kind,
                     series.symbol,
                     series.base,
                     prices=(min(path.prices), max(path.prices)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -102,10 +102,10 @@ def _instant(text: str) -> int:
     if text.isdigit():
         return int(text)
     try:
-        when = datetime.datetime.fromisoformat(text)
+        when = dt.datetime.fromisoformat(text)
     except ValueError:
         raise BadOption(f"start: {text!r} is no time (e.g. 2025-10-09T20:00)") from None
-    return int(when.replace(tzinfo=when.tzinfo or datetime.UTC).timestamp() * 1_000)
+    return int(when.replace(tzinfo=when.tzinfo or dt.UTC).timestamp() * 1_000)
 
 
 def _plan(found: Mapping[str, str], seed: int) -> faults.Plan:
@@ -146,4 +146,4 @@ def clock_of(options: Options, *, wall_ms: int) -> MarketClock:
 
 
 def _iso(stamp_ms: int) -> str:
-    return datetime.datetime.fromtimestamp(stamp_ms / 1_000, datetime.UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return dt.datetime.fromtimestamp(stamp_ms / 1_000, dt.UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -1,10 +1,11 @@
-"""Price paths: recorded marks joined by geometric interpolation, or a seeded walk where none were recorded."""
+"""Price paths: recorded marks joined by geometric interpolation, or a seeded walk where there are none."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -31,7 +32,7 @@ class Path(msgspec.Struct, frozen=True):
         low, high = self.prices[i - 1], self.prices[i]
         if market_ms == begin:
             return low
-        return low * (high / low) ** ((market_ms - begin) / (end - begin))
+        return low * math.exp(math.log(high / low) * (market_ms - begin) / (end - begin))
 
     def range(self, begin_ms: int, end_ms: int) -> tuple[float, float]:
         """Lowest and highest price between two times, both included."""
@@ -52,7 +53,7 @@ def walk(stamps_ms: Sequence[int], *, start: float, dice: Dice) -> Path:
     """A log-normal walk with 0.6 % volatility an hour."""
     price = start
     prices = [price]
-    for begin, end in zip(stamps_ms, stamps_ms[1:], strict=False):
+    for begin, end in pairwise(stamps_ms):
         hours = (end - begin) / 3_600_000
         price *= math.exp(HOURLY_VOLATILITY * math.sqrt(hours) * dice.normal())
         prices.append(price)

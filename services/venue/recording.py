@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 
 DATA: Final = Path(__file__).parent / "data"
 
-# Which recorded exchange each protocol replays. There is no Bitget recording: its protocol speaks Bybit's rates.
+# Which recorded exchange each protocol replays. Bitget was not recorded: its protocol speaks Bybit's rates.
 SOURCE_OF: Final = {"binance": "binance", "bitget": "bybit"}
 
 COMMON_PROVENANCE: Final = {
     "quotes": "synthesised: spreads and sizes drawn from 345 s of Binance BTC and ETH frames (2024-08-08); "
     "other coins use ETH's, wider and thinner by a fixed factor; the mid is the recorded price",
     "books": "synthesised from the depth profile of the same recording",
-    "filters": "recorded from Binance in 2021 where tick and step still fit the price, otherwise derived from it",
+    "filters": "recorded from Binance in 2021 where tick and step still fit the price, else derived from it",
     "volumes": "synthesised constants (24 h volume, open interest, trade counts)",
     "fees": "the exchanges' published base rates",
 }
@@ -50,7 +50,7 @@ class Basis(msgspec.Struct, frozen=True):
 
 
 class BookStatistics(msgspec.Struct, frozen=True):
-    """Spread and best size at 21 quantiles (0, 5, .. 100 %), and cumulative USD a side by distance from mid."""
+    """Spread and best size at 21 quantiles (0, 5, .. 100 %); cumulative USD a side by distance from mid."""
 
     spread_bps: tuple[float, ...]
     best_usd: tuple[float, ...]
@@ -59,8 +59,11 @@ class BookStatistics(msgspec.Struct, frozen=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """Everything a market is made of. Keys: series (source, symbol), basis (source, base), books and
-    filters as `BASE-kind` and (kind, symbol). `provenance` says, field by field, where the data is from."""
+    """Everything a market is made of.
+
+    Keys: series (source, symbol), basis (source, base), books `BASE-kind`, filters (kind, symbol).
+    `provenance` says, field by field, where the data is from.
+    """
 
     series: dict[tuple[str, str], Series]
     basis: dict[tuple[str, str], Basis]
@@ -144,10 +147,10 @@ def load(folder: Path = DATA) -> Recording:
             "LAYER 2025-03 to 2025-06, its marks synthesised by a seeded walk",
             "bitget funding": "recorded from Bybit (same period), spoken over the Bitget protocol",
             "current rate": "recorded: the rate that settles next",
-            "perp prices": "recorded Binance marks at settlements, interpolated in between; Bybit's rows hold no "
-            "mark, so the Bitget protocol uses Binance's of the same coin",
-            "spot prices": "perp mark / (1 + basis); basis recorded for BTC and ETH in 2023-24 (Binance, Bybit), "
-            "replayed as a cycle on other dates; the other coins reuse BTC's at a seeded offset",
+            "perp prices": "recorded Binance marks at settlements, interpolated in between; Bybit's rows hold "
+            "no mark, so the Bitget protocol uses Binance's of the same coin",
+            "spot prices": "perp mark / (1 + basis); basis recorded for BTC and ETH in 2023-24 (both "
+            "exchanges), replayed as a cycle on other dates; the other coins reuse BTC's at a seeded offset",
             **COMMON_PROVENANCE,
         },
     )

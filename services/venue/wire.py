@@ -46,7 +46,7 @@ def answer(body: Any, *, status: int = 200) -> Answer:
     return Answer(status=status, body=msgspec.json.encode(body))
 
 
-class Refused(Exception):  # noqa: N818 - a refusal of the venue, not an error of ours
+class Refused(Exception):
     """A call that the venue refuses, with the answer that says so."""
 
     def __init__(self, refusal: Answer) -> None:
