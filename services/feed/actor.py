@@ -156,11 +156,12 @@ class FeedActor:
             yield from venue.resend(what, now)
 
     def _heat(self, message: Opportunity) -> None:
-        """Both legs of a pair that passes are watched each second."""
+        """Both legs of a pair that passes, or would with younger quotes, are watched each second."""
         legs = frozenset((leg.venue, leg.instrument) for leg in (message.long, message.short))
-        if message.passes == (message.pair in self._hot) and self._hot.get(message.pair, legs) == legs:
+        warm = set(message.refusals) <= {"stale_quote"}
+        if warm == (message.pair in self._hot) and self._hot.get(message.pair, legs) == legs:
             return
-        if message.passes:
+        if warm:
             self._hot[message.pair] = legs
         else:
             self._hot.pop(message.pair, None)

@@ -105,7 +105,10 @@ class Freshness:
         return self._heard_us is not None and now.mono_us - self._heard_us <= self._silence_us
 
     def health(self, quarantined: tuple[Quarantine, ...], now: Now, *, loaded: bool = True) -> VenueHealth:
-        """`loaded`: its instruments are known. `gaps` are broken streams and settlements that the venue never gave, together."""
+        """`loaded`: its instruments are known.
+
+        `gaps` are broken streams and settlements that the venue never gave, together.
+        """
         return VenueHealth(
             venue=self._venue,
             connected=loaded and self.connected(now),

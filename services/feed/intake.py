@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from libs.common import subjects
-from libs.common.clock import HOURS_PER_DAY, US_PER_SEC, MarketClock, Now
-from libs.common.effects import Effect, Measure, Note
-from libs.common.messages import AlertLevel, Funding
+from libs.common.clock import US_PER_SEC, MarketClock, Now
+from libs.common.effects import Effect, Note
+from libs.common.messages import AlertLevel
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import BookSeen, FundingSeen, GapSeen, Observation, QuoteSeen
 from services.feed.freshness import Freshness
@@ -193,9 +193,3 @@ class Intake:
             yield Note(text="the funding interval changed", level=AlertLevel.WARNING, fields=fields)
         self._fresh.seen("funding", slug, now)
         yield from self._source.tell(subjects.funding, funding)
-        yield from self._measure(funding)
-
-    def _measure(self, funding: Funding) -> Iterable[Effect]:
-        daily = funding.rate * HOURS_PER_DAY / funding.interval_hours
-        labels = {"venue": funding.venue, "symbol": funding.instrument}
-        yield Measure(metric="fundarb_funding_rate_daily", value=daily, labels=labels)

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from libs.common.run import serve
-
 from libs.common import subjects
 from libs.common.assembly import Assembly, Background, ServiceContext
 from libs.common.clock import Clock
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Request
+from libs.common.run import serve
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import MarketData
-from libs.exchange.redirect import Redirect
+from libs.exchange.redirect import Redirect, guard_loopback
 from services.feed.actor import FeedActor, conflation_key, lane_of
 from services.feed.clients import Offer, Opener, VenueClients
 from services.feed.source import sources_of
@@ -81,9 +80,15 @@ def stream_of(clients: VenueClients, venue: str, kind: StreamKind) -> Background
     return run
 
 
+def prepare(config: Config, _env: Mapping[str, str]) -> None:
+    """In mode demo no socket leaves this machine, whatever happens later."""
+    if config.mode is Mode.DEMO:
+        guard_loopback()
+
+
 def main() -> int:
     """Run the feed until told to stop."""
-    return serve("feed", assemble)
+    return serve("feed", assemble, prepare=prepare)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class Prints:
 
     def watch(self, now: Now) -> bool:
         """Go after every settlement that has passed; True when there is a new one (rates rolled over)."""
-        return any([self._pursue(slug, now) for slug in self._next_ms])
+        rolled = [slug for slug in self._next_ms if self._pursue(slug, now)]
+        return bool(rolled)
 
     def request(self, slug: str, now: Now) -> FetchSettled:
         """The next page of an instrument: all of the history first, then a day's overlap."""

@@ -48,7 +48,10 @@ class Listed(msgspec.Struct, kw_only=True):
 
 
 class FakeMarket:
-    """One venue. `faults[method]` is a queue: exceptions are raised, values answered, None lets a call pass."""
+    """One venue. `faults[method]` is a queue: an exception is raised, None lets a call pass.
+
+    `left_out`: slugs that the answers of `fetch_funding` do without.
+    """
 
     def __init__(
         self, venue: str, slugs: Sequence[str], clock: Clock, *, streams: Iterable[str] = ()
@@ -56,7 +59,8 @@ class FakeMarket:
         self.venue = venue
         self.clock = clock
         self.listed = {slug: Listed(instrument=instrument_of(venue, slug)) for slug in slugs}
-        self.faults: dict[str, deque[Any]] = {}
+        self.faults: dict[str, deque[Exception | None]] = {}
+        self.left_out: set[str] = set()
         self.calls: list[tuple[str, Any]] = []
         self.closed = False
         self.offset_ms = 12.0
@@ -67,7 +71,7 @@ class FakeMarket:
 
     # --- scripting --------------------------------------------------------------------------------
 
-    def fail(self, method: str, *outcomes: Any) -> None:
+    def fail(self, method: str, *outcomes: Exception | None) -> None:
         """The next calls of `method` end so."""
         self.faults.setdefault(method, deque()).extend(outcomes)
 
@@ -84,36 +88,40 @@ class FakeMarket:
     # --- the port ---------------------------------------------------------------------------------
 
     async def load(self) -> dict[str, Instrument]:
-        return self._answer("load", None, lambda: {slug: one.instrument for slug, one in self.listed.items()})
+        self._called("load", None)
+        return {slug: one.instrument for slug, one in self.listed.items()}
 
     async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]:
-        return self._answer("fetch_funding", tuple(slugs), lambda: [self.funding(slug) for slug in slugs])
+        self._called("fetch_funding", tuple(slugs))
+        return [self.funding(slug) for slug in slugs if slug not in self.left_out]
 
     async def fetch_settled(self, slug: str, *, since_ms: int, until_ms: int) -> list[SettledSeen]:
-        def page() -> list[SettledSeen]:
-            one, now = self.listed[slug], self.clock.now()
-            return [
-                SettledSeen(
-                    venue=self.venue,
-                    instrument=slug,
-                    recv_us=now.wall_us,
-                    settled_ms=at + one.jitter_ms,
-                    rate=rate,
-                )
-                for at, rate in one.rows
-                if since_ms <= at <= min(until_ms, now.market_ms - one.late_ms)
-            ]
-
-        return self._answer("fetch_settled", (slug, since_ms), page)
+        self._called("fetch_settled", (slug, since_ms))
+        one, now = self.listed[slug], self.clock.now()
+        shown_ms = min(until_ms, now.market_ms - one.late_ms)
+        return [
+            SettledSeen(
+                venue=self.venue,
+                instrument=slug,
+                recv_us=now.wall_us,
+                settled_ms=at + one.jitter_ms,
+                rate=rate,
+            )
+            for at, rate in one.rows
+            if since_ms <= at <= shown_ms
+        ]
 
     async def fetch_quotes(self, slugs: Sequence[str]) -> list[QuoteSeen]:
-        return self._answer("fetch_quotes", tuple(slugs), lambda: [self.quote(slug) for slug in slugs])
+        self._called("fetch_quotes", tuple(slugs))
+        return [self.quote(slug) for slug in slugs]
 
     async def fetch_book(self, slug: str, *, depth: int = 100) -> BookSeen:
-        return self._answer("fetch_book", slug, lambda: self.book(slug, depth))
+        self._called("fetch_book", slug)
+        return self.book(slug, depth)
 
     async def fetch_clock_offset_ms(self) -> float:
-        return self._answer("fetch_clock_offset_ms", None, lambda: self.offset_ms)
+        self._called("fetch_clock_offset_ms", None)
+        return self.offset_ms
 
     def streams(self) -> frozenset[Literal["quote", "mark"]]:
         return self._streams
@@ -178,13 +186,11 @@ class FakeMarket:
         before = [at for at, _ in one.rows if ahead is not None and at < ahead[0]]
         return (ahead[0] - before[-1]) / MS_PER_HOUR if ahead is not None and before else None
 
-    def _answer(self, method: str, argument: Any, make: Callable[[], Any]) -> Any:
+    def _called(self, method: str, argument: object) -> None:
         self.calls.append((method, argument))
         queue = self.faults.get(method)
-        outcome = queue.popleft() if queue else None
-        if isinstance(outcome, Exception):
-            raise outcome
-        return make() if outcome is None else outcome
+        if queue and (fault := queue.popleft()) is not None:
+            raise fault
 
 
 def instrument_of(venue: str, slug: str) -> Instrument:
