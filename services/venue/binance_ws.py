@@ -40,21 +40,24 @@ class Conversation:
         names = request.get("params", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return [_error(2, "Invalid request: params must be an array of strings", number)]
-        match request.get("method"):
+        return [self._execute(request.get("method"), names, number, now)]
+
+    def _execute(self, method: Any, names: list[str], number: Any, now: Instant) -> Frame:
+        match method:
             case "SUBSCRIBE":
                 if len(self._since) + len(names) > SUBSCRIPTIONS_MAX:
-                    return [_error(4, f"Too many streams: {SUBSCRIPTIONS_MAX} a connection", number)]
+                    return _error(4, f"Too many streams: {SUBSCRIPTIONS_MAX} a connection", number)
                 for name in names:
                     self._since.setdefault(name, now.step)
-                return [_result(None, number)]
+                return _result(None, number)
             case "UNSUBSCRIBE":
                 for name in names:
                     self._since.pop(name, None)
-                return [_result(None, number)]
+                return _result(None, number)
             case "LIST_SUBSCRIPTIONS":
-                return [_result(list(self._since), number)]
-            case method:
-                return [_error(2, f"Invalid request: unknown method {method!r}", number)]
+                return _result(list(self._since), number)
+            case _:
+                return _error(2, f"Invalid request: unknown method {method!r}", number)
 
     def push(self, now: Instant) -> list[Frame]:
         """Events of all subscriptions that are due; unknown streams stay silent, as on the real venue."""

@@ -37,26 +37,26 @@ class Control:
         if (request.host or "").rsplit(":", 1)[0] not in ("127.0.0.1", "localhost"):
             return _json({"error": "this endpoint is for this machine"}, status=403)
         match (request.method, request.path.rstrip("/")):
-            case ("GET", "/faults"):
-                return _json(self._server.board.describe())
-            case ("POST", "/faults"):
-                try:
-                    plan = decode(await request.read())
-                except ValueError as error:
-                    return _json({"error": str(error)}, status=400)
-                self._server.board.add(plan.faults)
-                return _json(self._server.board.describe())
-            case ("DELETE", "/faults"):
-                self._server.board.clear()
-                return _json(self._server.board.describe())
+            case ("GET" | "POST" | "DELETE" as method, "/faults"):
+                return self._faults(method, await request.read())
             case ("GET", "/provenance"):
                 return _json(provenance(self._server))
             case ("GET", "/state" | ""):
                 return _json(self._state())
             case _:
-                return _json(
-                    {"error": "GET /state, /provenance, /faults; POST or DELETE /faults"}, status=404
-                )
+                usage = "GET /state, /provenance, /faults; POST or DELETE /faults"
+                return _json({"error": usage}, status=404)
+
+    def _faults(self, method: str, text: bytes) -> web.Response:
+        board = self._server.board
+        if method == "POST":
+            try:
+                board.add(decode(text).faults)
+            except ValueError as error:
+                return _json({"error": str(error)}, status=400)
+        elif method == "DELETE":
+            board.clear()
+        return _json(board.describe())
 
     def _state(self) -> dict[str, Any]:
         server = self._server

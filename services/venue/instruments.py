@@ -44,6 +44,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return decimals_of(self.step)
 
 
+# The one instrument of Bitget that was recorded (2026): tick and step of the BTCUSDT perpetual.
+_RECORDED_BITGET: Final = {("perp", "BTCUSDT"): (Decimal("0.1"), Decimal("0.0001"))}
+
+
 def decimals_of(step: Decimal) -> int:
     """Digits behind the point that a step needs: 0.0010 -> 3, 10 -> 0."""
     exponent = step.normalize().as_tuple().exponent
@@ -81,6 +85,8 @@ def make(
         tick = old_tick if tick_fits else tick
         step = old_step if step_fits else step
         kept = tick_fits and step_fits
+    if protocol == "bitget" and (kind, symbol) in _RECORDED_BITGET:
+        (tick, step), kept = _RECORDED_BITGET[kind, symbol], True
     if recorded is not None and protocol == "binance":
         notional = Decimal(recorded["min_notional"])
     else:

@@ -147,8 +147,8 @@ def load(folder: Path = DATA) -> Recording:
             "LAYER 2025-03 to 2025-06, its marks synthesised by a seeded walk",
             "bitget funding": "recorded from Bybit (same period), spoken over the Bitget protocol",
             "current rate": "recorded: the rate that settles next",
-            "perp prices": "recorded Binance marks at settlements, interpolated in between; Bybit's rows hold "
-            "no mark, so the Bitget protocol uses Binance's of the same coin",
+            "perp prices": "recorded Binance marks at settlements, interpolated in between; Bybit's rows "
+            "hold no mark, so the Bitget protocol uses Binance's of the same coin",
             "spot prices": "perp mark / (1 + basis); basis recorded for BTC and ETH in 2023-24 (both "
             "exchanges), replayed as a cycle on other dates; the other coins reuse BTC's at a seeded offset",
             **COMMON_PROVENANCE,

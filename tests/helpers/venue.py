@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import ccxt.async_support
+import ccxt.pro
 
 from libs.common.clock import MarketClock, wall_us
 from libs.exchange.redirect import Redirect
@@ -58,9 +60,6 @@ async def exchange_on(
     redirect: Redirect, name: str, *, pro: bool = False, **config: Any
 ) -> AsyncIterator[Any]:
     """An unmodified `ccxt.async_support` or `ccxt.pro` exchange on a redirect; Bitget in unified mode."""
-    import ccxt.async_support
-    import ccxt.pro
-
     settings: dict[str, Any] = {"enableRateLimit": False, "timeout": 10_000, "options": {}}
     if name == "bitget":
         settings["options"] = {"uta": True, "defaultType": "swap", "defaultSubType": "linear"}
