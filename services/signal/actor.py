@@ -253,7 +253,7 @@ class SignalActor:
                 )
 
     def _loaded(self, stored: Stored) -> Iterable[Effect]:
-        """Take over what lies there, unless it is what we know or what we were writing: then ours is newer."""
+        """Take over what lies there, unless it is what we know or were writing: then ours is newer."""
         ours = self._held is not None and (stored.version == self._version or stored.value == self._tried)
         self._version, self._saved = stored.version, stored.value or b""
         yield from self._problem("selection", "")

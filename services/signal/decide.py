@@ -170,7 +170,7 @@ def _opened(
     notes: dict[str, dict[str, str]],
     now: Now,
 ) -> dict[str, str]:
-    """Carry the allocation out on `kept`: rotations leave, newcomers enter. Answers pair -> why it entered."""
+    """Carry the allocation out on `kept`: rotations leave, newcomers enter (answered: pair -> why)."""
     for rotation in allocation.rotations:
         kept.pop(rotation.old)
         closed[rotation.old] = (
