@@ -63,7 +63,8 @@ class FundingReader:
 
             async def one(symbol: str) -> Any:
                 async with gate:
-                    return await client.call("fetch_funding", exchange.fetch_funding_rate(symbol))
+                    rate = await client.call("fetch_funding", exchange.fetch_funding_rate(symbol))
+                    return rate if isinstance(rate, dict) and rate.get("info") else {}  # parsed from nothing
 
             answer: Any = dict(zip(symbols, await all_of(one(symbol) for symbol in symbols), strict=True))
         elif self._quirks.bulk_funding == "intervals":

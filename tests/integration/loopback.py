@@ -5,6 +5,7 @@ ccxt itself is untouched: its documented `urls` lead here, `https://host/path` a
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -31,6 +32,7 @@ class Loopback:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.on_socket: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
         self.connections = 0
+        self.delay_sec = 0.0
         self.port = 0
 
     def serve(self, path: str, answer: Any) -> None:
@@ -47,6 +49,7 @@ class Loopback:
         if request.method == "POST":
             query |= {"body": await request.text()}
         self.asked.append((request.path, query))
+        await asyncio.sleep(self.delay_sec)
         for path, answer in self.answers.items():
             if request.path.endswith(path):
                 return reply(answer(query) if callable(answer) else answer)
