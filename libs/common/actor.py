@@ -315,7 +315,7 @@ class Runtime:
         else:
             self.metrics.measure("fundarb_store_failures_total", 1)
             if (silenced := self._limit.allow("persist", mono_us())) is not None:
-                log.warning("not durable: %s", error, extra=fields(token=persist.token, silenced=silenced))
+                log.warning("not durable: %s", error, extra=fields(write=persist.token, silenced=silenced))
         self._carry_out(self.core.settle(lane, ok=error is None, error=error, now=self._clock.now()))
         self._schedule()
 

@@ -40,7 +40,7 @@ PORTS: Final = {
 FROZEN_SEC: Final = 5.0
 """A pulse older than this is a process that does not run (stopped, dead-locked), whatever it said last."""
 
-HEADERS: Final = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+HEADERS: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
 class BadSetting(ValueError):
@@ -90,7 +90,10 @@ class MetricsServer:
             log.info("metrics port %d is taken (%s): taking a free one", port, error.strerror)
             self._server = _listen(host, 0, app)
         self.port: int = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        # It looks so often whether it shall end; the default of 0.5 s would delay every stop of a service.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="metrics", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -154,14 +157,14 @@ def _application(registry: CollectorRegistry, pulse: Pulse) -> WSGIApplication:
                 return metrics(environ, start_response)
             case "/health":
                 healthy, body = pulse.report()
-                start_response("200 OK" if healthy else "503 Service Unavailable", HEADERS)
+                start_response("200 OK" if healthy else "503 Service Unavailable", list(HEADERS))
                 return [body]
             case "/live":
                 alive = pulse.alive()
-                start_response("200 OK" if alive else "503 Service Unavailable", HEADERS)
+                start_response("200 OK" if alive else "503 Service Unavailable", list(HEADERS))
                 return [msgspec.json.encode({"alive": alive})]
             case _:
-                start_response("404 Not Found", HEADERS)
+                start_response("404 Not Found", list(HEADERS))
                 return [b'{"error":"there are /metrics, /health and /live"}']
 
     return application

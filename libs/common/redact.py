@@ -14,13 +14,14 @@ _SECRET_CHARS_MIN: Final = 4
 _SECRET_NAME: Final = re.compile(
     r"(?i)(api_?-?key|secret|passw(or)?d|passphrase|token|authorization|signature|credential|heartbeat_url|webhook)"
 )
-_URL_LOGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:]*):([^\s@/]+)@")
+# Repetitions are bounded, so that an attacker's 64 KB of one letter cost milliseconds and not a minute.
+_URL_LOGIN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)([^\s/@:]{0,200}):([^\s@/]{1,2000})@")
 # key=value, "key": "value", key: value - whatever quoting; the value ends at a quote, blank, comma or &.
 _NAMED_IN_TEXT: Final = re.compile(
-    r"""(?ix)(["']?[\w-]*
+    r"""(?ix)(
         (?:api_?-?key|secret|passw(?:or)?d|passphrase|token|authorization|signature|access-sign|x-mbx-apikey)
-        [\w-]*["']?\s*[:=]\s*)
-        (?:"[^"]*"|'[^']*'|(?:bearer|basic)\s+[^\s"',&;}]+|[^\s"',&;})]+)"""
+        [\w-]{0,40}["']?[ ]{0,4}[:=][ ]{0,4})
+        (?:"[^"]{0,4000}"|'[^']{0,4000}'|(?:bearer|basic)[ ]+[^\s"',&;}]+|[^\s"',&;})]+)"""
 )
 
 
