@@ -44,10 +44,10 @@ def _until(next_ms: int | None, market_ms: int) -> str:
 
 
 def _legs(item: m.Opportunity) -> str:
-    def name(leg: m.LegFigures) -> str:
-        return f"{leg.venue} {leg.kind.value}"
-
-    return f"{name(item.long)} / {name(item.short)}"
+    long, short = item.long, item.short
+    if long.venue == short.venue:
+        return f"{long.venue}: {long.kind.value} / {short.kind.value}"
+    return f"{long.venue} {long.kind.value} / {short.venue} {short.kind.value}"
 
 
 def _rate(item: m.Opportunity) -> str:
@@ -62,7 +62,7 @@ def _rate(item: m.Opportunity) -> str:
 def _verdict(item: m.Opportunity) -> Text:
     if item.passes:
         if item.allocated_usd > 0:
-            return Text(f"would hold {item.allocated_usd:,.0f} USD", style="bold green")
+            return Text(f"hold ${item.allocated_usd:,.0f}", style="bold green")
         return Text("passes", style="green")
     first, *others = item.refusals or ("no reason given",)
     more = f" +{len(others)}" if others else ""
@@ -111,7 +111,7 @@ def _next(item: m.Opportunity) -> int | None:
 
 
 def _counts(watch: Watch) -> Text:
-    text = Text()
+    text = Text(overflow="ellipsis")
     evaluation = watch.evaluation
     if evaluation is None:
         return Text("waiting for the first evaluation ...", style="yellow")
@@ -128,7 +128,7 @@ def _counts(watch: Watch) -> Text:
 
 
 def _venues(watch: Watch) -> Text:
-    text = Text()
+    text = Text(no_wrap=True, overflow="ellipsis")
     for name, venue in sorted(watch.venues.items()):
         ages = "  ".join(f"{kind} {age:.1f}s" for kind, age in sorted(venue.ages_sec.items()))
         text.append(f"{name}: ", style="bold")
@@ -168,8 +168,9 @@ def screen(
     clock = watch.clock
     if clock is not None:
         head.append(f"   market {market_stamp(watch.market_ms(wall_us))}  x{clock.speed:g}", style="white")
-    body: list[RenderableType] = [head, *[Text(note, style="dim") for note in notes], Text("")]
-    taken = len(body) + 6 + len(watch.venues)
+    lines = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in notes]
+    body: list[RenderableType] = [head, *lines, Text("")]
+    taken = len(body) + 8 + len(watch.venues)
     body.append(table(watch, wall_us=wall_us, width=width, rows=max(5, height - taken)))
     body += [Text(""), _counts(watch), _venues(watch), _services(states)]
     if watch.alerts:

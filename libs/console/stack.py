@@ -158,6 +158,10 @@ class Stack:
         return {name: said[name] if state == "ok" and name in said else state for name, state in kept.items()}
 
 
+class StoppedEarly(Exception):
+    """Ctrl-C while the stack was still starting."""
+
+
 @asynccontextmanager
 async def running_stack(plan: Plan) -> AsyncIterator[Stack]:
     """Started, watched, and ended whatever happens."""
@@ -167,6 +171,26 @@ async def running_stack(plan: Plan) -> AsyncIterator[Stack]:
         yield stack
     finally:
         await stack.stop()
+
+
+@asynccontextmanager
+async def stoppable_stack(plan: Plan) -> AsyncIterator[tuple[Stack, StopSignals]]:
+    """A running stack that Ctrl-C and SIGTERM end in order at any moment: `StoppedEarly` while it starts."""
+    stack = Stack(plan)
+    with StopSignals(stack.supervisor.kill) as stop:
+        starting = asyncio.ensure_future(stack.start())
+        asked = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                raise StoppedEarly
+            starting.result()
+            yield stack, stop
+        finally:
+            for task in (starting, asked):
+                task.cancel()
+            await asyncio.gather(starting, asked, return_exceptions=True)
+            await stack.stop()
 
 
 async def show(

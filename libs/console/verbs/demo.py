@@ -15,10 +15,9 @@ from typing import Any, Final
 from libs.common.clock import wall_us
 from libs.common.embedded import temporary_folder
 from libs.common.runtime_file import private_dir
-from libs.common.supervisor import StopSignals
 from libs.console.demo_config import DEPLOYMENT, demo_config
-from libs.console.output import OK, USAGE, UserError, emit_json, emit_text
-from libs.console.stack import VENUE_FILE, Plan, copy_tree, running_stack, say, show
+from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal
+from libs.console.stack import VENUE_FILE, Plan, StoppedEarly, copy_tree, say, show, stoppable_stack
 from libs.console.verbs.up import last_words
 
 NAME: Final = "demo"
@@ -46,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"--speed {args.speed:g}: 1 to {SPEED_MAX:g} is expected (2880: a day in 30 seconds)", USAGE
         )
-    summary = asyncio.run(_run(args))
+    try:
+        summary = asyncio.run(_run(args))
+    except StoppedEarly:
+        say("stopped before everything was up")
+        return OK
     if args.json:
         emit_json(summary)
     else:
@@ -75,12 +78,10 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
             venue=True,
         )
         try:
-            async with running_stack(plan) as stack:
+            async with stoppable_stack(plan) as (stack, stop):
                 facts = await asyncio.to_thread(venue_facts, runtime)
-                with StopSignals(stack.supervisor.kill) as stop:
-                    await show(
-                        stack, notes=notes_of(facts), duration_sec=args.duration, stop=stop, quiet=args.json
-                    )
+                notes = notes_of(facts, full=args.json or not is_terminal())
+                await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
                 return stack.watch.summary(
                     wall_us=wall_us(),
                     services=stack.states(),
@@ -112,7 +113,26 @@ def venue_facts(runtime: Path) -> dict[str, str]:
     return facts
 
 
-def notes_of(facts: dict[str, str]) -> tuple[str, ...]:
-    """The header: each field in a line, recorded ones first."""
-    lines = [f"{field}: {source}" for field, source in facts.items()]
-    return tuple(sorted(lines, key=lambda line: "recorded" not in line.split(": ", 1)[1][:24]))
+MADE_UP: Final = ("synthesised", "derived", "interpolated", "reuse")
+
+
+def notes_of(facts: dict[str, str], *, full: bool) -> tuple[str, ...]:
+    """The header: which fields are recorded, which are synthesised, which are a bit of both.
+
+    `full` has a line a field with its source; a terminal's header has the names, and --json the rest.
+    """
+    if full:
+        return tuple(f"{field}: {source}" for field, source in facts.items())
+    groups: dict[str, list[str]] = {"recorded": [], "partly": [], "synthesised": []}
+    for field, source in facts.items():
+        if source.startswith("synthesised"):
+            groups["synthesised"].append(field)
+        elif any(word in source for word in MADE_UP):
+            groups["partly"].append(field)
+        else:
+            groups["recorded"].append(field)
+    lines = (f"{name}: {', '.join(fields)}" for name, fields in groups.items() if fields)
+    return (
+        *lines,
+        "Bitget's funding is Bybit's, recorded; `fundarb demo --json` tells the source of each field",
+    )

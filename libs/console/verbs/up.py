@@ -16,9 +16,8 @@ from libs.common.config.load import Loaded, load_with_report
 from libs.common.config.schema import Mode
 from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
-from libs.common.supervisor import StopSignals
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, warn
-from libs.console.stack import Plan, data_folder, running_stack, show
+from libs.console.stack import Plan, StoppedEarly, data_folder, say, show, stoppable_stack
 
 NAME: Final = "up"
 HELP: Final = "all services, supervised, with embedded servers where no URL is given"
@@ -62,7 +61,11 @@ def run(args: argparse.Namespace) -> int:
     refuse_what_is_not_there(loaded, live=args.live or os.environ.get("FUNDARB_LIVE") == "1")
     for warning in loaded.warnings:
         warn(str(warning))
-    summary = asyncio.run(_run(args, paths, loaded))
+    try:
+        summary = asyncio.run(_run(args, paths, loaded))
+    except StoppedEarly:
+        say("stopped before everything was up")
+        return OK
     if args.json:
         emit_json(summary)
     elif not is_terminal() or args.duration is not None:
@@ -110,9 +113,8 @@ async def _run(args: argparse.Namespace, paths: list[Path], loaded: Loaded) -> d
             lock=lock,
         )
         notes = (f"logs of the services: {folder / 'logs'}   nothing is traded: observer",)
-        async with running_stack(plan) as stack:
-            with StopSignals(stack.supervisor.kill) as stop:
-                await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
+        async with stoppable_stack(plan) as (stack, stop):
+            await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
             return stack.watch.summary(
                 wall_us=wall_us(),
                 services=stack.states(),
