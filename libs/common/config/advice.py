@@ -13,12 +13,8 @@ from libs.common.config.schema import Config, Exchange
 
 def warnings(facts: Facts, config: Config) -> list[Problem]:
     """What is accepted, but should be known."""
-    return [
-        *_never_exercised(facts, config),
-        *_unused(facts, config),
-        *_shared_venue(facts, config),
-        *_no_exit(facts, config),
-    ]
+    rules = (_never_exercised, _unused, _doubtful_symbols, _shared_venue, _no_exit)
+    return [problem for rule in rules for problem in rule(facts, config)]
 
 
 def _never_exercised(facts: Facts, config: Config) -> Iterator[Problem]:
@@ -26,14 +22,15 @@ def _never_exercised(facts: Facts, config: Config) -> Iterator[Problem]:
         if exchange.id not in venues.FIRST_CLASS and exchange.id not in venues.SAME_AS:
             yield facts.problem(
                 f"exchanges.{name}.id",
-                f"{exchange.id} is supported by ccxt, but never exercised here",
+                f"{exchange.id} is known to ccxt, but never exercised here, and its data is not watched",
                 "",
-                f"well known are {', '.join(venues.FIRST_CLASS)}",
+                f"watched are {', '.join(venues.FIRST_CLASS)}",
             )
 
 
 def _unused(facts: Facts, config: Config) -> Iterator[Problem]:
-    if not legs_possible(config):
+    specs = legs.pair_specs(config)
+    if not specs:
         yield facts.problem(
             "symbols",
             "there is no pair to watch",
@@ -41,7 +38,7 @@ def _unused(facts: Facts, config: Config) -> Iterator[Problem]:
             "name exchanges.spot and exchanges.perp, and list symbols",
         )
         return
-    used = {leg.exchange for spec in legs.pair_specs(config) for leg in spec.legs}
+    used = {leg.exchange for spec in specs for leg in spec.legs}
     for name in config.exchanges:
         if name not in used:
             yield facts.problem(
@@ -58,11 +55,6 @@ def _doubtful_symbols(facts: Facts, config: Config) -> Iterator[Problem]:
         close = names.nearest(quote, list(QUOTES))
         if quote not in QUOTES:
             yield facts.problem("symbols", f"{symbol} is quoted in {quote}, which is unusual", close, "")
-
-
-def legs_possible(config: Config) -> bool:
-    """True when the config makes at least one pair."""
-    return bool(config.pairs) or bool(config.symbols and {"spot", "perp"} <= config.exchanges.keys())
 
 
 def _shared_venue(facts: Facts, config: Config) -> Iterator[Problem]:

@@ -180,8 +180,7 @@ def read_scalar(source: Source, value: Any, shape: inspect.Type, place: Place) -
     secret = place.path[-1] in SECRET_FIELDS
     wrong = values.complaint(value, shape, secret=secret)
     if wrong is not None:
-        is_word = isinstance(value, str) and isinstance(shape, inspect.LiteralType | inspect.EnumType)
-        close = names.nearest(value, values.choices(shape)) if is_word else ""
+        close = names.nearest(value, values.choices(shape)) if isinstance(value, str) else ""
         source.complain(place.written, wrong[0], close, units.percent_remedy(place.key, value) or wrong[1])
         return
     if secret and is_placeholder(value):

@@ -66,7 +66,7 @@ EVERY_SYMBOL: Final = "*"
 
 def symbols_of(pair: PairLegs, config: Config) -> tuple[str, ...]:
     """The symbols that an explicit pair stands for: its own, or every one of `symbols`."""
-    return config.symbols if pair.symbol == EVERY_SYMBOL else (pair.symbol,)
+    return tuple(dict.fromkeys(config.symbols)) if pair.symbol == EVERY_SYMBOL else (pair.symbol,)
 
 
 def pair_specs(config: Config) -> tuple[PairSpec, ...]:

@@ -73,6 +73,8 @@ def choices(shape: inspect.Type) -> list[str]:
     """The words that a field takes."""
     if isinstance(shape, inspect.EnumType):
         return [str(member.value) for member in shape.cls if member.value != Mode.DEMO]
+    if isinstance(shape, inspect.UnionType):
+        return [word for part in shape.types for word in choices(part)]
     return [str(value) for value in shape.values] if isinstance(shape, inspect.LiteralType) else []
 
 
