@@ -1,4 +1,4 @@
-"""Cases for tests of carry: one spot/perp pair that passes everything, to be changed in one thing at a time."""
+"""One spot/perp pair that passes everything, to be changed in one thing at a time."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
+from libs.carry.breakeven import CostFigures
 from libs.carry.calc import calc
 from libs.carry.expected import expected_breakeven_days, expected_daily, expected_net_usd
 from libs.carry.funding import settled_carry, settled_samples
@@ -20,7 +21,12 @@ ROWS: list[tuple[Any, ...]] = [
     (-0.0003, 8, 10_000, 0.0005, "taker", 5, 0.0001, 0, 30, -0.0009, 6.6667, 5.0000, "reverse"),
     (0.0001, 4, 10_000, -0.00005, "maker", 0, 0, 0, 10, 0.0006, 6.2000, -0.3333, "forward"),
 ]
-GOLDEN = {"holding_daily": 0.0, "notional_usd": 10_000.0, "round_trip": 0.004, "transfer_usd": 0.0}
+GOLDEN: CostFigures = {
+    "holding_daily": 0.0,
+    "notional_usd": 10_000.0,
+    "round_trip": 0.004,
+    "transfer_usd": 0.0,
+}
 
 
 def fees(fee: float, role: Literal["taker", "maker"]) -> dict[str, Any]:
