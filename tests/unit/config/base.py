@@ -33,7 +33,7 @@ ABSENT = object()
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """`path` set to `value` must be refused at `at` for a reason that holds `reason` (and names `nearest`)."""
+    """`path` set to `value` must be refused at `at`, with `reason` in the text (and `nearest` named)."""
 
     name: str
     path: tuple[str | int, ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from libs.common.config.assign import dotted
 from libs.common.config.load import ConfigError, load_config, load_with_report
 from libs.console.main import main
 from tests.unit.config.base import (
@@ -17,75 +18,126 @@ from tests.unit.config.base import (
     misspelled,
     out_of_bounds,
     with_value,
+    write,
     wrong_types,
     wrong_words,
-    write,
 )
 
+
+def by_hand(name: str, path: str, value: Any, reason: str, *, at: str = "", nearest: str = "") -> Broken:
+    """`path` with dots, indices included; `at` is what the message names when that is another place."""
+    parts = tuple(int(part) if part.isdecimal() else part for part in path.split("."))
+    return Broken(name=name, path=parts, value=value, at=at or dotted(parts), reason=reason, nearest=nearest)
+
+
 BY_HAND = [
-    Broken(name=name, path=path, value=value, at=at, reason=reason, nearest=nearest)
-    for name, path, value, at, reason, nearest in [
-        ("bps as a fraction", ("costs", "taker"), 5, "costs.taker", "5 bps is 0.0005", ""),
-        ("percent as a fraction", ("costs", "taker"), 0.05, "costs.taker", "0.05 % is 0.0005", ""),
-        ("a fraction as bps", ("costs", "slippage_bps"), 0.0005, "costs.slippage_bps", "0.0005 is 5 bps", ""),
-        ("a fraction as taker_bps", ("costs", "maker_bps"), 0.0002, "costs.maker_bps", "0.0002 is 2 bps", ""),
-        ("a percent text", ("costs", "maker"), "0.02%", "costs.maker", "0.02% is 0.0002", ""),
-        ("a percent text for bps", ("costs", "slippage_bps"), "0.05%", "costs.slippage_bps", "0.05% is 5 bps", ""),
-        ("a number in quotes", ("position", "notional_usd"), "50,000", "position.notional_usd", "write 50000", ""),
-        ("no interval", ("monitor", "intervalSec"), 0, "monitor.intervalSec", "at least 1", ""),
-        ("milliseconds", ("monitor", "intervalSec"), 30_000, "monitor.intervalSec", "30000 milliseconds are 30", ""),
-        ("a negative notional", ("position", "notional_usd"), -1, "position.notional_usd", "above 0", ""),
-        ("leverage above the limit", ("position", "futures_margin_leverage"), 10,
-         "position.futures_margin_leverage", "exceeds max_leverage 5", ""),
-        ("half a period", ("thresholds", "consecutive_periods"), 2.5, "thresholds.consecutive_periods", "whole number", ""),
-        ("a bool in quotes", ("thresholds", "flipExit"), "yes", "thresholds.flipExit", "write true", ""),
-        ("an integer beyond floats", ("position", "notional_usd"), 10**39, "position.notional_usd", "at most", ""),
-        ("taker and taker_bps disagree", ("costs", "taker_bps"), 6, "costs.taker_bps", "contradicts costs.taker", ""),
-        ("both spellings disagree", ("thresholds", "daily_funding_min"), 0.001,
-         "thresholds.daily_funding_min", "contradicts thresholds.dailyFundingMin", ""),
-        ("unknown venue", ("exchanges", "perp", "id"), "binnance", "exchanges.perp.id", "unknown exchange", "binance"),
-        ("former name", ("exchanges", "other", "id"), "huobi", "exchanges.other.id", "unknown exchange", "htx"),
-        ("coin-margined", ("exchanges", "other", "id"), "binancecoinm", "exchanges.other.id", "margined in coins", "binance"),
-        ("no spot there", ("exchanges", "spot", "id"), "binanceusdm", "exchanges.spot.type", "has no spot market", ""),
-        ("spot is swap", ("exchanges", "spot", "type"), "swap", "exchanges.spot.type", "named spot has type swap", "spot"),
-        ("perp is spot", ("exchanges", "perp", "type"), "spot", "exchanges.perp.type", "named perp has type spot", "swap"),
-        ("id is missing", ("exchanges", "other", "id"), ABSENT, "exchanges.other.id", "is missing", ""),
-        ("type is missing", ("exchanges", "other", "type"), ABSENT, "exchanges.other.type", "is missing", ""),
-        ("a bad account", ("exchanges", "other", "account"), "my sub", "exchanges.other.account", "is no name", ""),
-        ("a bad exchange name", ("exchanges", "my perp"), {"id": "okx", "type": "swap"},
-         "exchanges.my perp", "is no name", ""),
-        ("a bad deployment", ("deployment",), "a.b", "deployment", "is no name", ""),
-        ("no slash", ("symbols",), ["BTCUSDT"], "symbols[0]", "BASE/QUOTE is expected", "BTC/USDT"),
-        ("a dash", ("symbols",), ["BTC/USDT", "eth-usdt"], "symbols[1]", "BASE/QUOTE is expected", "ETH/USDT"),
-        ("lower case", ("symbols",), ["btc/usdt"], "symbols[0]", "BASE/QUOTE is expected", "BTC/USDT"),
-        ("unified perpetual", ("symbols",), ["BTC/USDT:USDT"], "symbols[0]", "names one market", "BTC/USDT"),
-        ("coin-settled", ("symbols",), ["BTC/USD:BTC"], "symbols[0]", "different currencies", ""),
-        ("no date", ("symbols",), ["BTC/USDT:USDT-249999"], "symbols[0]", "has no date", ""),
-        ("symbols are no list", ("symbols",), "BTC/USDT", "symbols", 'write ["BTC/USDT"]', ""),
-        ("a number as a symbol", ("symbols",), [7], "symbols[0]", "text in quotes is expected", ""),
-        ("unknown leg", ("pairs", 1, "legs"), ["perp", "othr"], "pairs[1].legs", "none of the exchanges", "other"),
-        ("identical legs", ("pairs", 1, "legs"), ["perp", "perp"], "pairs[1].legs", "both legs are BTC-USDT-PERP", ""),
-        ("three legs", ("pairs", 1, "legs"), ["perp", "other", "spot"], "pairs[1].legs", "a list of 2", ""),
-        ("a pair without legs", ("pairs", 1, "legs"), ABSENT, "pairs[1]", "legs is missing", ""),
-        ("a typo in a pair", ("pairs", 1, "leg"), [], "pairs[1].leg", "unknown key", "legs"),
-        ("the same pair twice", ("pairs", 1, "legs"), ["spot", "perp"], "pairs[1]", "same pair as in pairs[0]", ""),
-        ("a dated pair without a future", ("pairs", 1, "symbol"), "BTC/USDT:USDT-261225",
-         "pairs[1].symbol", "no leg has type future", ""),
-        ("policy without exit", ("thresholds",), {"flip_exit": False, "flip_policy": "cost_aware"},
-         "thresholds.flip_policy", "flip_exit is false", ""),
-        ("reverse without exit", ("thresholds",), {"flipExit": False, "flip_reverse": True},
-         "thresholds.flip_reverse", "flip_exit is false", ""),
-        ("limit below a position", ("limits", "max_notional_usd"), 500, "limits.max_notional_usd", "nothing opens", ""),
-        ("polling slower than giving up", ("timeouts",), {"open_timeout_sec": 2, "poll_interval_sec": 2},
-         "timeouts.poll_interval_sec", "reaches open_timeout", ""),
-        ("costs of nobody", ("costs", "venues"), {"binanse": {}}, "costs.venues.binanse", "is no exchange", "costs.venues.binance"),
-        ("no address", ("notify", "heartbeat_url"), "ftp:x", "notify.heartbeat_url", "no web address", ""),
-        ("demo in a file", ("mode",), "demo", "mode", "set by `fundarb demo` alone", ""),
-        ("a key of another section", ("notional_usd",), 1000, "notional_usd", "unknown key", "position.notional_usd"),
-        ("a section that is a number", ("costs",), 5, "costs", "a section { ... } is expected", ""),
-        ("history too short to expect", ("monitor", "history_days"), 3, "monitor.history_days", "too short", ""),
-    ]
-]  # fmt: skip
+    by_hand("bps as a fraction", "costs.taker", 5, "5 bps is 0.0005"),
+    by_hand("percent as a fraction", "costs.taker", 0.05, "0.05 % is 0.0005"),
+    by_hand("a fraction as bps", "costs.slippage_bps", 0.0005, "0.0005 is 5 bps"),
+    by_hand("a fraction as taker_bps", "costs.maker_bps", 0.0002, "0.0002 is 2 bps"),
+    by_hand("a percent text", "costs.maker", "0.02%", "0.02% is 0.0002"),
+    by_hand("a percent text for bps", "costs.slippage_bps", "0.05%", "0.05% is 5 bps"),
+    by_hand("a number in quotes", "position.notional_usd", "50,000", "write 50000"),
+    by_hand("no interval", "monitor.intervalSec", 0, "at least 1"),
+    by_hand("milliseconds", "monitor.intervalSec", 30000, "30000 milliseconds are 30"),
+    by_hand("a negative notional", "position.notional_usd", -1, "above 0"),
+    by_hand("leverage above the limit", "position.futures_margin_leverage", 10, "exceeds max_leverage 5"),
+    by_hand("half a period", "thresholds.consecutive_periods", 2.5, "whole number"),
+    by_hand("a bool in quotes", "thresholds.flipExit", "yes", "write true"),
+    by_hand("an integer beyond floats", "position.notional_usd", 10**39, "at most"),
+    by_hand("taker and taker_bps disagree", "costs.taker_bps", 6, "contradicts costs.taker"),
+    by_hand(
+        "both spellings disagree",
+        "thresholds.daily_funding_min",
+        0.001,
+        "contradicts thresholds.dailyFundingMin",
+    ),
+    by_hand("unknown venue", "exchanges.perp.id", "binnance", "unknown exchange", nearest="binance"),
+    by_hand("former name", "exchanges.other.id", "huobi", "unknown exchange", nearest="htx"),
+    by_hand("coin-margined", "exchanges.other.id", "binancecoinm", "margined in coins", nearest="binance"),
+    by_hand(
+        "no spot there", "exchanges.spot.id", "binanceusdm", "has no spot market", at="exchanges.spot.type"
+    ),
+    by_hand("spot is swap", "exchanges.spot.type", "swap", "named spot has type swap", nearest="spot"),
+    by_hand("perp is spot", "exchanges.perp.type", "spot", "named perp has type spot", nearest="swap"),
+    by_hand("id is missing", "exchanges.other.id", ABSENT, "is missing"),
+    by_hand("type is missing", "exchanges.other.type", ABSENT, "is missing"),
+    by_hand("a bad account", "exchanges.other.account", "my sub", "is no name"),
+    by_hand("a bad exchange name", "exchanges.my perp", {"id": "okx", "type": "swap"}, "is no name"),
+    by_hand("a bad deployment", "deployment", "a.b", "is no name"),
+    by_hand(
+        "no slash", "symbols", ["BTCUSDT"], "BASE/QUOTE is expected", at="symbols[0]", nearest="BTC/USDT"
+    ),
+    by_hand(
+        "a dash",
+        "symbols",
+        ["BTC/USDT", "eth-usdt"],
+        "BASE/QUOTE is expected",
+        at="symbols[1]",
+        nearest="ETH/USDT",
+    ),
+    by_hand(
+        "lower case", "symbols", ["btc/usdt"], "BASE/QUOTE is expected", at="symbols[0]", nearest="BTC/USDT"
+    ),
+    by_hand(
+        "unified perpetual",
+        "symbols",
+        ["BTC/USDT:USDT"],
+        "names one market",
+        at="symbols[0]",
+        nearest="BTC/USDT",
+    ),
+    by_hand("coin-settled", "symbols", ["BTC/USD:BTC"], "different currencies", at="symbols[0]"),
+    by_hand("no date", "symbols", ["BTC/USDT:USDT-249999"], "has no date", at="symbols[0]"),
+    by_hand("symbols are no list", "symbols", "BTC/USDT", 'write ["BTC/USDT"]'),
+    by_hand("a number as a symbol", "symbols", [7], "text in quotes is expected", at="symbols[0]"),
+    by_hand("unknown leg", "pairs.1.legs", ["perp", "othr"], "none of the exchanges", nearest="other"),
+    by_hand("identical legs", "pairs.1.legs", ["perp", "perp"], "both legs are BTC-USDT-PERP"),
+    by_hand("three legs", "pairs.1.legs", ["perp", "other", "spot"], "a list of 2"),
+    by_hand("a pair without legs", "pairs.1.legs", ABSENT, "legs is missing", at="pairs[1]"),
+    by_hand("a typo in a pair", "pairs.1.leg", [], "unknown key", nearest="legs"),
+    by_hand(
+        "the same pair twice", "pairs.1.legs", ["spot", "perp"], "same pair as in pairs[0]", at="pairs[1]"
+    ),
+    by_hand(
+        "a dated pair without a future", "pairs.1.symbol", "BTC/USDT:USDT-261225", "no leg has type future"
+    ),
+    by_hand(
+        "policy without exit",
+        "thresholds",
+        {"flip_exit": False, "flip_policy": "cost_aware"},
+        "flip_exit is false",
+        at="thresholds.flip_policy",
+    ),
+    by_hand(
+        "reverse without exit",
+        "thresholds",
+        {"flipExit": False, "flip_reverse": True},
+        "flip_exit is false",
+        at="thresholds.flip_reverse",
+    ),
+    by_hand("limit below a position", "limits.max_notional_usd", 500, "nothing opens"),
+    by_hand(
+        "polling slower than giving up",
+        "timeouts",
+        {"open_timeout_sec": 2, "poll_interval_sec": 2},
+        "reaches open_timeout",
+        at="timeouts.poll_interval_sec",
+    ),
+    by_hand(
+        "costs of nobody",
+        "costs.venues",
+        {"binanse": {}},
+        "is no exchange",
+        at="costs.venues.binanse",
+        nearest="costs.venues.binance",
+    ),
+    by_hand("no address", "notify.heartbeat_url", "ftp:x", "no web address"),
+    by_hand("demo in a file", "mode", "demo", "set by `fundarb demo` alone"),
+    by_hand("a key of another section", "notional_usd", 1000, "unknown key", nearest="position.notional_usd"),
+    by_hand("a section that is a number", "costs", 5, "a section { ... } is expected"),
+    by_hand("history too short to expect", "monitor.history_days", 3, "too short"),
+]
 
 GENERATED = [*out_of_bounds(), *misspelled(), *wrong_words(), *wrong_types()]
 
