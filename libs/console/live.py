@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,7 +15,8 @@ from libs.common.clock import MS_PER_SEC
 from libs.console.watch import Watch
 
 BPS = 10_000
-WIDE, MEDIUM = 124, 96
+WIDE, MEDIUM = 138, 114
+VERDICT_WIDTH = 17
 
 
 def market_stamp(ms: int) -> str:
@@ -84,8 +86,10 @@ def table(watch: Watch, *, wall_us: int, width: int, rows: int) -> Table:
         columns += [("expect. $", "right")]
     columns += [("verdict", "left")]
     for title, justify in columns:
-        ratio = 1 if title == "verdict" else None
-        out.add_column(title, justify=justify, no_wrap=True, ratio=ratio, overflow="ellipsis")  # type: ignore[arg-type]
+        shape: dict[str, Any] = {"justify": justify, "no_wrap": True, "overflow": "ellipsis"}
+        if title == "verdict":
+            shape |= {"ratio": 1, "min_width": VERDICT_WIDTH}
+        out.add_column(title, **shape)
     for place, item in enumerate(watch.ranked()[:rows], start=1):
         cells: dict[str, RenderableType] = {
             "#": str(item.rank if item.rank is not None else place),
@@ -123,7 +127,7 @@ def _counts(watch: Watch) -> Text:
             "   refused: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refusals)
         )
     if evaluation.passing == 0:
-        text.append("\nNothing is worth doing right now; that is a normal answer.", style="yellow")
+        text.append(f"\n{watch.why_nothing()}", style="yellow")
     return text
 
 

@@ -252,9 +252,10 @@ def progress(stack: Stack) -> str:
     if watch.evaluation is None:
         return f"{seconds:5.0f} s  waiting for the first evaluation{trouble}"
     best = watch.ranked()[0] if watch.opportunities else None
-    shown = ""
     if best is not None and best.passes and best.net_daily_usd is not None:
         shown = f"  best {best.pair} {best.net_daily_usd:+.2f} USD/day"
+    else:
+        shown = f"  {watch.why_nothing()}"
     passing, pairs = watch.evaluation.passing, watch.evaluation.pairs
     return (
         f"{seconds:5.0f} s  {watch.evaluations:,} evaluations  {passing}/{pairs} pairs pass{shown}{trouble}"

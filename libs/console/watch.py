@@ -114,6 +114,15 @@ class Watch:
 
         return sorted(self.opportunities.values(), key=order)
 
+    def why_nothing(self) -> str:
+        """Why no pair passes, in one line: what is not seen first, then the gates that refuse most."""
+        silent = [name for name, venue in sorted(self.venues.items()) if not venue.connected]
+        if silent:
+            return f"nothing can pass: {', '.join(silent)} cannot be seen"
+        refusals = self.evaluation.refusals if self.evaluation else {}
+        often = sorted(refusals.items(), key=lambda pair: -pair[1])[:3]
+        return "nothing is worth doing: " + ", ".join(f"{reason} {count}" for reason, count in often)
+
     def service_states(self, expected: tuple[str, ...], wall_us: int) -> dict[str, str]:
         """`ok`, the first problem in words, or how long nothing has been heard."""
         states: dict[str, str] = {}
@@ -136,10 +145,9 @@ class Watch:
         equity is null, because no account was read. `opportunities` counts the pairs that passed every
         gate at least once, `refusals` the pairs refused, by reason, summed over the rounds.
         """
-        market_ms = self.evaluation.market_ms if self.evaluation else None
         market_seconds = 0.0
-        if market_ms is not None and self.market_started_ms is not None:
-            market_seconds = (market_ms - self.market_started_ms) / MS_PER_SEC
+        if self.market_started_ms is not None:
+            market_seconds = max(0.0, (self.market_ms(wall_us) - self.market_started_ms) / MS_PER_SEC)
         parts = ("funding", "fees", "slippage", "basis", "borrow", "transfer", "rebalance", "total")
         top = sorted(self.best.values(), key=lambda item: -(item.net_daily_usd or 0.0))
         return {
