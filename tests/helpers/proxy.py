@@ -37,6 +37,16 @@ class Proxy:
             link.silent = True
             link.flowing.clear()
 
+    def fall_silent_down(self) -> None:
+        """Existing connections still carry what the client says, and no answer."""
+        for link in self._links:
+            link.deaf = True
+
+    def cut_on_answer(self) -> None:
+        """Existing connections end instead of carrying the next answer."""
+        for link in self._links:
+            link.cut_next = True
+
     def inject(self, data: bytes) -> None:
         """Say `data` to every client as if the server had."""
         for link in self._links:
@@ -76,6 +86,8 @@ class _Link:
         self.client = client
         self.server: asyncio.StreamWriter | None = None
         self.silent = False
+        self.deaf = False
+        self.cut_next = False
         self.flowing = asyncio.Event()
         self.flowing.set()
 
@@ -83,6 +95,11 @@ class _Link:
         try:
             while data := await source.read(CHUNK):
                 await self.flowing.wait()
+                if target is self.client and self.cut_next:
+                    self.client.transport.abort()
+                    return
+                if target is self.client and self.deaf:
+                    continue
                 target.write(data)
                 await target.drain()
         finally:
