@@ -196,7 +196,7 @@ def log_tail(path: Path, *, lines: int = LOG_TAIL_LINES) -> str:
 
 
 def bound_log(path: Path, *, bytes_max: int) -> bool:
-    """Cut a log over its limit: the old half-open file goes to `.1`, the child goes on writing at its start.
+    """Cut a log over its limit: its last `bytes_max` go to `.1`, the child goes on writing at the start.
 
     The child appends (O_APPEND), so truncating under it is safe; lines written between copy and cut are
     lost, which a diagnostic log may.
@@ -206,12 +206,12 @@ def bound_log(path: Path, *, bytes_max: int) -> bool:
             return False
     except FileNotFoundError:
         return False
-    kept = path.with_name(f"{path.name}.1")
     with path.open("rb") as source:
-        source.seek(-min(bytes_max, path.stat().st_size), os.SEEK_END)
-        descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
-            while chunk := source.read(1 << 20):
-                target.write(chunk)
+        source.seek(-bytes_max, os.SEEK_END)
+        tail = source.read(bytes_max)  # not to the end: the child writes meanwhile
+    kept = path.with_name(f"{path.name}.1")
+    descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(tail)
     os.truncate(path, 0)
     return True
