@@ -29,9 +29,9 @@ class CalibrationError(Exception):
 class HorizonFit(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table: mean daily carry of the next `horizon_days`, regressed on what was known.
 
-    `slope_alone`, `r2_alone`: on `now` alone; `w_now`, `w_mean`, `r2_both`: on `now` and `mean30` together (no
-    intercept). `top_now` -> `top_realised`: the 5 % of rows with the largest |now|, in the direction that
-    receives it, as fractions a day.
+    `slope_alone`, `r2_alone`: on `now` alone; `w_now`, `w_mean`, `r2_both`: on `now` and `mean30` together,
+    without an intercept. `top_now` -> `top_realised`: the 5 % of rows with the largest |now|, in the
+    direction that receives it, as fractions a day.
     """
 
     horizon_days: float

@@ -101,8 +101,6 @@ def import_files(
     reading = _Reading(options=options, series={})
     for number in range(len(sources)):
         _read(number, sources, reading, progress)
-    if not reading.series:
-        raise refuse(sources[-1].path, _nothing_left(reading))
     archive = Archive(root)
     with archive.locked():
         merged = {key: _merge(archive, key, reading, sources) for key in sorted(reading.series)}
@@ -128,14 +126,19 @@ def import_files(
 
 def _read(number: int, sources: Sequence[Source], reading: _Reading, progress: Progress) -> None:
     source = sources[number]
-    read_before = reading.rows_read
+    read_before, wrong_before, taken = reading.rows_read, reading.wrong_kind, 0
     for first, columns in batches(source):
         for row_number, key, row in _rows(source, first, columns, reading):
             _take(key, row, (number, row_number), sources, reading)
+            taken += 1
         here = reading.rows_read - read_before
         progress(f"{source.path.name}: {here}{f' of {source.rows}' if source.rows else ''} rows")
-    if reading.rows_read == read_before:
+    here = reading.rows_read - read_before
+    if not here:
         raise refuse(source.path, "holds no rows under its header; leave the file out")
+    if not taken:
+        wrong = reading.wrong_kind - wrong_before
+        raise refuse(source.path, _nothing_left(reading.options, here, wrong))
 
 
 def _rows(
@@ -243,10 +246,8 @@ def _merge(archive: Archive, key: SeriesKey, reading: _Reading, sources: Sequenc
         raise refuse(sources[file].path, text, row=number, column="interval_h") from error
 
 
-def _nothing_left(reading: _Reading) -> str:
-    if reading.wrong_kind == reading.rows_read:
-        return (
-            f"none of its {reading.rows_read} rows is of --kind {reading.options.kind} by its column contract"
-        )
-    wanted = ", ".join(sorted(reading.options.venues or ()))
-    return f"none of its {reading.rows_read} rows is of the venues wanted ({wanted})"
+def _nothing_left(options: Options, rows: int, wrong_kind: int) -> str:
+    if wrong_kind == rows:
+        return f"none of its {rows} rows is of --kind {options.kind} by its column contract"
+    wanted = ", ".join(sorted(options.venues or ()))
+    return f"none of its {rows} rows is of the venues wanted ({wanted})"

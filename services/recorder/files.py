@@ -31,6 +31,7 @@ LAST_MERGE_SEC_MAX: Final = 4.0
 """At the end there is little time; what is not merged then is merged at the next start."""
 
 TAIL_BYTES: Final = 65_536
+PASSED_ON: Final = frozenset({"PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"})
 
 
 class MergeFailed(Exception):
@@ -161,7 +162,9 @@ class Files:
     def __init__(self, *, logs: Path, archive: Path, clock: Clock, env: Mapping[str, str]) -> None:
         self._archive = archive
         self._clock = clock
-        self._env = env
+        # The child needs no address and no secret of ours.
+        passed = {name: value for name, value in env.items() if name in PASSED_ON}
+        self._child_env = {**passed, "PYTHONSAFEPATH": "1"}
         self._csv = AppendFile(logs / CSV_NAME, header=columns.header().encode())
         self._log = AppendFile(logs / LOG_NAME)
         self._segment = Segment(archive)
@@ -208,7 +211,7 @@ class Files:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**self._env, "PYTHONSAFEPATH": "1"},
+            env=self._child_env,
         )
         try:
             async with asyncio.timeout(patience_sec):
