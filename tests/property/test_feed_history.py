@@ -40,7 +40,7 @@ def history(rows: list[SettledSeen]) -> tuple[Settlement, ...]:
     return ledger.prints()
 
 
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(
     hours=steps,
     corrections=st.dictionaries(st.integers(0, 39), st.floats(-0.05, 0.05, allow_nan=False), max_size=3),
@@ -70,19 +70,20 @@ def test_any_order_duplication_and_jitter_ends_at_one_history(
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)
-@given(
-    hours=st.sampled_from([1, 2, 4, 8]), holes=st.sets(st.sampled_from([3, 7, 8, 9, 13, 17, 21]), max_size=6)
-)
-def test_holes_never_change_an_interval_nor_fill_themselves(hours: int, holes: set[int]) -> None:
-    """Holes with three prints between them: two holes around one print do look like a longer interval."""
-    rows = rows_of([hours] * 25, {})
-    left = [seen for place, seen in enumerate(rows) if place not in holes]
+@given(hours=st.sampled_from([1, 2, 4, 8]), lengths=st.lists(st.integers(0, 5), max_size=5))
+def test_holes_never_change_an_interval_nor_fill_themselves(hours: int, lengths: list[int]) -> None:
+    """Three prints between holes of any length: one alone between two of them is anybody's guess."""
+    there = [True] * 3
+    for length in lengths:
+        there += [False] * length + [True] * 3
+    rows = rows_of([hours] * len(there), {})
+    left = [seen for seen, is_there in zip(rows, there, strict=True) if is_there]
     ledger = Ledger(history_ms=10**12)
     for seen in left:
         ledger.add(seen)
     assert [one.settled_ms for one in ledger.prints()] == [seen.settled_ms for seen in left]
     assert {one.interval_hours for one in ledger.prints()} == {float(hours)}
-    assert ledger.missing() == len(holes)
+    assert ledger.missing() == sum(lengths)
 
 
 @settings(derandomize=True, max_examples=8, deadline=None)
