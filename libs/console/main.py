@@ -125,7 +125,8 @@ def overview() -> str:
     later = [name for name, (module, _) in VERBS.items() if module == LATER]
     lines = ["usage: fundarb VERB [options]", "", "Watches funding rates and says what is worth doing.", ""]
     lines += [f"  {name:<10} {text}" for name, text in now]
-    lines += ["", f"  later, with trading: {' '.join(later)}", ""]
+    half = len(later) // 2
+    lines += ["", f"  later, with trading: {' '.join(later[:half])}", f"{'':23}{' '.join(later[half:])}", ""]
     lines += ["`fundarb VERB --help` explains one. Exit codes: 0 ok, 1 no, 2 wrong usage or config,"]
     lines += ["3 cannot reach what it needs."]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130
 
-WIDTH_WITHOUT_TERMINAL: Final = 120
+WIDTH_WITHOUT_TERMINAL: Final = 400  # files and pipes are searched: nothing may be folded
 
 MARKS: Final = {"ok": "green", "warning": "yellow", "refused": "red", "unreachable": "magenta"}
 
@@ -63,7 +63,7 @@ def warn(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where tables are printed: no colour and no folding to 80 columns when no terminal reads it.
+    """Where tables are printed: no colour and no folding when no terminal reads it.
 
     rich honours NO_COLOR and COLUMNS by itself. Imported here, so that light verbs do not pay for it.
     """
