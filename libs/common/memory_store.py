@@ -67,11 +67,11 @@ class MemoryStore:
         self._fences: dict[str, int] = {}
 
     async def connect(self) -> None:
-        self._enter("connect")
+        self._reads("connect")
 
     async def get(self, key: str) -> Versioned | None:
         check_key(key)
-        self._enter("get")
+        self._reads("get")
         return self._find(key, Versioned)
 
     async def put(self, key: str, value: bytes | None) -> int:
@@ -92,19 +92,19 @@ class MemoryStore:
         return self._leave("transition", self._transition(change), lost=lost)
 
     async def keys(self, prefix: str) -> list[str]:
-        self._enter("keys")
+        self._reads("keys")
         return sorted(
             key for key, kept in self._kept.items() if isinstance(kept, Versioned) and key.startswith(prefix)
         )
 
     async def hash_all(self, key: str) -> dict[str, bytes]:
         check_key(key)
-        self._enter("hash_all")
+        self._reads("hash_all")
         return dict(self._find(key, dict) or {})
 
     async def members(self, key: str) -> set[str]:
         check_key(key)
-        self._enter("members")
+        self._reads("members")
         return set(self._find(key, set) or ())
 
     async def append(self, stream: str, fields: dict[str, bytes]) -> str:
@@ -116,7 +116,7 @@ class MemoryStore:
     async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]:
         check_key(stream)
         start = entry_order(after)
-        self._enter("read")
+        self._reads("read")
         return [e for e in self._find(stream, list) or () if entry_order(e.id) > start][:count]
 
     async def trim(self, stream: str, *, before: str) -> int:
@@ -158,15 +158,18 @@ class MemoryStore:
         self._leave("release", None, lost=lost)
 
     async def store_id(self) -> str:
-        self._enter("store_id")
+        self._reads("store_id")
         return self._id
 
     async def free_ratio(self) -> float:
-        self._enter("free_ratio")
+        self._reads("free_ratio")
         return 0.0 if self.full else 1.0
 
     async def close(self) -> None:
         """Nothing to give back; what was kept stays for the next one who is handed this store."""
+
+    def _reads(self, operation: str) -> None:
+        self._leave(operation, None, lost=self._enter(operation))
 
     def _enter(self, operation: str, *, grows: bool = False) -> bool:
         """Fail as asked before anything happens; answer whether the answer will be lost."""

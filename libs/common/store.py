@@ -16,7 +16,7 @@ import msgspec
 STORE_ID: Final = "store_id"
 ENTRY_FIELDS_MAX: Final = 1_000
 _OURS: Final = re.compile(rf"\A(?:_.*|lease:.*|{STORE_ID})\Z", re.DOTALL)
-_ENTRY_ID: Final = re.compile(r"\A(\d{1,19})(?:-(\d{1,19}))?\Z")
+_ENTRY_ID: Final = re.compile(r"\A([0-9]{1,19})(?:-([0-9]{1,19}))?\Z")
 
 
 class StoreUnavailable(Exception):

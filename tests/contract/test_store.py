@@ -281,7 +281,9 @@ async def test_a_trimmed_out_stream_goes_on_with_higher_ids(store: Store) -> Non
     assert entry_order(second) > entry_order(first)
 
 
-@pytest.mark.parametrize("bad", ["", "x", "1-", "-1", "1-2-3", "+", "$", "1 2", "99999999999999999999999"])
+@pytest.mark.parametrize(
+    "bad", ["", "x", "1-", "-1", "1-2-3", "+", "$", "1 2", "99999999999999999999999", "\uff11"]
+)
 async def test_a_stream_id_of_the_wrong_form_is_refused(store: Store, bad: str) -> None:
     with pytest.raises(ValueError, match="no stream id"):
         await store.read("s", after=bad)
