@@ -131,7 +131,7 @@ def test_the_page_fits_and_says_the_verdict(width: int, height: int) -> None:
                 apr=0.11,
                 net_daily_usd=0.2,
                 allocated_usd=1000.0 if number == 0 else 0.0,
-            ),  # fmt: skip
+            ),
         )
     hear(watch, subjects.EVALUATION, evaluation(60, pairs=60, passing=1, refusals={"basis_too_wide": 59}))
     venue = m.VenueHealth(venue="binance", connected=True, ages_sec={"quote": 0.2}, recv_us=WALL_US)
