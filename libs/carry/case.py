@@ -96,6 +96,28 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     consecutive: int
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a pair is not opened: a stable code, and a sentence for people."""
+
+    code: str
+    text: str
+
+
+def legs_of(case: Case) -> tuple[LegInput, LegInput]:
+    """Long, then short."""
+    return case.long, case.short
+
+
+def percent(fraction: float) -> str:
+    """A fraction for people, with the four decimals that funding needs."""
+    return f"{fraction * 100:.4f} %"
+
+
+def bps(fraction: float) -> str:
+    """A fraction for people, in basis points."""
+    return f"{fraction * 10_000:.2f} bps"
+
+
 def pair_terms(
     config: Config, *, pair: str, symbol: str, first: tuple[str, Kind], second: tuple[str, Kind]
 ) -> PairTerms:

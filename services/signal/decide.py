@@ -11,9 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 from libs.carry.allocation import Allocation, allocate
-from libs.carry.case import Direction
+from libs.carry.case import Direction, percent
 from libs.carry.evaluate import evaluate
-from libs.carry.gates import percent
 from libs.carry.holding import Holding, judge, on_current, on_settled, opened
 from libs.carry.ranking import ranked
 from libs.common.clock import MS_PER_HOUR, Now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.carry import gates
+from libs.carry import gates, gates_data, gates_worth
 from libs.carry.case import LegInput, mark_age_max_sec, quote_age_max_sec
 from libs.carry.funding import SettledCarry
 from libs.carry.slippage import Depth
@@ -29,6 +30,7 @@ from tests.unit.carry.build import (
 )
 
 EXPECTED = config(thresholds=Thresholds(forecast="expected"))
+RULES = (gates_data, gates_worth)
 HISTORY = settled(None, series(0.0003))
 THIN = Depth(slip_buy=0.0, slip_sell=0.0, depth_usd=4_000.0, reach=0.002)
 
@@ -232,24 +234,23 @@ def test_ages_of_polled_data_follow_the_polls() -> None:
 
 def test_every_code_is_in_the_modules_table_and_the_other_way_round() -> None:
     assert gates.__doc__ is not None
-    documented = set(re.findall(r"`([a-z_]+)`[^|]*(?=\|)", gates.__doc__.split("|---|---|")[0]))
     rows = [line.split("|")[1] for line in gates.__doc__.splitlines() if line.startswith("| `")]
     documented = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row)}
-    source = Path(gates.__file__).read_text(encoding="utf-8")
+    source = "".join(Path(module.__file__ or "").read_text(encoding="utf-8") for module in RULES)
     used = set(re.findall(r"Refusal\(\s*\"([a-z_]+)\"", source))
     assert documented == used
     assert {row[0] for row in REFUSED} | {"expires_soon"} == used
 
 
-def test_every_check_stands_in_the_tuple_once() -> None:
+def test_every_rule_stands_in_the_tuple_once() -> None:
     assert len(set(gates.CHECKS)) == len(gates.CHECKS)
-    public = {
+    rules = {
         value
-        for name, value in vars(gates).items()
-        if callable(value) and getattr(value, "__annotations__", {}).get("case") and name != "refusals"
-        if not name.startswith("_")
+        for module in RULES
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     }
-    assert public == set(gates.CHECKS)
+    assert rules == set(gates.CHECKS)
 
 
 # --- dated legs -----------------------------------------------------------------------------------
