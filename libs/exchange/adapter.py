@@ -57,6 +57,7 @@ class CcxtMarketData:
         self._slugs: dict[tuple[str, str], str] = {}
         self._marks: dict[str, tuple[float | None, float | None]] = {}
         self._funding = FundingReader(self)
+        self._timekeeper: Client | None = None
 
     # --- instruments --------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class CcxtMarketData:
 
     async def fetch_clock_offset_ms(self) -> float:
         """See port.MarketData; the sample with the shortest round trip says most."""
-        client = self._clients[-1]
+        client = self._open_timekeeper()
         best: tuple[int, float] | None = None
         for _ in range(CLOCK_SAMPLES):
             wall_us, started_us = self.now_us(), mono_us()
@@ -246,6 +247,14 @@ class CcxtMarketData:
             if best is None or round_trip_us < best[0]:
                 best = (round_trip_us, offset_ms)
         return best[1] if best is not None else 0.0
+
+    def _open_timekeeper(self) -> Client:
+        """An instance of its own without limiter: a wait for one's turn would count as the venue's."""
+        if self._timekeeper is None:
+            spec = self.quirks.clients[-1]
+            self._timekeeper = Client(self.venue, spec, self._open_exchange(spec))
+            self._timekeeper.exchange.enableRateLimit = False
+        return self._timekeeper
 
     # --- streams ------------------------------------------------------------------------------
 
@@ -270,7 +279,8 @@ class CcxtMarketData:
     async def close(self) -> None:
         """See port.MarketData."""
         with contextlib.suppress(VenueError):  # closing tells nobody anything any more
-            await all_of(client.call("close", client.close()) for client in self._clients)
+            clients = [*self._clients, *([self._timekeeper] if self._timekeeper is not None else [])]
+            await all_of(client.call("close", client.close()) for client in clients)
         await self._close_shared()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,6 +21,8 @@ from libs.exchange.quirks import Stream
 
 if TYPE_CHECKING:
     from libs.exchange.adapter import CcxtMarketData
+
+log = logging.getLogger(__name__)
 
 BACKOFF_SEC: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_SEC: Final = 60.0  # so long without a break, and the next one starts at the shortest back-off again
@@ -69,23 +72,30 @@ class Connection:
         self._items = {item.symbol: item for item in items}
         self._sink = sink
         self._seen: dict[str, Any] = {}
+        self._unseen = ""  # why a break happened that no GapSeen has told yet
         self._last: dict[str, tuple[float | None, ...]] = {}
 
     async def run(self) -> None:
         """Connect, pump, and after every break back off and come back with a gap and a reconciliation."""
-        breaks, reason = 0, ""
+        breaks = 0
         while True:
             exchange = self._market.open_stream_exchange(self._client)
             started_us = mono_us()
             try:
-                reason = await self._pump(exchange, gap=reason)
+                reason = await self._pump(exchange)
             except Exception as error:  # noqa: BLE001 - third-party parsing of third-party frames: any break is mended
                 reason = str(venue_error(self._market.venue, f"stream {self._kind}", error))
             finally:
                 await self._end(exchange)
             if mono_us() - started_us > HEALTHY_SEC * US_PER_SEC:
                 breaks = 0
-            await asyncio.sleep(BACKOFF_SEC[min(breaks, len(BACKOFF_SEC) - 1)])
+            wait_sec = BACKOFF_SEC[min(breaks, len(BACKOFF_SEC) - 1)]
+            count = len(self._items)
+            self._unseen = self._unseen or reason
+            log.warning(
+                "%s stream of %d symbols broke, again in %g s: %s", self._kind, count, wait_sec, reason
+            )
+            await asyncio.sleep(wait_sec)
             breaks += 1
 
     async def _end(self, exchange: Any) -> None:
@@ -94,18 +104,18 @@ class Connection:
         with contextlib.suppress(Exception):
             await exchange.close()
 
-    async def _pump(self, exchange: Any, *, gap: str) -> str:
+    async def _pump(self, exchange: Any) -> str:
         """Sink frames until the socket turns out to be dead; answers why. Raises what ccxt raises."""
         watch = getattr(exchange, self._stream.method)
         symbols = list(self._items)
         self._seen = {}
         task = asyncio.ensure_future(watch(symbols))
         try:
-            if gap:  # subscribe first, then read what was missed: nothing falls between the two
+            if self._unseen:  # subscribe first, then read what was missed: nothing falls between the two
                 await asyncio.wait({task}, timeout=SETTLE_SEC)
                 if task.done() and task.exception() is not None:
                     await task
-                await self._reconcile(gap)
+                await self._reconcile()
             while True:
                 done, _ = await asyncio.wait({task}, timeout=self._stream.silent_sec)
                 if done:
@@ -162,18 +172,14 @@ class Connection:
             return list(await self._market.fetch_quotes(slugs))
         return list(await self._market.fetch_funding(slugs))
 
-    async def _reconcile(self, gap: str) -> None:
+    async def _reconcile(self) -> None:
         """Say that something was missed, then what is true now."""
         polled = await self._poll()
         only = next(iter(self._items.values())).slug if len(self._items) == 1 else ""
-        self._sink(
-            GapSeen(
-                venue=self._market.venue,
-                instrument=only,
-                recv_us=self._market.now_us(),
-                text=f"{gap} ({len(self._items)} symbols)",
-            )
-        )
+        text = f"{self._unseen} ({len(self._items)} symbols)"
+        now_us = self._market.now_us()
+        self._sink(GapSeen(venue=self._market.venue, instrument=only, recv_us=now_us, text=text))
+        self._unseen = ""
         for seen in polled:
             self._emit(seen)
 

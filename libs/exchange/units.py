@@ -29,7 +29,8 @@ def decimal_of(value: object) -> Decimal | None:
         return None
     if not number.is_finite():
         return None
-    return Decimal(f"{number.normalize():f}")  # plain notation: 1E-5 in a JSON string surprises readers
+    # without trailing zeros, and 1000 rather than 1E+3
+    return Decimal(f"{number.normalize():f}")
 
 
 def positive(value: object) -> Decimal | None:

@@ -1,6 +1,7 @@
-"""A small HTTP and WebSocket server that answers for exchanges, so that real ccxt classes run against payloads.
+"""A small server that answers for exchanges, so that real ccxt classes run against payloads.
 
-ccxt itself is untouched: its documented `urls` lead here, `https://host/path` as `http://127.0.0.1:port/host/path`.
+ccxt itself is untouched: its documented `urls` lead here, `https://host/path` as
+`http://127.0.0.1:port/host/path`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aiohttp import ClientSession, web
 from libs.common.clock import Clock, SystemClock
 from libs.exchange.adapter import CcxtMarketData
 from libs.exchange.client import make_exchange
-from libs.exchange.quirks import ClientSpec, quirks_of
+from libs.exchange.quirks import ClientSpec, Quirks, quirks_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = Any  # JSON, or a web.Response maker
@@ -30,7 +31,7 @@ class Loopback:
         self.answers: dict[str, Any] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self.on_socket: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
+        self.on_frame: Callable[[web.WebSocketResponse, str], Awaitable[None]] | None = None
         self.connections = 0
         self.delay_sec = 0.0
         self.port = 0
@@ -38,6 +39,12 @@ class Loopback:
     def serve(self, path: str, answer: Any) -> None:
         """`answer`: JSON, a function of the query giving JSON, or an (status, text, headers) triple."""
         self.answers[path] = answer
+
+    async def until(self, reached: Callable[[], bool], *, within_sec: float = 10.0) -> None:
+        """Wait for something that the server sees."""
+        async with asyncio.timeout(within_sec):
+            while not reached():  # noqa: ASYNC110 - what is awaited has no event: any state of the server
+                await asyncio.sleep(0.02)
 
     def count(self, path: str) -> int:
         return sum(asked.endswith(path) for asked, _ in self.asked)
@@ -60,10 +67,10 @@ class Loopback:
         await socket.prepare(request)
         self.connections += 1
         self.sockets.append(socket)
-        if self.on_socket is not None:
-            await self.on_socket(socket)
         async for message in socket:
             self.asked.append((request.path, {"frame": str(message.data)}))
+            if self.on_frame is not None:
+                await self.on_frame(socket, str(message.data))
         self.sockets.remove(socket)
         return socket
 
@@ -109,6 +116,7 @@ async def opened(
     clock: Clock | None = None,
     timeout_sec: float = 3.0,
     markets: list[dict[str, Any]] | None = None,
+    quirks: Quirks | None = None,
 ) -> AsyncIterator[CcxtMarketData]:
     """The adapter of `venue` on `server`. With `markets` they are set, as if `load` had read them."""
     session = ClientSession()
@@ -123,7 +131,7 @@ async def opened(
 
     data = CcxtMarketData(
         venue,
-        quirks_of(venue),
+        quirks or quirks_of(venue),
         clock=clock or SystemClock(),
         open_exchange=open_exchange,
         close_shared=session.close,
@@ -140,6 +148,7 @@ def perp(base: str, market_id: str, *, quote: str = "USDT", size: float = 1.0, *
     """A linear perpetual as ccxt has it after load_markets."""
     return {
         "id": market_id,
+        "lowercaseId": market_id.lower(),  # Binance's streams
         "symbol": f"{base}/{quote}:{quote}",
         "base": base,
         "quote": quote,
