@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.carry.evaluate import LegInput, evaluate, pair_terms, settled_carry, settled_once, settled_samples
+from libs.carry.evaluate import (
+    LegInput,
+    PairTerms,
+    evaluate,
+    pair_terms,
+    settled_carry,
+    settled_once,
+    settled_samples,
+)
 from libs.carry.ranking import ranked
 from libs.common.clock import MS_PER_DAY, US_PER_SEC, Clock, mono_us
 from libs.common.config.schema import Config
@@ -176,7 +184,8 @@ async def survey_all(
         prints = await histories(
             first.opportunities[:top], by_venue, universe.market_ms, timeout_sec=left_sec()
         )
-        return universe, reports, rank(config, universe, prints, eval_us=clock.now().wall_us)
+        ranking = with_history(config, universe, first, prints, eval_us=clock.now().wall_us)
+        return universe, reports, ranking
     finally:
         await asyncio.gather(*(market.close() for market in markets))
 
@@ -246,10 +255,25 @@ def pairs_of(legs: Iterable[LegInput]) -> list[tuple[LegInput, LegInput]]:
 
 def rank(config: Config, universe: Universe, prints: Prints, *, eval_us: int) -> Ranking:
     """Evaluate every pair of the universe and sort."""
-    found = [
-        assess(config, first, second, prints, market_ms=universe.market_ms, eval_us=eval_us)
-        for first, second in pairs_of(universe.legs)
-    ]
+    judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
+    found = [judge.assess(first, second, prints) for first, second in pairs_of(universe.legs)]
+    return ranking_of(found, market_ms=universe.market_ms)
+
+
+def with_history(
+    config: Config, universe: Universe, ranking: Ranking, prints: Prints, *, eval_us: int
+) -> Ranking:
+    """The same ranking, with those pairs judged again of which settled prints have come."""
+    judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
+    legs = {(leg.venue, leg.instrument): leg for leg in universe.legs}
+    found = []
+    for item in ranking.opportunities:
+        keys = [(leg.venue, leg.instrument) for leg in (item.long, item.short)]
+        if any(key in prints for key in keys):
+            order = keys if item.direction == "forward" else keys[::-1]
+            found.append(judge.assess(legs[order[0]], legs[order[1]], prints))
+        else:
+            found.append(item)
     return ranking_of(found, market_ms=universe.market_ms)
 
 
@@ -266,22 +290,46 @@ def ranking_of(opportunities: Iterable[Opportunity], *, market_ms: int) -> Ranki
     )
 
 
-def assess(
-    config: Config, first: LegInput, second: LegInput, prints: Prints, *, market_ms: int, eval_us: int
-) -> Opportunity:
-    """One pair through `libs.carry`; settled carry only where both legs that pay have prints."""
-    terms = pair_terms(
-        config,
-        pair=pair_id((first.venue, first.instrument), (second.venue, second.instrument)),
-        symbol=f"{first.base}/{first.quote}",
-        first=(first.venue, first.kind),
-        second=(second.venue, second.kind),
-    )
-    series = [
-        prints.get((leg.venue, leg.instrument)) if leg.kind is Kind.PERP else None for leg in (first, second)
-    ]
-    paying = [leg.kind is Kind.PERP for leg in (first, second)]
-    settled = None
-    if all(known is not None or not pays for known, pays in zip(series, paying, strict=True)):
-        settled = settled_carry(settled_samples(series[0], series[1]))
-    return evaluate(terms, first, second, settled, market_ms=market_ms, eval_us=eval_us)
+class Judge:
+    """Puts pairs through `libs.carry`; terms are worked out once for each pair of venues and kinds."""
+
+    def __init__(self, config: Config, *, market_ms: int, eval_us: int) -> None:
+        self._config = config
+        self._market_ms = market_ms
+        self._eval_us = eval_us
+        self._terms: dict[tuple[str, Kind, str, Kind], PairTerms] = {}
+
+    def terms(self, first: LegInput, second: LegInput) -> PairTerms:
+        """Costs and thresholds of a pair under its own name."""
+        pair = pair_id((first.venue, first.instrument), (second.venue, second.instrument))
+        symbol = f"{first.base}/{first.quote}"
+        key = (first.venue, first.kind, second.venue, second.kind)
+        known = self._terms.get(key)
+        if known is None:
+            known = self._terms[key] = pair_terms(
+                self._config,
+                pair=pair,
+                symbol=symbol,
+                first=(first.venue, first.kind),
+                second=(second.venue, second.kind),
+            )
+        return msgspec.structs.replace(known, pair=pair, symbol=symbol)
+
+    def assess(self, first: LegInput, second: LegInput, prints: Prints) -> Opportunity:
+        """One pair; settled carry only where every leg that pays has prints."""
+        series = [
+            prints.get((leg.venue, leg.instrument)) if leg.kind is Kind.PERP else None
+            for leg in (first, second)
+        ]
+        paying = [leg.kind is Kind.PERP for leg in (first, second)]
+        settled = None
+        if all(known is not None or not pays for known, pays in zip(series, paying, strict=True)):
+            settled = settled_carry(settled_samples(series[0], series[1]))
+        return evaluate(
+            self.terms(first, second),
+            first,
+            second,
+            settled,
+            market_ms=self._market_ms,
+            eval_us=self._eval_us,
+        )

@@ -15,7 +15,7 @@ from libs.common.config.schema import Config
 from libs.common.messages import Opportunity, Settlement
 from libs.common.subjects import Kind, instrument_slug
 from libs.exchange.quirks import UnknownVenue, quirks_of
-from libs.exchange.scan import HISTORY_DAYS, LegKey, Ranking, assess, pairs_of, ranking_of
+from libs.exchange.scan import HISTORY_DAYS, Judge, LegKey, Ranking, pairs_of, ranking_of
 from libs.research.archive import Archive
 from libs.research.layout import FundingPrint
 from libs.research.layout import Kind as Series
@@ -107,7 +107,7 @@ def judge(
         key: until(series.prints[key], as_of_ms) for key in keys_of(first, second) if key in series.prints
     }
     legs = [as_of(leg, prints) for leg in (first, second)]
-    opportunity = assess(config, legs[0], legs[1], prints, market_ms=as_of_ms, eval_us=eval_us)
+    opportunity = Judge(config, market_ms=as_of_ms, eval_us=eval_us).assess(legs[0], legs[1], prints)
     return msgspec.structs.replace(
         opportunity,
         basis_entry=None,
