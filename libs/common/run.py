@@ -52,6 +52,8 @@ WAIT_ENV: Final = "FUNDARB_WAIT_SEC"
 
 OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 WAIT_SEC_DEFAULT: Final = 120.0
+WAIT_SEC_MAX: Final = 1e6
+ATTEMPT_SEC: Final = 10.0
 RETRY_SEC: Final = 0.5
 PROGRESS_US: Final = 10 * US_PER_SEC
 CLOSE_SEC_MAX: Final = 3.0
@@ -77,19 +79,24 @@ def serve(
         config = load_config(_config_paths(known), known)
         _register_secrets(config, known)
         nats_url, redis_url = _url(known, NATS_ENV, "nats"), _url(known, REDIS_ENV, "redis")
-        port = wanted_port(service, known)
+        port, wait_sec = wanted_port(service, known), _wait_sec(known)
         if prepare is not None:
             prepare(config, known)
     except (ConfigError, BadSetting) as error:
         return _refused(service, str(error), USAGE)
     except CannotStart as error:
         return _refused(service, str(error), error.code)
-    clock = SystemClock()
-    bus = NatsBus(nats_url, name=service)
-    store = RedisStore(redis_url, deployment=config.deployment)
+    clock, attempt_sec = SystemClock(), min(ATTEMPT_SEC, wait_sec)
+    bus = NatsBus(nats_url, name=service, connect_timeout_sec=attempt_sec)
+    store = RedisStore(redis_url, deployment=config.deployment, connect_timeout_sec=attempt_sec)
     process = _Process(service=service, config=config, env=known, clock=clock, bus=bus, store=store)
     bus.on_fatal = process.bus_lost
-    code: int = uvloop.run(process.live(assemble, port))
+    try:
+        code: int = uvloop.run(process.live(assemble, port=port, wait_sec=wait_sec))
+    except CannotStart as error:
+        return _refused(service, str(error), error.code)
+    except (BusUnavailable, StoreUnavailable) as error:
+        return _refused(service, str(error), UNREACHABLE)
     return code
 
 
@@ -123,8 +130,12 @@ class _Process:
             pulse=self._pulse,
         )
 
-    async def live(self, assemble: Assemble, port: int) -> int:
-        """Serve metrics, wait for what is needed, run the actor; exit code."""
+    async def live(self, assemble: Assemble, *, port: int, wait_sec: float) -> int:
+        """Serve metrics, wait for what is needed, run the actor; exit code.
+
+        `CannotStart`, `BusUnavailable` and `StoreUnavailable` come out after everything was closed, so
+        that the line about them is the last one of the log.
+        """
         context, stop = self._context, asyncio.Event()
         _on_signals(stop)
         asyncio.get_running_loop().set_exception_handler(_log_loop_error)
@@ -133,17 +144,15 @@ class _Process:
         self._announce(server.port)
         helpers = [asyncio.create_task(self._beat.run(), name="beat")]
         try:
-            await self._ready(stop)
+            await self._ready(stop, wait_sec)
             helpers.append(asyncio.create_task(self._beat.watch_store(), name="watch store"))
             self._beat.waiting_for = "assembling"
             assembly = await _or_stop(assemble(context), stop)
             return await self._run(assembly, stop)
         except _Stopped:
             return OK
-        except CannotStart as error:
-            return _refused(context.service, str(error), error.code)
-        except (BusUnavailable, StoreUnavailable) as error:
-            return _refused(context.service, str(error), UNREACHABLE)
+        except (CannotStart, BusUnavailable, StoreUnavailable):
+            raise
         except Exception:
             log.exception("%s failed", context.service)
             return FAILED
@@ -184,10 +193,10 @@ class _Process:
         log.info("%s ended", context.service)
         return code
 
-    async def _ready(self, stop: asyncio.Event) -> None:
+    async def _ready(self, stop: asyncio.Event, wait_sec: float) -> None:
         """Wait for bus, store and (in the demo) the market's clock; `CannotStart` after FUNDARB_WAIT_SEC."""
         context = self._context
-        until_us = mono_us() + int(_wait_sec(context.env) * US_PER_SEC)
+        until_us = mono_us() + int(wait_sec * US_PER_SEC)
         await self._connected("bus", context.bus.connect, until_us, stop)
         await self._connected("store", context.store.connect, until_us, stop)
         if context.config.mode is Mode.DEMO and context.service != "venue":
@@ -289,9 +298,12 @@ def _url(env: Mapping[str, str], variable: str, scheme: str) -> str:
 def _wait_sec(env: Mapping[str, str]) -> float:
     text = env.get(WAIT_ENV, "")
     try:
-        return float(text) if text else WAIT_SEC_DEFAULT
-    except ValueError as error:
-        raise CannotStart(f"{WAIT_ENV}={text!r} is no number of seconds", code=USAGE) from error
+        seconds = float(text) if text else WAIT_SEC_DEFAULT
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < WAIT_SEC_MAX:
+        raise BadSetting(f"{WAIT_ENV}={text!r} is no number of seconds above 0")
+    return seconds
 
 
 def _register_secrets(config: Config, env: Mapping[str, str]) -> None:

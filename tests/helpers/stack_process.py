@@ -1,4 +1,4 @@
-"""A supervising process for tests to kill: `python -m tests.helpers.stack_process [stubborn]`.
+"""A supervising process for tests to kill: `python tests/helpers/stack_process.py [stubborn]`.
 
 Runs NATS, Valkey and one Python child in a temporary folder, prints one JSON line {"pids", "folder"},
 and ends orderly on a signal. `stubborn`: the child ignores SIGTERM.

@@ -19,6 +19,7 @@ import pytest
 from libs.common.child import LAUNCHER, Child, ChildFailed, ChildSpec, ChildState, python_env
 from libs.common.clock import mono_us
 from libs.common.supervisor import Supervisor
+from tests.helpers import stack_process
 from tests.helpers.processes import alive, within
 from tests.helpers.servers import eventually
 
@@ -204,7 +205,7 @@ def test_the_launcher_starts_nothing_when_the_parent_is_gone_already(tmp_path: P
 def stack(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int], Path]]:
     """A supervising process with its children: (process, pids of the children, its folder)."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.helpers.stack_process", *arguments], stdout=subprocess.PIPE
+        [sys.executable, str(Path(stack_process.__file__)), *arguments], stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None
