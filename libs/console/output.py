@@ -62,6 +62,15 @@ def warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
 
 
+def quiet_logs() -> None:
+    """Keep libraries' log records off stderr in verbs that say themselves what went wrong."""
+    import logging  # noqa: PLC0415 - light verbs log nothing
+
+    root = logging.getLogger()
+    if not root.handlers:  # without any handler Python prints warnings to stderr
+        root.addHandler(logging.NullHandler())
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where tables are printed: no colour and no folding when no terminal reads it.
 

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: no refusal; 1: something is refused; 2: the config is wrong; 3: a venue is out of reach."""
+    output.quiet_logs()
     try:
         loaded = load(args)
     except ConfigError as error:
@@ -62,8 +63,9 @@ def opener(config: Config) -> OpenVenue:
         redirect = None
         if config.mode is Mode.DEMO:
             from libs.common.runtime_file import runtime_dir  # noqa: PLC0415
-            from libs.exchange.redirect import Redirect  # noqa: PLC0415
+            from libs.exchange.redirect import Redirect, guard_loopback  # noqa: PLC0415
 
+            guard_loopback()
             redirect = Redirect.from_runtime_dir(runtime_dir(os.environ))
         return await open_market_data(venue, config=config, clock=SystemClock(), redirect=redirect)
 
@@ -86,6 +88,8 @@ async def one_venue(venue: str, legs: list[Leg], config: Config, open_venue: Ope
         data = await open_venue(venue)
     except ValueError as error:  # no record of how this venue behaves
         return [Row(subject=venue, state="refused", text=str(error), remedy="pair its symbols elsewhere")]
+    except FileNotFoundError as error:  # mode demo without its simulated venue
+        return [Row(subject=venue, state="unreachable", text=str(error), remedy="`fundarb demo` starts it")]
     try:
         async with asyncio.timeout(VENUE_SEC):
             async for row in _asked(data, venue, legs, config):

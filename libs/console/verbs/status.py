@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when somebody could be asked, 3 otherwise."""
+    output.quiet_logs()
     if args.nats:
         name, known = args.deployment or "?", Deployment(nats_url=args.nats)
     else:
