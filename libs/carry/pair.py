@@ -92,7 +92,7 @@ def consecutive_of(settled: SettledCarry | None, sign: float, convergence: float
 
 
 class Fills(msgspec.Struct, frozen=True):
-    """Slippage of entering and leaving one leg; whether depth told it, and whether the book holds that much."""
+    """Slippage of entering and leaving one leg; whether depth told it, and whether it can be filled."""
 
     entry: float
     leave: float

@@ -78,3 +78,12 @@ def test_a_position_above_a_fifth_of_the_depth_refuses_also_where_slippage_is_as
     thin = depth_of(((99.9, 49.9),), ((100.1, 49.9),), 1_000.0)
     assert evaluated(second=perp(depth=deep)).passes
     assert evaluated(second=perp(depth=thin)).refusals == ("depth_too_thin",)
+
+
+def test_leaving_takes_the_other_side_of_the_book() -> None:
+    """The short leg sells into deep bids and buys back out of thin asks."""
+    depth = depth_of(((99.9, 1e6),), ((100.1, 5.0), (101.1, 1e6)), 1_000.0)
+    seen = evaluated(second=perp(depth=depth), cfg=config(costs=Costs(slippage="depth")))
+    bought = (5 * 100.1 + 5 * 101.1) / 10
+    assert seen.entry == pytest.approx(0.0015 + 0.001)
+    assert seen.exit == pytest.approx(0.0015 + (bought - 100.0) / 100.0)

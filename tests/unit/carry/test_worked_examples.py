@@ -160,3 +160,14 @@ def test_calc_names_the_figure_that_is_wrong(name: str, change: dict[str, float]
 def test_a_settlement_an_hour_ago_is_far_enough() -> None:
     assert evaluated(market_ms=NOW_MS).passes
     assert NOW_MS % (8 * HOUR_MS) == HOUR_MS
+
+
+def test_a_net_that_rises_above_zero_only_for_a_while_breaks_even_when_it_first_does() -> None:
+    """A spike against a bad month: 13.05 bps are earned after 1.06 days, and on the third day lost again."""
+    terms: CostFigures = GOLDEN | {"round_trip": 0.001305}
+    days = expected_breakeven_days(0.01, -0.008, **terms)
+    assert days is not None
+    assert 1.0 < days < 1.13
+    assert expected_net_usd(0.01, -0.008, days, **terms) == pytest.approx(0.0, abs=1e-8)
+    assert expected_net_usd(0.01, -0.008, 1.0, **terms) < 0
+    assert expected_net_usd(0.01, -0.008, 3.0, **terms) < 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from libs.common.config.schema import Monitor
+from libs.common.config.schema import Monitor, Thresholds
 from libs.common.effects import (
     Alert,
     Answered,
@@ -77,13 +77,14 @@ def test_a_tick_that_says_nothing_new_is_not_published() -> None:
 
 def test_an_unchanged_pair_is_said_again_after_an_interval() -> None:
     world = ready()
+    polled = [world.quote("BTC-USDT-PERP", venue=venue, source="poll") for venue in ("binance", "bybit")]
+    for quote in polled:
+        world.say(quote)
     world.clock.advance(sec=29)
-    world.refresh()
-    world.effects.clear()
+    assert opportunities(world.say(polled[1])) == {}
     world.clock.advance(sec=1)
-    assert set(opportunities(world.say(world.quote("ETH-USDT")))) in (set(), {ETH})
-    world.clock.advance(sec=31)
-    assert set(opportunities(world.say(world.quote("ETH-USDT")))) == {ETH}
+    assert set(opportunities(world.say(polled[1]))) == {CROSS}
+    assert opportunities(world.say(polled[1])) == {}
 
 
 def test_a_new_rate_is_measured_and_published() -> None:
@@ -238,8 +239,10 @@ def test_a_write_of_unknown_outcome_keeps_ours_when_the_store_comes_back() -> No
         world.fail(save, "StoreUnavailable")
         stored = Stored(value=save.value, version=1) if landed else Stored(value=None, version=0)
         world.do(loaded(stored))
+        world.clock.advance(sec=1)
         effects = world.round()
         assert evaluation(effects).selected == (BTC, ETH)
+        assert of(Alert, effects) == []  # it goes on with what it knows, and opens nothing a second time
         assert [s.expect for s in of(SaveSelection, effects)] == ([] if landed else [0])
 
 
@@ -297,6 +300,20 @@ def test_a_command_that_is_not_ours_or_that_nobody_waits_for_is_left_alone() -> 
     world = ready()
     assert world.do(Received(subject="cmd.open", message=Command(), reply="_INBOX.1")) == []
     assert world.do(Received(subject="cmd.status", message=Command())) == []
+
+
+def test_a_break_between_two_rounds_is_seen() -> None:
+    """Wrong for 1.5 h, right for a moment, wrong again: tolerated are two hours without a break."""
+    for broken in (True, False):
+        world = ready(World(config(thresholds=Thresholds(flip_policy="tolerance"))))
+        world.round()
+        world.say(world.funding("BTC-USDT-PERP", -0.0001))
+        world.clock.advance(sec=1.5 * 3600)
+        if broken:
+            world.say(world.funding("BTC-USDT-PERP", 0.0001))
+            world.say(world.funding("BTC-USDT-PERP", -0.0001))
+        world.clock.advance(sec=3600)
+        assert evaluation(world.round()).selected == ((BTC, ETH) if broken else (ETH,))
 
 
 def test_draining_does_nothing_more() -> None:
