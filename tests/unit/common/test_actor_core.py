@@ -319,6 +319,29 @@ def test_a_lane_held_by_a_slow_store_stays_bounded() -> None:
     assert rig.puppet.seen[-1] == "n19"
 
 
+def test_a_lane_held_by_a_slow_store_loses_data_and_no_control() -> None:
+    puppet, clock = Puppet(), ManualClock()
+    core = Core(
+        puppet,
+        lane_of=lane_of,
+        key_of=lambda e: "tick" if getattr(e, "name", "") == "tick" else None,
+        capacity=4,
+    )
+    core.offer(Do(name="first", effects=(persist("p"),)), clock.now())
+    core.step(clock.now())
+    for number in range(30):
+        for name in (f"command {number}", "tick", "tick"):
+            core.offer(Do(name=name), clock.now())
+            core.step(clock.now())
+    core.settle("", ok=True, now=clock.now())
+    while core.step(clock.now()) is not None:
+        pass
+    commands = [name for name in puppet.seen if name.startswith("command")]
+    assert commands == [f"command {number}" for number in range(30)]
+    assert puppet.seen[-1] == "tick"
+    assert len(puppet.seen) + core.inbox.dropped == 91
+
+
 def test_waiting_time_and_depth_are_told() -> None:
     rig = Rig()
     rig.offer(Do(name="a"), Do(name="b"))
