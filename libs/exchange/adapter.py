@@ -20,7 +20,7 @@ from libs.exchange.port import (
     SettledSeen,
     VenueError,
 )
-from libs.exchange.quirks import ClientSpec, Quirks, market_hours
+from libs.exchange.record import ClientSpec, Quirks, market_hours
 from libs.exchange.streams import Streamer
 from libs.exchange.units import float_of, instrument_of, int_of
 

@@ -11,7 +11,7 @@ import aiohttp
 import ccxt.pro
 
 from libs.exchange.errors import HtmlAnswerError, error_class_of, retry_after_sec, venue_error
-from libs.exchange.quirks import ClientSpec
+from libs.exchange.record import ClientSpec
 
 T = TypeVar("T")
 _OK_BELOW: Final = 300

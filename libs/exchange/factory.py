@@ -10,7 +10,8 @@ from libs.common.clock import Clock
 from libs.common.config.legs import venue_slug
 from libs.common.config.schema import Config
 from libs.exchange.port import MarketData
-from libs.exchange.quirks import ClientSpec, quirks_of
+from libs.exchange.quirks import quirks_of
+from libs.exchange.record import ClientSpec
 
 if TYPE_CHECKING:
     import aiohttp

@@ -14,7 +14,7 @@ from libs.common.subjects import Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.intervals import Interval, IntervalBook, hours_from_settlements, next_after
 from libs.exchange.port import FundingSeen, Instrument, VenueError
-from libs.exchange.quirks import rate_hours
+from libs.exchange.record import rate_hours
 from libs.exchange.units import float_of, int_of
 
 if TYPE_CHECKING:

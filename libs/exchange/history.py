@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from libs.common.clock import MS_PER_HOUR
-from libs.exchange.quirks import History
+from libs.exchange.record import History
 from libs.exchange.units import float_of, int_of
 
 PAGES_MAX: Final = 400  # a venue that pages in circles must not hold us forever

@@ -17,7 +17,7 @@ from libs.common.clock import US_PER_SEC, mono_us
 from libs.exchange.client import Client, all_of
 from libs.exchange.errors import venue_error
 from libs.exchange.port import GapSeen, Instrument, Observation, QuoteSeen, VenueError
-from libs.exchange.quirks import Stream
+from libs.exchange.record import Stream
 
 if TYPE_CHECKING:
     from libs.exchange.adapter import CcxtMarketData

@@ -18,7 +18,8 @@ from aiohttp import ClientSession, web
 from libs.common.clock import Clock, SystemClock
 from libs.exchange.adapter import CcxtMarketData
 from libs.exchange.client import make_exchange
-from libs.exchange.quirks import ClientSpec, Quirks, quirks_of
+from libs.exchange.quirks import quirks_of
+from libs.exchange.record import ClientSpec, Quirks
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = Any  # JSON, or a web.Response maker

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from libs.exchange.adapter import CcxtMarketData
 from libs.exchange.port import FundingSeen, GapSeen, Observation, QuoteSeen, VenueError
-from libs.exchange.quirks import BINANCE, VENUES, Quirks, quirks_of
+from libs.exchange.quirks import BINANCE, VENUES, quirks_of
+from libs.exchange.record import Quirks
 from tests.integration.loopback import Loopback, loopback, opened, perp
 
 SLUG = "BTC-USDT-PERP"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from libs.common.clock import MS_PER_HOUR
 from libs.exchange.history import read_all
-from libs.exchange.quirks import History
+from libs.exchange.record import History
 
 SINCE = 1_700_000_000_000 // MS_PER_HOUR * MS_PER_HOUR
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from libs.common.subjects import Kind
-from libs.exchange.quirks import QUIRKS, VENUES, UnknownVenue, market_hours, quirks_of, rate_hours
+from libs.exchange.quirks import QUIRKS, VENUES, UnknownVenue, quirks_of
+from libs.exchange.record import market_hours, rate_hours
 
 
 def test_the_ten_venues_are_there() -> None:
