@@ -234,11 +234,12 @@ class MemoryStore:
             self._expect(key, version)
         for key in change.writes:
             self._find(key, Versioned)
-        for key in change.hash_writes:
+        # What adds nothing touches nothing, of whatever kind the key is.
+        for key in (key for key, fields in change.hash_writes.items() if fields):
             self._find(key, dict)
-        for key in change.set_adds:
+        for key in (key for key, members in change.set_adds.items() if members):
             self._find(key, set)
-        for key in change.appends:
+        for key in (key for key, entries in change.appends.items() if entries):
             self._find(key, list)
         self._apply(change)
         return True
@@ -248,6 +249,8 @@ class MemoryStore:
         for key, value in change.writes.items():
             self._write(key, value)
         for key, fields in change.hash_writes.items():
+            if not fields:
+                continue
             kept = dict(self._find(key, dict) or {})
             for field, value in fields.items():
                 if value is None:

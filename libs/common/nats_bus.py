@@ -427,13 +427,12 @@ class NatsBus:
         if self._closed:
             return
         self._closed = True
-        for link in self._links.values():
-            if link.connected:
-                try:
-                    async with asyncio.timeout(CLOSE_TIMEOUT_SEC):
-                        await link.flush()
-                except (BusUnavailable, TimeoutError) as error:
-                    log.warning("leaving NATS without its receipt: %s", error)
+        receipts = [link.flush() for link in self._links.values() if link.connected]
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_SEC):
+                await asyncio.gather(*receipts)
+        except (BusUnavailable, TimeoutError) as error:
+            log.warning("leaving NATS without its receipt: %s", str(error) or "no answer in time")
         await asyncio.gather(*(link.close() for link in self._links.values()))
         self.state_may_have_changed()
 

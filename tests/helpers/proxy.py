@@ -19,6 +19,8 @@ class Proxy:
         self._links: list[_Link] = []
         self.greeting = b""
         """When set, new connections get these bytes and no server."""
+        self.said = bytearray()
+        """All that clients said, in order of arrival."""
 
     @property
     def url(self) -> str:
@@ -68,7 +70,7 @@ class Proxy:
         self._links.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = _Link(writer)
+        link = _Link(writer, self.said)
         self._links.append(link)
         if self.greeting:
             writer.write(self.greeting)
@@ -82,8 +84,9 @@ class Proxy:
 
 
 class _Link:
-    def __init__(self, client: asyncio.StreamWriter) -> None:
+    def __init__(self, client: asyncio.StreamWriter, said: bytearray) -> None:
         self.client = client
+        self.said = said
         self.server: asyncio.StreamWriter | None = None
         self.silent = False
         self.deaf = False
@@ -95,6 +98,8 @@ class _Link:
         try:
             while data := await source.read(CHUNK):
                 await self.flowing.wait()
+                if target is not self.client:
+                    self.said += data
                 if target is self.client and self.cut_next:
                     self.client.transport.abort()
                     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +49,25 @@ class RealServer:
         await self.ready()
 
     def freeze(self) -> None:
-        os.kill(self.child.pid, signal.SIGSTOP)
+        freeze(self.child.pid)
 
     def thaw(self) -> None:
         os.kill(self.child.pid, signal.SIGCONT)
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, and return when every thread of it stands: a signal takes its time."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    while any(_state(task) not in "TXZ" for task in tasks.iterdir()):
+        time.sleep(0.001)
+
+
+def _state(task: Path) -> str:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"  # a thread that has ended meanwhile
 
 
 async def _answers(spec: ChildSpec) -> bool:

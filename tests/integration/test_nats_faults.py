@@ -16,10 +16,10 @@ import uvloop
 from libs.common.bus import BusUnavailable, Frame
 from libs.common.clock import US_PER_SEC, mono_us, wall_us
 from libs.common.nats_bus import NatsBus, channel_of_pattern, parse_url
-from libs.common.nats_client import TCP_USER_TIMEOUT_MS, Transport, fast_path_fits
+from libs.common.nats_client import TCP_USER_TIMEOUT_MS, Client, Transport, fast_path_fits
 from libs.common.subjects import Channel
 from tests.helpers.proxy import proxied
-from tests.helpers.servers import RealServer, eventually, real_nats
+from tests.helpers.servers import RealServer, eventually, freeze, real_nats
 
 NOTICED_SEC = 8.0  # 3 s by the settings; the defaults of nats-py would need 6 minutes
 BACK_SEC = 15.0
@@ -113,6 +113,10 @@ async def test_a_frozen_server_is_noticed_and_unsent_messages_are_dropped(
         frozen_us = mono_us()
         for number in range(800):  # 48 MB: more than kernel buffers hold
             assert bus.publish("md.old", b"%08d" % number + b"x" * 60_000)
+            if number == 700:
+                await asyncio.sleep(
+                    0.05
+                )  # nats-py's flusher waits for the socket now, the rest for the flusher
         await eventually(lambda: not bus.connected, within_sec=NOTICED_SEC)
         assert mono_us() - frozen_us < NOTICED_SEC * US_PER_SEC
         assert not bus.publish("md.old", b"00000800")
@@ -126,11 +130,36 @@ async def test_a_frozen_server_is_noticed_and_unsent_messages_are_dropped(
         assert 800 not in numbers
 
 
-async def test_a_reconnect_is_not_wedged_by_a_peer_that_takes_nothing(server: RealServer) -> None:
-    """nats-io/nats.py#671: closing waits for the old peer to take what is unsent, for ever."""
+async def test_a_frozen_server_is_noticed_by_one_who_says_nothing(server: RealServer) -> None:
+    async with connected(server.url) as (bus, told):
+        server.freeze()
+        await eventually(lambda: told.states == [True, False], within_sec=NOTICED_SEC)
+        server.thaw()
+        await eventually(lambda: bus.connected, within_sec=BACK_SEC)
+
+
+def peer_of(client: Client) -> socket.socket:
+    transport = client._transport
+    assert isinstance(transport, Transport)
+    assert transport._io_writer is not None
+    peer: socket.socket = transport._io_writer.get_extra_info("socket")
+    return peer
+
+
+@pytest.mark.parametrize("kernel_gives_up", [True, False])
+async def test_a_reconnect_is_not_wedged_by_a_peer_that_takes_nothing(
+    server: RealServer, *, kernel_gives_up: bool
+) -> None:
+    """nats-io/nats.py#671: closing waits for the old peer to take what is unsent, for ever.
+
+    Two cures, each enough here: the kernel's TCP_USER_TIMEOUT, and dropping what is unsent.
+    """
     frames: list[Frame] = []
     async with proxied(server.url) as proxy, connected(proxy.url) as (bus, told):
         await bus.subscribe("md.>", frames.append)
+        if not kernel_gives_up:
+            for link in bus._links.values():
+                peer_of(link.client).setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
         proxy.fall_silent()
         for _ in range(800):
             assert bus.publish("md.old", b"x" * 60_000)
@@ -147,11 +176,7 @@ async def test_sockets_give_up_on_unacknowledged_bytes(server: RealServer) -> No
     async with proxied(server.url) as proxy, connected(proxy.url) as (bus, told):
         for life in range(2):
             for link in bus._links.values():
-                transport = link.client._transport
-                assert isinstance(transport, Transport)
-                assert transport._io_writer is not None
-                peer = transport._io_writer.get_extra_info("socket")
-                value = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                value = peer_of(link.client).getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
                 assert value == TCP_USER_TIMEOUT_MS
             if life == 0:
                 proxy.cut()
@@ -188,7 +213,7 @@ class Dashboard:
             return (await self._process.stdout.readline()).split()
 
     def freeze(self) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP)
+        freeze(self._process.pid)
 
     def thaw(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
@@ -264,6 +289,15 @@ async def test_a_slow_consumer_is_cut_off_and_comes_back_by_itself(server: RealS
         slow.thaw()
         assert await slow.reconnects_when_fresh(feed) >= 1
         assert reconnects(feed) == 0
+
+
+async def test_a_flush_is_behind_the_subscriptions_made_before(server: RealServer) -> None:
+    """nats-py writes PING to the socket at once, SUB through its flusher: PONG could mean nothing."""
+    async with proxied(server.url) as proxy, connected(proxy.url) as (bus, _):
+        for number in range(20):
+            proxy.said.clear()
+            await bus.subscribe(f"md.{number}", lambda _: None)
+            assert proxy.said.index(b"SUB md.") < proxy.said.index(b"PING")
 
 
 async def test_a_flush_that_gave_up_does_not_end_reading(server: RealServer) -> None:

@@ -80,6 +80,8 @@ async def test_what_was_acknowledged_survives_kill_9(server: RealServer) -> None
             acknowledged[key] = version + 1
 
     async with connected(server.url) as store:
+        # A killed process loses nothing that it wrote; that it waits for the disk shows in its settings only.
+        assert await store._execute("CONFIG", "GET", "appendfsync") == {b"appendfsync": b"always"}
         identity = await store.store_id()
         writers = [asyncio.ensure_future(write(store, f"pair:{number}")) for number in range(4)]
         async with asyncio.timeout(30):
@@ -182,6 +184,8 @@ async def test_a_full_store_refuses_whole_changes_and_still_reads_renews_and_tri
             store.put("pair:a", b"after"),
             store.compare_and_set("pair:a", b"after", expect=1),
             store.acquire("other", owner="me", ttl_ms=TTL_MS),
+            # A delete is allowed to a full server, and a script that begins with one could stop after it.
+            store.transition(Transition(writes={"pair:a": None, "pair:b": b"new"})),
         ):
             with pytest.raises(StoreUnavailable, match="maxmemory"):
                 await attempt
