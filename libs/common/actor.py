@@ -42,7 +42,7 @@ from libs.common.effects import (
 from libs.common.faults import Faults
 from libs.common.inbox import InboxFlooded
 from libs.common.intake import Intake
-from libs.common.log import RateLimit, fields
+from libs.common.log import LEVELS, RateLimit, fields
 from libs.common.messages import AlertLevel, AlertRaised, Message, encode
 from libs.common.metrics import Metrics
 from libs.common.redact import REDACTOR
@@ -61,12 +61,6 @@ LAST_WORDS_SEC: Final = 2.0
 """Of those, kept for what the actor does on `Draining`."""
 
 PERSIST_SEC_MAX: Final = 10.0
-
-LEVELS: Final = {
-    AlertLevel.INFO: logging.INFO,
-    AlertLevel.WARNING: logging.WARNING,
-    AlertLevel.CRITICAL: logging.ERROR,
-}
 
 
 class Runtime:

@@ -17,6 +17,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
+from libs.common.messages import AlertLevel
 from libs.common.redact import REDACTOR, Redactor
 
 FILE_ENV: Final = "FUNDARB_LOG_FILE"
@@ -27,6 +28,13 @@ LINE_CHARS_MAX: Final = 8_000
 
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
+LEVELS: Final = {
+    AlertLevel.INFO: logging.INFO,
+    AlertLevel.WARNING: logging.WARNING,
+    AlertLevel.CRITICAL: logging.ERROR,
+}
+"""How an actor's `Note` or `Alert` appears in the log."""
+
 # Libraries whose chatter says nothing to a trader.
 _QUIET: Final = ("asyncio", "ccxt", "urllib3", "aiohttp.access", "nats")
 
