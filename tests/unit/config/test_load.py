@@ -199,6 +199,17 @@ def test_a_secret_and_its_file_must_agree(tmp_path: Path) -> None:
     assert "hunter1" not in text
 
 
+def test_a_placeholder_for_a_secret_file_is_no_file(tmp_path: Path) -> None:
+    got = loaded(tmp_path, with_value(("exchanges", "perp", "secret_file"), "<path>"))
+    assert got.config.exchanges["perp"].secret == ""
+
+
+def test_two_spot_legs_are_no_pair(tmp_path: Path) -> None:
+    tree = with_value(("exchanges", "other", "type"), "spot")
+    tree["pairs"][1]["legs"] = ["spot", "other"]
+    assert "pairs[1].legs: both legs are spot, and spot earns no funding" in refusal(tmp_path, tree)
+
+
 def test_a_placeholder_does_not_hide_an_earlier_key(tmp_path: Path) -> None:
     first = write(tmp_path, with_value(("exchanges", "perp", "apiKey"), "real-key"), "a.json")
     second = write(tmp_path, {"exchanges": {"perp": {"apiKey": "<your key>", "secret": "..."}}}, "b.json")
