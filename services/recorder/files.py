@@ -65,6 +65,11 @@ class AppendFile:
             self._open(wall_us)
         self._write(b"".join(lines))
 
+    def repair(self) -> None:
+        """Remove a last line that a kill cut off."""
+        if self.path.exists():
+            _cut_torn_line(self.path)
+
     def close(self) -> None:
         """Closing twice is fine."""
         if self._descriptor is not None:
@@ -175,6 +180,8 @@ class Files:
         for folder in (self._csv.path.parent, segment_folder(self._archive)):
             folder.mkdir(parents=True, exist_ok=True)
         adopt_orphans(self._archive)
+        for file in (self._csv, self._log):
+            file.repair()
 
     async def write(self, batch: WriteBatch) -> Written:
         """Handler of `WriteBatch`."""
