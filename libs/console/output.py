@@ -83,19 +83,21 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
-def table(columns: Sequence[str], *, title: str = "", right: Iterable[str] = ()) -> Table:
-    """An empty table; the columns named in `right` hold numbers."""
+def table(
+    columns: Sequence[str], *, title: str = "", right: Iterable[str] = (), whole: Iterable[str] = ()
+) -> Table:
+    """An empty table; the columns named in `right` hold numbers, those in `whole` are not folded either."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - see console
     from rich.table import Table  # noqa: PLC0415
 
-    numbers = frozenset(right)
+    numbers, unfolded = frozenset(right), frozenset((*right, *whole))
     result = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for column in columns:
         result.add_column(
             column,
             justify="right" if column in numbers else "left",
             overflow="fold",
-            no_wrap=column in numbers,
+            no_wrap=column in unfolded,
         )
     return result
 

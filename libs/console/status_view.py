@@ -162,7 +162,11 @@ def page(status: Status) -> RenderableType:
     if status.would_hold:
         parts.append(Text(f"would hold: {', '.join(status.would_hold)}\n", style="green"))
     if status.nearest:
-        near = table(["nearest to passing", "net $/day", "kept out by"], right=["net $/day"])
+        near = table(
+            ["nearest to passing", "net $/day", "kept out by"],
+            right=["net $/day"],
+            whole=["nearest to passing"],
+        )
         for item in status.nearest:
             net = "-" if item.net_daily_usd is None else f"{item.net_daily_usd:+.2f}"
             near.add_row(item.pair, net, ", ".join(code.replace("_", " ") for code in item.reasons))
