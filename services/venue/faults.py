@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """What can go wrong."""
 
     DELAY = "delay"  # the answer comes `delay_ms` late
-    DROP = "drop"  # the connection is reset before any answer
+    DROP = "drop"  # the connection is reset before any answer (aiohttp repeats a GET once: use count >= 2)
     HTTP_429 = "http_429"  # rate limit, with Retry-After `retry_after_sec`
     HTTP_418 = "http_418"  # banned
     HTTP_5XX = "http_5xx"  # `status`, with the venue's own error body

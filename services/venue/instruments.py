@@ -55,8 +55,8 @@ def decimals_of(step: Decimal) -> int:
 
 
 def _derived_tick(price_low: float) -> Decimal:
-    """Four significant digits of the lowest price: between 0.1 and 1 bps."""
-    return Decimal(1).scaleb(math.floor(math.log10(price_low)) - 4)
+    """Between 0.1 and 1 bps of the lowest price, at most a cent."""
+    return min(Decimal("0.01"), Decimal(1).scaleb(math.floor(math.log10(price_low)) - 4))
 
 
 def _derived_step(price_high: float) -> Decimal:

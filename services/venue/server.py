@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 BODY_BYTES_MAX: Final = 1 << 20
 FRAME_BYTES_MAX: Final = 1 << 16
 BACKLOG_BYTES_MAX: Final = 4 << 20  # a reader this far behind is cut off, as real venues do
+SPREAD: Final = 0.6  # of a step, over which a connection's frames are spread, as they are on real venues
 _DISCONNECT: Final = frozenset({Kind.WS_DISCONNECT})
 _GAP: Final = STREAM - _DISCONNECT
 
@@ -227,12 +228,23 @@ class VenueServer:
                 log.warning("a stream's reader is too slow: cut off")
                 _abort_request(request)
                 return
-            for frame in talk.push(now):
+            frames = self._in_turn(talk.push(now), now.step)
+            for frame in frames:
                 if self._cut(talk.protocol, frame):
                     _abort_request(request)
                     return
                 if not self._held_back(talk.protocol, frame):
                     await socket.send_str(frame.text)
+                    await asyncio.sleep(STEP_MS * SPREAD / 1_000 / len(frames))
+
+    @staticmethod
+    def _in_turn(frames: list[Frame], step: int) -> list[Frame]:
+        """Another stream first each time, for readers that keep only the first of frames that come together.
+
+        (ccxt.pro's `watch_bids_asks` of several symbols returns the one that came first.)
+        """
+        first = step % len(frames) if frames else 0
+        return frames[first:] + frames[:first]
 
     def _cut(self, protocol: str, frame: Frame) -> bool:
         return self.board.strike(_DISCONNECT, Where(protocol, f"ws:{frame.stream}", frame.symbol)) is not None
