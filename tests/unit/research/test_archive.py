@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -149,3 +150,20 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_daily_rate_follows_the_interval() -> None:
     assert math.isclose(FundingPrint(T0, 0.0001, 8.0).daily, 0.0003)
     assert math.isclose(FundingPrint(T0, 0.0001, 1.0).daily, 0.0024)
+
+
+def test_a_reader_never_finds_a_series_missing_or_half(tmp_path: Path) -> None:
+    archive, stop = Archive(tmp_path), threading.Event()
+    archive.write({SPOT: BARS})
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            archive.write({SPOT: BARS})
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        assert all(archive.read_bars(SPOT) == BARS for _ in range(300))
+    finally:
+        stop.set()
+        writer.join()

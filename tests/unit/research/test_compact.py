@@ -172,3 +172,13 @@ def test_the_child_says_its_report_or_its_failure(tmp_path: Path) -> None:
     failed = child(str(tmp_path))
     assert failed.returncode == 1
     assert len(failed.stderr.splitlines()) == 1
+
+
+def test_segments_go_only_after_their_rows_are_in_the_archive(tmp_path: Path) -> None:
+    segment(tmp_path, 1, (FUNDING, print_(0)))
+    (tmp_path / "kind=funding").write_text("in the way")
+    with pytest.raises(ArchiveError, match="cannot write"):
+        compact(tmp_path)
+    assert len(finished_segments(tmp_path)) == 1
+    (tmp_path / "kind=funding").unlink()
+    assert compact(tmp_path).added == 1
