@@ -15,8 +15,9 @@ import uvloop
 
 from libs.common.bus import BusUnavailable, Frame
 from libs.common.clock import US_PER_SEC, mono_us, wall_us
-from libs.common.nats_bus import NatsBus, channel_of_pattern, parse_url
+from libs.common.nats_bus import NatsBus, channel_of_pattern
 from libs.common.nats_client import TCP_USER_TIMEOUT_MS, Client, Transport, fast_path_fits
+from libs.common.nats_link import parse_url
 from libs.common.subjects import Channel
 from tests.helpers.proxy import proxied
 from tests.helpers.servers import RealServer, eventually, freeze, real_nats
