@@ -29,6 +29,8 @@ from services.venue.faults import Fault, Plan
 from services.venue.market import DEFAULT_START_MS
 from services.venue.server import VenueServer
 
+SERVERS = ("FUNDARB_NATS_URL", "FUNDARB_REDIS_URL")
+
 
 class Venue:
     """A venue that tests can see into."""
@@ -96,17 +98,23 @@ async def running_venue(
 
 
 @contextlib.contextmanager
-def venue_process(folder: Path, *, wait_sec: float = 30.0, **settings: str) -> Iterator[dict[str, Any]]:
-    """A venue as a process of its own; yields what `venue.json` says. `settings`: speed="1", start=..."""
-    env = {
-        **os.environ,
+def venue_process(
+    folder: Path, *, wait_sec: float = 30.0, env: dict[str, str] | None = None, **settings: str
+) -> Iterator[dict[str, Any]]:
+    """A venue as a process of its own; yields what `venue.json` says.
+
+    `settings` are the venue's options (speed="1", start=...), `env` more variables: the URLs of servers make
+    it a service, without them it serves alone.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in SERVERS}
+    known = {
+        **kept,
         "PYTHONSAFEPATH": "1",
         "FUNDARB_RUNTIME_DIR": str(folder),
         **{f"FUNDARB_VENUE_{name.upper()}": value for name, value in settings.items()},
+        **(env or {}),
     }
-    for name in ("FUNDARB_NATS_URL", "FUNDARB_REDIS_URL"):
-        env.pop(name, None)
-    process = subprocess.Popen([sys.executable, "-m", "services.venue.main"], env=env)
+    process = subprocess.Popen([sys.executable, "-m", "services.venue.main"], env=known)
     try:
         path = folder / "venue.json"
         for _ in range(int(wait_sec * 20)):
