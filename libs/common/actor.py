@@ -20,7 +20,7 @@ from typing import Final
 
 from libs.common.assembly import Assembly, Background
 from libs.common.bus import Bus, Subscription
-from libs.common.clock import US_PER_MS, US_PER_SEC, Clock, mono_us
+from libs.common.clock import mono_us
 from libs.common.core import ActorFault, Core, Turn
 from libs.common.effects import (
     Alert,
@@ -41,6 +41,7 @@ from libs.common.effects import (
 )
 from libs.common.faults import Faults
 from libs.common.inbox import InboxFlooded
+from libs.common.instant import US_PER_MS, US_PER_SEC, Clock
 from libs.common.intake import Intake
 from libs.common.log import LEVELS, RateLimit, fields
 from libs.common.messages import AlertLevel, AlertRaised, Message, encode

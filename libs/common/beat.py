@@ -10,7 +10,8 @@ from typing import Final
 
 from libs.common.actor import Runtime
 from libs.common.bus import Bus
-from libs.common.clock import US_PER_MS, US_PER_SEC, Clock, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_MS, US_PER_SEC, Clock
 from libs.common.messages import ServiceHealth, encode
 from libs.common.metrics import Metrics, resident_bytes
 from libs.common.metrics_http import Pulse

@@ -19,7 +19,6 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import Now
 from libs.common.effects import (
     Actor,
     CancelTimer,
@@ -32,6 +31,7 @@ from libs.common.effects import (
     lane_of,
 )
 from libs.common.inbox import CAPACITY, Entry, Inbox, KeyOf, conflated, conflation_key
+from libs.common.instant import Now
 
 LaneOf = Callable[[Event], str]
 

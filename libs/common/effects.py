@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from libs.common.clock import Now
+from libs.common.instant import Now
 from libs.common.messages import AlertLevel, CommandReply, Message
 
 

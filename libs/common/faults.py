@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from libs.common.clock import US_PER_SEC
+from libs.common.instant import US_PER_SEC
 
 WINDOW_US: Final = 60 * US_PER_SEC
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from libs.common.bus import Bus, Frame
-from libs.common.clock import US_PER_SEC, mono_us
+from libs.common.clock import mono_us
 from libs.common.effects import Event, Received
+from libs.common.instant import US_PER_SEC
 from libs.common.log import RateLimit, fields
 from libs.common.messages import (
     AlertRaised,

@@ -31,7 +31,8 @@ from libs.common.bus import (
     matches,
     reply_of,
 )
-from libs.common.clock import US_PER_SEC, Clock, SystemClock
+from libs.common.clock import SystemClock
+from libs.common.instant import US_PER_SEC, Clock
 
 log = logging.getLogger(__name__)
 

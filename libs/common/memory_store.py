@@ -14,7 +14,8 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from libs.common.clock import US_PER_MS, Clock, SystemClock
+from libs.common.clock import SystemClock
+from libs.common.instant import US_PER_MS, Clock
 from libs.common.store import (
     Entry,
     Lease,

@@ -18,7 +18,8 @@ import msgspec
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from libs.common.clock import US_PER_SEC, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import ServiceHealth, encode
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from libs.common.assembly import RequestHandler
-from libs.common.clock import US_PER_SEC, mono_us
+from libs.common.clock import mono_us
 from libs.common.effects import Answered, Request
+from libs.common.instant import US_PER_SEC
 from libs.common.log import RateLimit, fields
 from libs.common.redact import REDACTOR
 

@@ -27,10 +27,11 @@ from libs.common.assembly import Assemble, Assembly, Background, CannotStart, Of
 from libs.common.beat import Beat
 from libs.common.build import build
 from libs.common.bus import Bus, BusUnavailable, Frame
-from libs.common.clock import US_PER_SEC, MarketClock, SystemClock, mono_us
+from libs.common.clock import SystemClock, mono_us
 from libs.common.config.load import load_config, secrets_of
 from libs.common.config.problems import ConfigError
 from libs.common.config.schema import Config, Mode
+from libs.common.instant import US_PER_SEC, MarketClock
 from libs.common.log import setup as setup_log
 from libs.common.messages import BadMessage, ClockState, decode
 from libs.common.metrics import Metrics

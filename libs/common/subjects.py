@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 SLUG: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
-_DATED: Final = re.compile(r"\A\d{6}\Z")
+_DATED: Final = re.compile(r"\A[0-9]{6}\Z")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9]")
 
 # Families, one prefix each: who may publish what is decided by them.

@@ -25,7 +25,8 @@ from libs.common.child import (
     describe_exit,
     log_tail,
 )
-from libs.common.clock import US_PER_SEC, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.common import messages as m
-from libs.common.clock import MS_PER_SEC
+from libs.common.instant import MS_PER_SEC
 from libs.console.watch import Watch
 
 BPS = 10_000

@@ -19,8 +19,9 @@ import msgspec
 
 from libs.common.bus import BusUnavailable
 from libs.common.child import ChildFailed, ChildSpec, python_env, service_argv
-from libs.common.clock import US_PER_SEC, mono_us, wall_us
+from libs.common.clock import mono_us, wall_us
 from libs.common.embedded import EmbeddedError, nats_server, valkey_server
+from libs.common.instant import US_PER_SEC
 from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment, deployment_path, read, remove, update
 from libs.common.supervisor import StopSignals, Supervisor, log_path

@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common import messages as m
 from libs.common.bus import Frame
-from libs.common.clock import US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from libs.common.runtime_file import Deployment
 from libs.console.watch import Watch
 

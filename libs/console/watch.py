@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common import messages as m
 from libs.common.bus import Frame
-from libs.common.clock import MS_PER_SEC, US_PER_SEC, MarketClock
+from libs.common.instant import MS_PER_SEC, US_PER_SEC, MarketClock
 
 PATTERNS: Final = (
     "signal.opportunity.>",

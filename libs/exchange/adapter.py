@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Literal
 
-from libs.common.clock import US_PER_MS, Clock, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_MS, Clock
 from libs.common.subjects import Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.funding import FundingReader

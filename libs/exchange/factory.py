@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from libs.common.clock import Clock
 from libs.common.config.legs import venue_slug
 from libs.common.config.schema import Config
+from libs.common.instant import Clock
 from libs.exchange.port import MarketData
 from libs.exchange.quirks import quirks_of
 from libs.exchange.record import ClientSpec

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from libs.common.clock import MS_PER_DAY, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import MS_PER_DAY
 from libs.common.subjects import Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.intervals import Interval, IntervalBook, hours_from_settlements, next_after

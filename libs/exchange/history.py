@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.exchange.record import History
 from libs.exchange.units import float_of, int_of
 

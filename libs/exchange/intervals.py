@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.exchange.port import IntervalSource
 
 HOURS_MAX: Final = 24.0  # no listed perpetual settles less often than daily

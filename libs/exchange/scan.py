@@ -24,8 +24,9 @@ from libs.carry.evaluate import (
     settled_samples,
 )
 from libs.carry.ranking import ranked
-from libs.common.clock import MS_PER_DAY, US_PER_SEC, Clock, mono_us
+from libs.common.clock import mono_us
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_DAY, US_PER_SEC, Clock
 from libs.common.messages import Opportunity, Settlement
 from libs.common.subjects import Kind, pair_id
 from libs.exchange.factory import open_market_data

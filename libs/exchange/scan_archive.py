@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from libs.carry.evaluate import LegInput, settled_once
-from libs.common.clock import MS_PER_DAY, MS_PER_HOUR
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_DAY, MS_PER_HOUR
 from libs.common.messages import Opportunity, Settlement
 from libs.common.subjects import Kind, instrument_slug
 from libs.exchange.quirks import UnknownVenue, quirks_of

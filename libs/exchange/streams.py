@@ -13,7 +13,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from libs.common.clock import US_PER_SEC, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 from libs.exchange.client import Client, all_of
 from libs.exchange.errors import venue_error
 from libs.exchange.port import GapSeen, Instrument, Observation, QuoteSeen, VenueError

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import Final
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.research.layout import hours, slot_of
 
 GRID_HOURS: Final = (1, 2, 4, 8)

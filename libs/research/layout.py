@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.common.subjects import SLUG
 
 JITTER_MS_MAX: Final = 999

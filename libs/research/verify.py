@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.research.archive import Archive, ArchiveError
 from libs.research.layout import JITTER_MS_MAX, Bar, FundingPrint, Kind, SeriesKey, hours, slot_of
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from libs.common.clock import US_PER_MS, US_PER_SEC, MarketClock, Now
 from libs.common.config.schema import Monitor
 from libs.common.effects import (
     Answered,
@@ -23,6 +22,7 @@ from libs.common.effects import (
     TimerFired,
 )
 from libs.common.inbox import conflation_key as by_subject
+from libs.common.instant import US_PER_MS, US_PER_SEC, MarketClock, Now
 from libs.common.messages import AlertLevel, ClockState, Message, Opportunity, Want
 from libs.exchange.port import GapSeen
 from services.feed.intake import Prices

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from libs.common.clock import MS_PER_SEC, US_PER_SEC, Now
 from libs.common.effects import Effect, Forget, Measure
+from libs.common.instant import MS_PER_SEC, US_PER_SEC, Now
 from libs.common.messages import Quarantine, VenueHealth
 
 # Connected: something was heard within this time, or within 2.5 polling intervals, whichever is longer.

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from libs.common import subjects
-from libs.common.clock import US_PER_SEC, MarketClock, Now
 from libs.common.effects import Effect, Note
+from libs.common.instant import US_PER_SEC, MarketClock, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import BookSeen, FundingSeen, GapSeen, Observation, QuoteSeen

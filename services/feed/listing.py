@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from libs.common.clock import Now
+from libs.common.instant import Now
 from libs.common.messages import InstrumentInfo
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import Instrument

@@ -10,9 +10,9 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.assembly import Assembly, Background, ServiceContext
-from libs.common.clock import Clock
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Request
+from libs.common.instant import Clock
 from libs.common.run import serve
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import MarketData

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR, US_PER_MS, MarketClock, Now
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, MarketClock, Now
 from libs.common.messages import Book, Funding, Quote
 from libs.exchange.port import BookSeen, FundingSeen, IntervalSource, QuoteSeen, SettledSeen
 

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from libs.common import subjects
-from libs.common.clock import MS_PER_DAY, MS_PER_HOUR, US_PER_SEC, Now
 from libs.common.effects import Effect, Health, Persist
+from libs.common.instant import MS_PER_DAY, MS_PER_HOUR, US_PER_SEC, Now
 from libs.common.messages import Funding, FundingHistory
 from libs.exchange.port import SettledSeen
 from services.feed.freshness import Freshness

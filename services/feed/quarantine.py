@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import US_PER_MS, US_PER_SEC, Now
+from libs.common.instant import US_PER_MS, US_PER_SEC, Now
 from libs.common.messages import Quarantine
 from services.feed.normalize import Aspect, Nonsense
 

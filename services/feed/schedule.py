@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from libs.common.clock import US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from services.feed.work import Key
 
 # A venue answers a few calls at once; more would only wait in ccxt's limiter, in front of what is urgent.

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import Settlement
 from libs.exchange.port import SettledSeen
 from services.feed.normalize import Interval

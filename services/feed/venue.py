@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from libs.common import subjects
-from libs.common.clock import US_PER_SEC, MarketClock, Now
 from libs.common.config.schema import Monitor
 from libs.common.effects import Answered, Effect, Measure, Note
+from libs.common.instant import US_PER_SEC, MarketClock, Now
 from libs.common.messages import AlertLevel, InstrumentInfo
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import Observation

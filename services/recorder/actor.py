@@ -12,7 +12,6 @@ from typing import Final, assert_never
 
 import msgspec
 
-from libs.common.clock import US_PER_SEC, Now
 from libs.common.effects import (
     Answered,
     Draining,
@@ -27,6 +26,7 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import (
     AlertLevel,
     AlertRaised,

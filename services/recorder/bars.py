@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from libs.common.clock import MS_PER_SEC
+from libs.common.instant import MS_PER_SEC
 from libs.common.subjects import Kind as LegKind
 from libs.common.subjects import kind_of
 from libs.research.layout import MS_PER_MINUTE, TS_MS_MAX, TS_MS_MIN, Bar, Kind, SeriesKey

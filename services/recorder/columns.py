@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from libs.common.clock import MS_PER_SEC, US_PER_SEC
+from libs.common.instant import MS_PER_SEC, US_PER_SEC
 from libs.common.messages import LegFigures, Opportunity
 
 _LEG: Final = (

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import Clock
+from libs.common.instant import Clock
 from libs.research.segments import FINISHED, adopt_orphans, segment_folder, segment_name
 from services.recorder import columns
 from services.recorder.work import Merged, MergeSegments, WriteBatch, Written

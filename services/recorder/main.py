@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from libs.common.clock import US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from libs.common.run import Assembly, CannotStart, ServiceContext, serve
 from libs.common.subjects import ALL_ALERTS, ALL_HEALTH, ALL_MD, ALL_SIGNAL
 from services.recorder.actor import Recorder, Setting

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.common.clock import US_PER_MS, Now
+from libs.common.instant import US_PER_MS, Now
 from libs.common.messages import Evaluation, Opportunity, Quarantine
 from services.recorder.columns import iso_ms, iso_us, one_line
 

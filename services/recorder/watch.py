@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import Quarantine, ServiceHealth, VenueHealth
 from services.recorder.story import quarantine
 

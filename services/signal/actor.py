@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from libs.common import subjects
-from libs.common.clock import US_PER_SEC, Now
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Config
 from libs.common.effects import (
@@ -32,6 +31,7 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Command, CommandReply, Funding, Opportunity, Want
 from services.signal.decide import Held, decide, evaluate_pair, follow, told
 from services.signal.selection import BadSelection, LoadSelection, SaveSelection, Stored, decode, encode
@@ -253,8 +253,11 @@ class SignalActor:
                 )
 
     def _loaded(self, stored: Stored) -> Iterable[Effect]:
-        """Take over what lies there, unless it is what we know or were writing: then ours is newer."""
-        ours = self._held is not None and (stored.version == self._version or stored.value == self._tried)
+        """Take over what lies there, unless it is what we know or were writing: then ours is newer.
+
+        A version that fell is a store that was lost and begins anew: what we know is all there is.
+        """
+        ours = self._held is not None and (stored.version <= self._version or stored.value == self._tried)
         self._version, self._saved = stored.version, stored.value or b""
         yield from self._problem("selection", "")
         if ours:
@@ -273,7 +276,7 @@ class SignalActor:
     def _not_saved(self, event: Answered) -> Iterable[Effect]:
         """Another version lies there, or nobody knows what does: what the store holds is the truth."""
         if event.error_class == "StoreConflict":
-            text = "another process writes the selection of this deployment: run one signal service only"
+            text = "the stored selection is not ours: run one signal service only (or the store was lost)"
             yield Alert(level=AlertLevel.WARNING, key="signal:conflict", text=text)
         else:
             text = f"what would be held is not saved: {event.error}"

@@ -15,8 +15,8 @@ from libs.carry.case import Direction, percent
 from libs.carry.evaluate import evaluate
 from libs.carry.holding import Holding, judge, on_current, on_settled, opened
 from libs.carry.ranking import ranked
-from libs.common.clock import MS_PER_HOUR, Now
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_HOUR, Now
 from libs.common.messages import Evaluation, Opportunity
 from services.signal.view import MarketView
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from libs.carry.ranking import order_of
-from libs.common.clock import MS_PER_HOUR, Now
+from libs.common.instant import MS_PER_HOUR, Now
 from libs.common.messages import Opportunity
 from services.signal.decide import Held
 

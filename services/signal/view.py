@@ -12,9 +12,9 @@ from typing import Final
 from libs.carry.case import LegInput, PairTerms, mark_age_max_sec, pair_terms, quote_age_max_sec
 from libs.carry.evaluate import SettledCarry, depth_of, settled_carry, settled_once, settled_samples
 from libs.carry.slippage import Depth
-from libs.common.clock import MS_PER_DAY, US_PER_SEC, Now
 from libs.common.config.legs import Leg, PairSpec
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_DAY, US_PER_SEC, Now
 from libs.common.messages import (
     Book,
     Funding,

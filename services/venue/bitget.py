@@ -9,30 +9,27 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.venue.bitget_common import (
+    PERPS,
+    SPOT,
+    body,
+    category_of,
+    chosen_of,
+    number_of,
+    refuse,
+    required,
+    trimmed,
+)
 from services.venue.desk import Desk, Instant, rounded
 from services.venue.instruments import Instrument
-from services.venue.wire import Answer, Call, Refused, Route, answer, number
+from services.venue.wire import Answer, Call, Route, answer
 
-OK: Final = "00000"
 REQUESTS_PER_SEC: Final = 20  # a second, IP and endpoint
-SPOT: Final = "SPOT"
-PERPS: Final = "USDT-FUTURES"
-CATEGORIES: Final = frozenset({SPOT, "MARGIN", PERPS, "USDC-FUTURES", "COIN-FUTURES"})
 RATE_CAP: Final = "0.02"
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100
 DEPTH_DEFAULT: Final = 5
 DEPTH_MAX: Final = 200
-
-
-def body(now_ms: int, data: Any, *, code: str = OK, text: str = "success") -> dict[str, Any]:
-    """Bitget's envelope."""
-    return {"code": code, "msg": text, "requestTime": now_ms, "data": data}
-
-
-def refuse(call: Call, code: str, text: str, *, status: int = 400) -> Refused:
-    """Bitget's error body."""
-    return Refused(answer(body(call.now.wall_ms, None, code=code, text=text), status=status))
 
 
 def maintenance(call: Call) -> Answer:
@@ -59,53 +56,6 @@ def unknown(call: Call) -> Answer:
             body(call.now.wall_ms, None, code="40001", text="ACCESS_KEY cannot be empty"), status=400
         )
     return answer(body(call.now.wall_ms, None, code="40006", text="Invalid ACCESS_KEY"), status=400)
-
-
-# --- parameters ------------------------------------------------------------------------------
-
-
-def _category(call: Call) -> str:
-    category = call.query.get("category", "").upper()
-    if category not in CATEGORIES:
-        raise refuse(call, "40017", "Parameter category is error")
-    return category
-
-
-def _kind(category: str) -> Any:
-    return {SPOT: "spot", PERPS: "perp"}.get(category)
-
-
-def _chosen(desk: Desk, call: Call, category: str) -> list[Instrument]:
-    """The instrument that `symbol` names, or all of the category; margin and other futures have none here."""
-    kind = _kind(category)
-    symbol = call.query.get("symbol", "").upper()
-    if not symbol:
-        return desk.market.listed("bitget", kind, call.now.market_ms) if kind is not None else []
-    found = desk.market.find("bitget", kind, symbol, call.now.market_ms) if kind is not None else None
-    if found is None:
-        raise refuse(call, "40034", f"Parameter {symbol} does not exist")
-    return [found]
-
-
-def _required(desk: Desk, call: Call, category: str) -> Instrument:
-    if not call.query.get("symbol"):
-        raise refuse(call, "40019", "Parameter symbol cannot be empty")
-    return _chosen(desk, call, category)[0]
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    def refused(wrong: str) -> Refused:
-        return refuse(call, "40017", f"Parameter {wrong} is error")
-
-    value = number(call.query, name, default, refused)
-    if value < 1:
-        raise refused(name)
-    return value
-
-
-def _trimmed(rate: str) -> str:
-    """Bitget cuts the zeros at the end: 0.00010000 is 0.0001."""
-    return rate.rstrip("0").rstrip(".") if "." in rate else rate
 
 
 # --- handlers --------------------------------------------------------------------------------
@@ -151,9 +101,9 @@ def coins(desk: Desk, call: Call) -> Answer:
 
 def instruments(desk: Desk, call: Call) -> Answer:
     """Instruments of a category."""
-    category = _category(call)
+    category = category_of(call)
     build = _spot_instrument if category == SPOT else _perp_instrument
-    rows = [build(desk, one, call) for one in _chosen(desk, call, category)]
+    rows = [build(desk, one, call) for one in chosen_of(desk, call, category)]
     return answer(body(call.now.wall_ms, rows))
 
 
@@ -250,9 +200,9 @@ def ticker_fields(desk: Desk, instrument: Instrument, now: Instant, endpoint: st
 
 def tickers(desk: Desk, call: Call) -> Answer:
     """24 h statistics with best bid and ask; futures add mark, index and the rate settling next."""
-    category = _category(call)
+    category = category_of(call)
     rows = []
-    for one in _chosen(desk, call, category):
+    for one in chosen_of(desk, call, category):
         row = {
             "category": category,
             "symbol": one.symbol,
@@ -265,7 +215,7 @@ def tickers(desk: Desk, call: Call) -> Answer:
             row |= {
                 "indexPrice": f"{desk.index(one, call.now, call.path):.10f}",
                 "markPrice": rounded(one, desk.mark(one, call.now, call.path)),
-                "fundingRate": _trimmed(rate) if rate is not None else None,
+                "fundingRate": trimmed(rate) if rate is not None else None,
                 "openInterest": f"{desk.volume_usd(one) / 2 / desk.day(one, call.now).last:.4f}",
                 "deliveryStartTime": "",
                 "deliveryTime": "",
@@ -277,8 +227,8 @@ def tickers(desk: Desk, call: Call) -> Answer:
 
 def order_book(desk: Desk, call: Call) -> Answer:
     """The order book of one symbol."""
-    instrument = _required(desk, call, _category(call))
-    depth = min(_number(call, "limit", DEPTH_DEFAULT), DEPTH_MAX)
+    instrument = required(desk, call, category_of(call))
+    depth = min(number_of(call, "limit", DEPTH_DEFAULT), DEPTH_MAX)
     bids, asks = desk.book(instrument, call.now, call.path, depth)
     data = {
         "a": [[float(price), float(size)] for price, size in asks],
@@ -291,13 +241,13 @@ def order_book(desk: Desk, call: Call) -> Answer:
 def current_fund_rate(desk: Desk, call: Call) -> Answer:
     """One symbol's, or all: ccxt's `fetch_funding_intervals` names a category and no symbol."""
     rows = []
-    for one in _chosen(desk, call, call.query.get("category", PERPS).upper()):
+    for one in chosen_of(desk, call, call.query.get("category", PERPS).upper()):
         funding = desk.funding(one, call.now, call.path)
         if funding is not None:
             rows.append(
                 {
                     "symbol": one.symbol,
-                    "fundingRate": _trimmed(funding.rate) if funding.rate is not None else None,
+                    "fundingRate": trimmed(funding.rate) if funding.rate is not None else None,
                     "fundingRateInterval": f"{funding.interval_hours:g}",
                     "nextUpdate": str(funding.next_ms),
                     "minFundingRate": f"-{RATE_CAP}",
@@ -309,14 +259,14 @@ def current_fund_rate(desk: Desk, call: Call) -> Answer:
 
 def history_fund_rate(desk: Desk, call: Call) -> Answer:
     """Settled rates, newest first, in pages: `cursor` is the page's number from 1, at most 100 rows each."""
-    instrument = _required(desk, call, _category(call))
-    limit = min(_number(call, "limit", PAGE_DEFAULT), PAGE_MAX)
-    page = _number(call, "cursor", 1)
+    instrument = required(desk, call, category_of(call))
+    limit = min(number_of(call, "limit", PAGE_DEFAULT), PAGE_MAX)
+    page = number_of(call, "cursor", 1)
     settled = desk.settled(instrument, call.now, since_ms=0, until_ms=call.now.market_ms)[::-1]
     rows = [
         {
             "symbol": instrument.symbol,
-            "fundingRate": _trimmed(f"{one.rate:.8f}"),
+            "fundingRate": trimmed(f"{one.rate:.8f}"),
             "fundingRateTimestamp": str(one.settled_ms),
         }
         for one in settled[(page - 1) * limit : page * limit]
@@ -328,7 +278,7 @@ def symbol_price(desk: Desk, call: Call) -> Answer:
     """`v2`, but ccxt's `fetch_mark_price` has no other."""
     if call.query.get("productType", "").upper() != PERPS:
         raise refuse(call, "40017", "Parameter productType is error")
-    one = _required(desk, call, PERPS)
+    one = required(desk, call, PERPS)
     row = {
         "symbol": one.symbol,
         "price": rounded(one, desk.day(one, call.now).last),

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import MarketClock
+from libs.common.instant import MarketClock
 from services.venue import books
 from services.venue.faults import ABSURD_RATE, RATES, Board, Kind, Where
 from services.venue.instruments import Instrument, Protocol

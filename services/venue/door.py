@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from libs.exchange.redirect import BITGET_HOSTS
-from services.venue import binance, bitget
+from services.venue import binance, bitget, bitget_common
 from services.venue.binance_common import FUTURES_WEIGHT_MAX, SPOT_WEIGHT_MAX
 from services.venue.desk import Desk
 from services.venue.faults import Fault, Kind
@@ -135,6 +135,8 @@ def faulty(fault: Fault, call: Call) -> Answer:
             status, code, text = fault.status, -1001, "Internal error; unable to process your request."
     headers = {"retry-after": str(fault.retry_after_sec)} if status == 429 else {}
     if protocol_of(call.host) == "bitget":
-        bodied = bitget.body(call.now.wall_ms, None, code="429" if status == 429 else "40725", text=text)
+        bodied = bitget_common.body(
+            call.now.wall_ms, None, code="429" if status == 429 else "40725", text=text
+        )
         return Answer(status=status, body=msgspec.json.encode(bodied), headers=headers)
     return Answer(status=status, body=msgspec.json.encode({"code": code, "msg": text}), headers=headers)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from libs.common import runtime_file
-from libs.common.clock import US_PER_SEC, MarketClock, Now, wall_us
+from libs.common.clock import wall_us
 from libs.common.effects import Effect, Event, Publish, SetTimer, Started, TimerFired
+from libs.common.instant import US_PER_SEC, MarketClock, Now
 from libs.common.messages import ClockState
 from libs.common.run import NATS_ENV, Assembly, CannotStart, ServiceContext, serve
 from libs.common.subjects import CLOCK

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.clock import MarketClock
+from libs.common.instant import MarketClock
 from services.venue import faults, generator, recording
 from services.venue.market import DEFAULT_START_MS, Market
 

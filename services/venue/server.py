@@ -17,7 +17,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from libs.common import runtime_file
-from libs.common.clock import MarketClock, mono_us, wall_us
+from libs.common.clock import mono_us, wall_us
+from libs.common.instant import MarketClock
 from libs.exchange.redirect import EXCHANGE_HOSTS, LOOPBACK, VENUE_FILE, Redirect
 from services.venue import binance_ws, bitget_ws, certificate
 from services.venue.control import Control

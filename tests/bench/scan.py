@@ -16,8 +16,8 @@ import aiohttp
 import uvloop
 
 from libs.carry.evaluate import LegInput
-from libs.common.clock import ManualClock
 from libs.common.config.schema import Config
+from libs.common.instant import ManualClock
 from libs.common.subjects import Kind
 from libs.exchange.adapter import CcxtMarketData
 from libs.exchange.client import make_exchange

@@ -20,9 +20,10 @@ from libs.common import messages as m
 from libs.common import subjects
 from libs.common.actor import Runtime
 from libs.common.assembly import Assembly, ServiceContext
-from libs.common.clock import MS_PER_HOUR, SystemClock
+from libs.common.clock import SystemClock
 from libs.common.config.schema import Config, Exchange, Monitor
 from libs.common.effects import Answered, Publish, Received, Request, Started
+from libs.common.instant import MS_PER_HOUR
 from libs.common.memory_store import MemoryStore
 from libs.common.metrics import Metrics
 from libs.common.nats_bus import NatsBus

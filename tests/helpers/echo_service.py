@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from libs.common.assembly import Assembly, CannotStart, ServiceContext
-from libs.common.clock import Now
 from libs.common.config.schema import Config
 from libs.common.effects import (
     Draining,
@@ -24,6 +23,7 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.instant import Now
 from libs.common.messages import VenueHealth
 from libs.common.run import serve
 

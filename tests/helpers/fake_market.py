@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.common.clock import MS_PER_HOUR, Clock
+from libs.common.instant import MS_PER_HOUR, Clock
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import (
     BookSeen,

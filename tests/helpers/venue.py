@@ -22,7 +22,8 @@ import aiohttp
 import ccxt.async_support
 import ccxt.pro
 
-from libs.common.clock import MarketClock, wall_us
+from libs.common.clock import wall_us
+from libs.common.instant import MarketClock
 from libs.exchange.redirect import Redirect
 from services.venue import options
 from services.venue.faults import Fault, Plan

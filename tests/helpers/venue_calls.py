@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from libs.common.clock import MarketClock
+from libs.common.instant import MarketClock
 from services.venue import recording
 from services.venue.desk import Desk
 from services.venue.door import Door, protocol_of

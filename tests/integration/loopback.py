@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
-from libs.common.clock import Clock, SystemClock
+from libs.common.clock import SystemClock
+from libs.common.instant import Clock
 from libs.exchange.adapter import CcxtMarketData
 from libs.exchange.client import make_exchange
 from libs.exchange.quirks import quirks_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.clock import MS_PER_HOUR, ManualClock, MarketClock
+from libs.common.instant import MS_PER_HOUR, ManualClock, MarketClock
 from libs.exchange.port import FundingSeen, VenueError
 from libs.exchange.quirks import VENUES
 from tests.integration.loopback import loopback, opened, perp, spot

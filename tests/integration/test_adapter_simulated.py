@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from libs.common.clock import MS_PER_DAY, MS_PER_HOUR, SystemClock
+from libs.common.clock import SystemClock
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_DAY, MS_PER_HOUR
 from libs.common.subjects import Kind
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import GapSeen, MarketData, Observation, QuoteSeen, VenueError

@@ -53,12 +53,12 @@ def plan_in(folder: Path) -> Plan:
     )
 
 
-async def until(condition: Any, what: str, *, sec: float = PATIENCE_SEC) -> float:
+async def until(condition: Any, what: str, *, sec: float = PATIENCE_SEC, seen: Any = None) -> float:
     """Wait for a condition, answer how long it took."""
     start_us = mono_us()
     while not condition():
         waited = (mono_us() - start_us) / 1e6
-        assert waited < sec, f"{what}: not within {sec:g} s"
+        assert waited < sec, f"{what}: not within {sec:g} s; {seen() if seen else ''}"
         await asyncio.sleep(0.05)
     return (mono_us() - start_us) / 1e6
 
@@ -291,5 +291,5 @@ async def kill_and_watch(stack: Stack, victim: str) -> None:
 
     took = await until(resumed, "evaluations with passing pairs", sec=20)
     assert took < 10, f"evaluations resumed only after {took:.1f} s"
-    await until(lambda: set(stack.states().values()) == {"ok"}, f"all well again: {stack.states()}", sec=30)
+    await until(lambda: set(stack.states().values()) == {"ok"}, "all well again", sec=30, seen=stack.states)
     assert msgspec.to_builtins(stack.watch.evaluation)["pairs"] == 3 * len(BASES)

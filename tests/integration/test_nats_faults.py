@@ -14,7 +14,8 @@ import pytest
 import uvloop
 
 from libs.common.bus import BusUnavailable, Frame
-from libs.common.clock import US_PER_SEC, mono_us, wall_us
+from libs.common.clock import mono_us, wall_us
+from libs.common.instant import US_PER_SEC
 from libs.common.nats_bus import NatsBus, channel_of_pattern
 from libs.common.nats_client import TCP_USER_TIMEOUT_MS, Client, Transport, fast_path_fits
 from libs.common.nats_link import parse_url

@@ -18,8 +18,9 @@ import pytest
 
 from libs.common.bus import Frame
 from libs.common.child import ChildSpec, python_env
-from libs.common.clock import MarketClock, wall_us
+from libs.common.clock import wall_us
 from libs.common.embedded import running_servers
+from libs.common.instant import MarketClock
 from libs.common.messages import ClockState, ServiceHealth, VenueHealth, Want, decode, encode
 from libs.common.nats_bus import NatsBus
 from libs.common.redis_store import RedisStore

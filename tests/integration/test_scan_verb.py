@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.console.main import main
 from libs.console.verbs.scan import venues_of
 from libs.exchange.quirks import VENUES

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.common.clock import MS_PER_SEC, US_PER_SEC, mono_us
+from libs.common.clock import mono_us
+from libs.common.instant import MS_PER_SEC, US_PER_SEC
 from libs.console.output import NO, OK, USAGE, UserError, emit_json, emit_text, warn
 from libs.research.archive import Archive, ArchiveError, SeriesSummary
 from libs.research.calibrate import CalibrationError, HorizonFit, calibrate_archive

@@ -15,7 +15,7 @@ from libs.common.actor import Runtime
 from libs.common.assembly import Assembly, Offer
 from libs.common.beat import Beat
 from libs.common.bus import Frame
-from libs.common.clock import Now, SystemClock
+from libs.common.clock import SystemClock
 from libs.common.effects import (
     Alert,
     Answered,
@@ -36,6 +36,7 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.instant import Now
 from libs.common.memory_bus import MemoryBroker, MemoryBus
 from libs.common.memory_store import MemoryStore
 from libs.common.messages import AlertLevel, Command, CommandReply, VenueHealth, Want, encode

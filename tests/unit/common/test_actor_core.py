@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from libs.common.clock import ManualClock, Now
 from libs.common.core import ActorFault, Core, Turn
 from libs.common.effects import (
     Alert,
@@ -20,6 +19,7 @@ from libs.common.effects import (
     Started,
     TimerFired,
 )
+from libs.common.instant import ManualClock, Now
 from libs.common.messages import AlertLevel
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from libs.common.bus import BusUnavailable, Frame
-from libs.common.clock import ManualClock
+from libs.common.instant import ManualClock
 from libs.common.memory_bus import MemoryBroker, MemoryBus
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from libs.common.clock import ManualClock
+from libs.common.instant import ManualClock
 from libs.common.memory_store import Fault, MemoryStore
 from libs.common.store import Lease, StoreUnavailable, Transition, Versioned
 

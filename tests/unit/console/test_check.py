@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.clock import ManualClock
 from libs.common.config.load import load_with_report
 from libs.common.config.schema import Config
+from libs.common.instant import ManualClock
 from libs.console.checks import Row, config_rows
 from libs.console.main import main
 from libs.console.verbs.check import venue_rows

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.clock import MS_PER_HOUR
+from libs.common.instant import MS_PER_HOUR
 from libs.exchange.history import read_all
 from libs.exchange.record import History
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from libs.carry.evaluate import LegInput, evaluate, pair_terms
-from libs.common.clock import MS_PER_HOUR
 from libs.common.config.schema import Config
+from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import Settlement
 from libs.common.subjects import Kind
 from libs.exchange.port import FundingSeen, Instrument, QuoteSeen, SettledSeen, VenueError

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from libs.common import messages
-from libs.common.clock import ManualClock, MarketClock
 from libs.common.config.schema import Config, Exchange, Monitor, PairLegs
 from libs.common.core import Core
 from libs.common.effects import (
@@ -22,6 +21,7 @@ from libs.common.effects import (
     Request,
     Started,
 )
+from libs.common.instant import ManualClock, MarketClock
 from libs.common.memory_store import MemoryStore
 from libs.common.messages import Funding, FundingHistory, Message, Quote, VenueHealth
 from libs.common.store import StoreUnavailable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from libs.common.clock import ManualClock
 from libs.common.effects import Forget, Measure
+from libs.common.instant import ManualClock
 from services.feed.freshness import Freshness
 
 

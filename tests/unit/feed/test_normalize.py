@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.clock import MarketClock, Now
+from libs.common.instant import MarketClock, Now
 from libs.common.messages import Book, Funding, Quote
 from libs.exchange.port import BookSeen, FundingSeen, QuoteSeen, SettledSeen
 from services.feed.normalize import (

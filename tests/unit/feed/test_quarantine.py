@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.clock import ManualClock
+from libs.common.instant import ManualClock
 from services.feed.normalize import Nonsense
 from services.feed.quarantine import Ward
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from libs.common.clock import Now
 from libs.common.effects import Received
+from libs.common.instant import Now
 from libs.common.messages import (
     Funding,
     FundingHistory,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.clock import ManualClock
+from libs.common.instant import ManualClock
 from libs.research.archive import Archive
 from libs.research.layout import Bar, FundingPrint, Kind, SeriesKey
 from libs.research.segments import adopt_orphans, encode_row, finished_segments, segment_folder

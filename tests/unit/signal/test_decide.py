@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 
 from libs.carry.holding import opened
-from libs.common.clock import ManualClock
 from libs.common.config.schema import Limits, Thresholds
+from libs.common.instant import ManualClock
 from services.signal.decide import Held, Round, decide
 from services.signal.view import MarketView
 from tests.unit.signal.world import BTC, CROSS, ETH, HOUR_MS, World, config

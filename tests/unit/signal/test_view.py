@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from libs.common.clock import US_PER_SEC
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Exchange, Monitor
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import Book, Quarantine
 from services.signal.view import MarketView
 from tests.unit.signal.world import BTC, CROSS, ETH, HOUR_MS, World, config

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from libs.common.clock import ManualClock, MarketClock, Now
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Config, Exchange, Monitor, PairLegs, Position, Thresholds
 from libs.common.effects import Answered, Effect, Event, Publish, Received, Request, Started, TimerFired
+from libs.common.instant import ManualClock, MarketClock, Now
 from libs.common.messages import (
     Evaluation,
     Funding,
