@@ -32,9 +32,12 @@ def category_of(call: Call) -> str:
     return category
 
 
+_KINDS: Final[dict[str, Kind]] = {SPOT: "spot", PERPS: "perp"}
+
+
 def kind_of(category: str) -> Kind | None:
     """The kind of instrument in a category; None where the venue has none."""
-    return {SPOT: "spot", PERPS: "perp"}.get(category)
+    return _KINDS.get(category)
 
 
 def chosen_of(desk: Desk, call: Call, category: str) -> list[Instrument]:
