@@ -63,6 +63,7 @@ class SignalActor:
         self._version = 0
         self._saved = b""
         self._saving: bytes | None = None
+        self._rereading = False
         self._tried: bytes | None = None
         self._count = 0
         self._counted = 0
@@ -226,7 +227,7 @@ class SignalActor:
 
     def _save(self) -> Iterable[Effect]:
         """Write the selection when it differs from what lies there; one write at a time."""
-        if self._held is None or self._saving is not None:
+        if self._held is None or self._saving is not None or self._rereading:
             return
         value = encode(self._held)
         if value != self._saved:
@@ -258,7 +259,7 @@ class SignalActor:
         A version that fell is a store that was lost and begins anew: what we know is all there is.
         """
         ours = self._held is not None and (stored.version <= self._version or stored.value == self._tried)
-        self._version, self._saved = stored.version, stored.value or b""
+        self._version, self._saved, self._rereading = stored.version, stored.value or b"", False
         yield from self._problem("selection", "")
         if ours:
             return
@@ -281,6 +282,7 @@ class SignalActor:
         else:
             text = f"what would be held is not saved: {event.error}"
         yield from self._problem("selection", text)
+        self._rereading = True  # nothing is written on top of what we have not read
         yield SetTimer(name=RELOAD, after_us=RELOAD_US)
 
     # --- people ---------------------------------------------------------------------------------

@@ -261,6 +261,32 @@ def test_a_second_writer_is_noticed_and_the_store_wins() -> None:
     assert again.expect == 9
 
 
+def test_nothing_is_written_on_top_of_what_was_not_read_again() -> None:
+    world = ready()
+    (save,) = of(SaveSelection, world.round())
+    world.fail(save, "StoreConflict")
+    effects = world.round()
+    assert not of(SaveSelection, effects)
+    assert "reload" not in {timer.name for timer in of(SetTimer, effects)}  # a round does not put it off
+    assert of(LoadSelection, world.do(TimerFired(name="reload")))
+
+
+def test_a_lost_store_is_given_what_we_know() -> None:
+    world = ready()
+    world.do(loaded(Stored(value=selection_of({}), version=7)))
+    (save,) = of(SaveSelection, world.round())
+    assert save.expect == 7
+    world.fail(save, "StoreConflict")
+    world.clock.advance(sec=1)
+    world.do(loaded(Stored(value=None, version=0)))
+    (again,) = of(SaveSelection, world.round())
+    assert again.expect == 0
+    since = {pair: one.holding.since_ms for pair, one in held_of(again.value).items()}
+    assert since == {
+        pair: one.holding.since_ms for pair, one in held_of(save.value).items()
+    }  # nothing began anew
+
+
 def test_a_selection_that_cannot_be_read_is_begun_anew_and_said() -> None:
     world = World()
     world.start(Stored(value=b"{not json", version=3))
