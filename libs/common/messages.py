@@ -66,6 +66,7 @@ class Funding(Message, frozen=True, kw_only=True):
     index: float | None = None
     ts_ms: int
     recv_us: int
+    source: Literal["stream", "poll"] = "poll"
 
 
 class Settlement(Message, frozen=True, kw_only=True, array_like=True):

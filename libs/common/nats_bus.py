@@ -1,7 +1,7 @@
 """`NatsBus`: the bus over a real NATS server.
 
 Two connections, one for control and one for market data, so that a backlog of ticks cannot delay a halt.
-Every setting here cures a measured fault and has a test in `tests/integration/test_nats_faults.py`.
+Every setting here cures a measured fault and has a test in `tests/integration/test_nats_*.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from libs.common.clock import mono_us
 from libs.common.instant import MS_PER_DAY
@@ -156,7 +156,12 @@ class FundingReader:
         return Interval(hours=known[1], source="settlements"), derived
 
     def _seen(
-        self, item: Instrument, rate: dict[str, Any], interval: Interval | None, next_ms: int | None
+        self,
+        item: Instrument,
+        rate: dict[str, Any],
+        interval: Interval | None,
+        next_ms: int | None,
+        source: Literal["stream", "poll"] = "poll",
     ) -> FundingSeen:
         mark, index = self._market.last_mark(item.slug)
         own_mark, own_index = float_of(rate.get("markPrice")), float_of(rate.get("indexPrice"))
@@ -171,6 +176,7 @@ class FundingReader:
             next_ms=next_ms,
             mark=own_mark if own_mark is not None else mark,
             index=own_index if own_index is not None else index,
+            source=source,
         )
 
     def streamed(self, item: Instrument, raw: dict[str, Any]) -> FundingSeen | None:
@@ -186,4 +192,4 @@ class FundingReader:
             book = self._book(self._market.client_of(item.slug))
             if book.next_ms(item.slug) != next_ms:
                 return None
-        return self._seen(item, raw, interval, next_ms)
+        return self._seen(item, raw, interval, next_ms, source="stream")

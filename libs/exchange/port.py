@@ -81,6 +81,7 @@ class FundingSeen(Observation, frozen=True, kw_only=True):
     next_ms: int | None
     mark: float | None = None
     index: float | None = None
+    source: Literal["stream", "poll"] = "poll"
 
 
 class SettledSeen(Observation, frozen=True, kw_only=True):

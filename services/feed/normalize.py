@@ -211,6 +211,7 @@ def funding_of(
         index=seen.index,
         ts_ms=ts_ms,
         recv_us=seen.recv_us,
+        source=seen.source,
     )
 
 

@@ -32,7 +32,6 @@ LegKey = tuple[str, str]  # venue slug, instrument slug
 # A polled pair that passes is polled each second from then on, and must be as fresh as that (risk.md).
 HOT_QUOTE_AGE_MAX_SEC: Final = 2.5
 # A frame that comes each few seconds is a stream's; slower ones are polls.
-STREAM_GAP_US: Final = 5 * US_PER_SEC
 BOOK_INTERVALS: Final = 3.0
 BOOK_AGE_MIN_SEC: Final = 30.0
 HISTORY_DAYS: Final = 31.0  # thirty for the mean, one for the slower leg's window
@@ -47,7 +46,7 @@ class LegState:
         "funding",
         "info",
         "leg",
-        "mark_gap_us",
+        "mark_streamed_us",
         "mark_us",
         "prints",
         "quote",
@@ -62,7 +61,7 @@ class LegState:
         self.funding: Funding | None = None
         self.info: InstrumentInfo | None = None
         self.mark_us: int | None = None
-        self.mark_gap_us: int | None = None
+        self.mark_streamed_us: int | None = None
         self.prints: tuple[Settlement, ...] = ()
         self.told = False  # a history has come, be it an empty one
 
@@ -149,9 +148,9 @@ class MarketView:
             return self._add_prints(state, (settled,))
         state.funding = message
         if message.mark is not None:
-            if state.mark_us is not None:
-                state.mark_gap_us = message.recv_us - state.mark_us
             state.mark_us = message.recv_us
+            if message.source == "stream":
+                state.mark_streamed_us = message.recv_us
         return True
 
     def _add_prints(self, state: LegState, prints: tuple[Settlement, ...]) -> bool:
@@ -238,7 +237,7 @@ class MarketView:
             quote_age_max_sec=min(quote_max_sec, HOT_QUOTE_AGE_MAX_SEC) if hot else quote_max_sec,
             funding_age_sec=age_sec(funding.recv_us, now) if funding and perp else None,
             mark_age_sec=age_sec(state.mark_us, now) if state.mark_us is not None else None,
-            mark_age_max_sec=mark_age_max_sec(interval_sec, streamed=self._mark_streams(state)),
+            mark_age_max_sec=mark_age_max_sec(interval_sec, streamed=self._mark_streams(state, now)),
         )
 
     def _quote_age_sec(self, quote: Quote, now: Now) -> float:
@@ -256,8 +255,12 @@ class MarketView:
             return own
         return min(own, venue_sec + age_sec(health.recv_us, now))
 
-    def _mark_streams(self, state: LegState) -> bool:
-        return state.mark_gap_us is not None and state.mark_gap_us <= STREAM_GAP_US
+    def _mark_streams(self, state: LegState, now: Now) -> bool:
+        """A stream counts as one for as long as polled marks would be allowed to be old; then polls do."""
+        if state.mark_streamed_us is None:
+            return False
+        polled_max_sec = mark_age_max_sec(self.config.monitor.interval_sec, streamed=False)
+        return age_sec(state.mark_streamed_us, now) <= polled_max_sec
 
     def _next_ms(self, state: LegState) -> int | None:
         """The next settlement as the venue says, else one interval after the last print."""

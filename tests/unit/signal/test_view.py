@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Exchange, Monitor
@@ -134,10 +135,15 @@ def test_a_mark_that_streams_must_be_five_seconds_young() -> None:
     view = world.view()
     view.apply(world.funding("BTC-USDT-PERP", 0.0003, mark=100.0))
     leg = view.legs[LEG].leg
-    assert view.leg_input(leg, world.now).mark_age_max_sec == 75.0
     world.clock.advance(sec=3)
     view.apply(world.funding("BTC-USDT-PERP", 0.0003, mark=100.0))
+    assert view.leg_input(leg, world.now).mark_age_max_sec == 75.0  # two polls close together are no stream
+    view.apply(replace(world.funding("BTC-USDT-PERP", 0.0003, mark=100.0), source="stream"))
     assert view.leg_input(leg, world.now).mark_age_max_sec == 5.0
+    view.apply(world.funding("BTC-USDT-PERP", 0.0003, mark=100.0))
+    assert view.leg_input(leg, world.now).mark_age_max_sec == 5.0  # a poll in between does not make it lax
+    world.clock.advance(sec=76)
+    assert view.leg_input(leg, world.now).mark_age_max_sec == 75.0
 
 
 def test_quarantine_shuts_out_an_instrument_or_a_venue_and_ends() -> None:
