@@ -12,73 +12,10 @@ import pytest
 from libs.common.clock import SystemClock
 from libs.common.subjects import SLUG
 from libs.exchange.port import VenueError
-from libs.exchange.quirks import VENUES
-from tests.integration.loopback import Loopback, loopback, opened, perp, spot
+from tests.integration.binance_markets import serve_binance
+from tests.integration.loopback import loopback, opened, perp, spot
 
 WIRE = Path(__file__).parents[3] / "shared" / "data" / "wire"
-
-
-def filters(tick: str, step: str, least: str, notional: str, kind: str) -> list[dict[str, Any]]:
-    return [
-        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000", "tickSize": tick},
-        {"filterType": "LOT_SIZE", "minQty": least, "maxQty": "1000", "stepSize": step},
-        {"filterType": kind, "notional": notional, "minNotional": notional},
-    ]
-
-
-def usdm(symbol: str, base: str, quote: str = "USDT", **changes: Any) -> dict[str, Any]:
-    row = {
-        "symbol": symbol,
-        "pair": symbol.partition("_")[0],
-        "contractType": "PERPETUAL",
-        "deliveryDate": 4133404800000,
-        "onboardDate": 1569398400000,
-        "status": "TRADING",
-        "baseAsset": base,
-        "quoteAsset": quote,
-        "marginAsset": quote,
-        "pricePrecision": 2,
-        "quantityPrecision": 3,
-        "filters": filters("0.10", "0.001", "0.001", "100", "MIN_NOTIONAL"),
-    }
-    return row | changes
-
-
-def bspot(symbol: str, base: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "symbol": symbol,
-        "status": "TRADING",
-        "baseAsset": base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": "USDT",
-        "quotePrecision": 8,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": True,
-        "permissions": ["SPOT", "MARGIN"],
-        "filters": filters("0.01000000", "0.00001000", "0.00001000", "5.00000000", "NOTIONAL"),
-    }
-    return row | changes
-
-
-USDM = [
-    usdm("BTCUSDT", "BTC"),
-    usdm("1000SHIBUSDT", "1000SHIB", filters=filters("0.000001", "1", "1", "5", "MIN_NOTIONAL")),
-    usdm("币安人生USDT", "币安人生"),
-    usdm("BTCUSDT_241227", "BTC", contractType="CURRENT_QUARTER", deliveryDate=1735286400000),
-    usdm("LUNAUSDT", "LUNA", status="SETTLING"),
-]
-
-
-def serve_binance(server: Loopback, usdm_rows: Any = None, spot_rows: Any = None) -> None:
-    server.serve("/fapi/v1/exchangeInfo", {"symbols": USDM if usdm_rows is None else usdm_rows})
-    server.serve(
-        "/api/v3/exchangeInfo",
-        {
-            "symbols": [bspot("BTCUSDT", "BTC"), bspot("ADAUSDT", "ADA", isMarginTradingAllowed=False)]
-            if spot_rows is None
-            else spot_rows
-        },
-    )
 
 
 async def test_binance_markets_of_both_classes_are_one_universe() -> None:
@@ -238,94 +175,6 @@ async def test_the_clock_offset_is_measured_at_the_middle_of_the_round_trip() ->
         server.serve("/fapi/v1/time", {"serverTime": None})
         with pytest.raises(VenueError, match="no time in the answer"):
             await data.fetch_clock_offset_ms()
-
-
-ANSWERS: list[tuple[Any, str, str]] = [
-    ((200, "<html><body>Just a moment...</body></html>", {}), "bad_payload", "an HTML page in place of JSON"),
-    ((200, '{"symbols": [{"symbol": "BTCUS', {}), "bad_payload", "30 characters in place of JSON"),
-    ((200, "", {}), "bad_payload", "in place of JSON"),
-    ({"symbols": []}, "bad_payload", "no markets"),
-    ({}, "bad_payload", "no markets"),
-    ([1, 2, 3], "bad_payload", ""),
-    ({"symbols": [{"symbol": "BTCUSDT", "filters": 7}]}, "bad_payload", ""),
-    ((429, "slow down", {"Retry-After": "17"}), "rate_limit", "wait 17 s"),
-    ((418, "banned", {"Retry-After": "120"}), "rate_limit", "wait 120 s"),
-    ((429, "slow down", {}), "rate_limit", "wait 60 s"),
-    ((500, "<html>oops</html>", {}), "exchange", "HTTP 500"),
-    ((502, "<html><head>bad gateway</head></html>", {}), "exchange", "HTTP 502"),
-    ((503, "busy", {}), "exchange", "HTTP 503"),
-    ((504, "late", {}), "timeout", ""),
-    ((401, "who", {}), "auth", ""),
-]
-
-
-@pytest.mark.parametrize(("answer", "error_class", "text"), ANSWERS)
-async def test_every_bad_answer_is_a_venue_error_in_one_line(
-    answer: Any, error_class: str, text: str
-) -> None:
-    async with loopback() as server, opened(server, "binance") as data:
-        serve_binance(server)
-        server.serve("/fapi/v1/exchangeInfo", answer)
-        with pytest.raises(VenueError) as caught:
-            await data.load()
-        error = caught.value
-        assert error.error_class == error_class, str(error)
-        assert text in str(error)
-        assert "\n" not in str(error)
-        assert "<" not in str(error)
-        assert len(str(error)) < 260
-        if error_class == "rate_limit":
-            assert error.retry_after_sec is not None
-
-
-async def test_a_row_of_nonsense_among_the_markets_never_becomes_an_instrument() -> None:
-    async with loopback() as server, opened(server, "binance") as data:
-        serve_binance(server, usdm_rows=[usdm("BTCUSDT", "BTC"), {"symbol": "X"}])
-        assert set(await data.load()) == {"BTC-USDT", "ADA-USDT", "BTC-USDT-PERP"}
-
-
-async def test_nobody_there_is_network_and_nobody_answering_is_timeout() -> None:
-    async with loopback() as server:
-        port = server.port
-    closed = Loopback()
-    closed.port = port
-    async with opened(closed, "binance") as data:
-        with pytest.raises(VenueError) as caught:
-            await data.load()
-        assert caught.value.error_class == "network"
-        assert str(caught.value).startswith("binance: load: cannot connect")
-    async with loopback() as server, opened(server, "binance", timeout_sec=0.3) as data:
-        server.delay_sec = 1.5
-        with pytest.raises(VenueError) as caught:
-            await data.load()
-        assert caught.value.error_class == "timeout"
-
-
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize(
-    "body", ["<html>hello</html>", '{"data": [{"symbol":', "null", "[]", "{}", '"x"', "7"]
-)
-async def test_no_venue_answers_nonsense_with_anything_but_a_venue_error(venue: str, body: str) -> None:
-    quote = "USDC" if venue == "hyperliquid" else "USDT"
-    market = perp("BTC", "BTC-USDT", quote=quote)
-    slug = f"BTC-{quote}-PERP"
-    async with loopback() as server, opened(server, venue, markets=[market]) as data:
-        server.serve("", (200, body, {}))
-        for call in (
-            data.fetch_funding([slug]),
-            data.fetch_quotes([slug]),
-            data.fetch_clock_offset_ms(),
-            data.load(),
-        ):
-            with pytest.raises(VenueError) as caught:
-                await call
-            assert caught.value.error_class in ("bad_payload", "exchange", "not_supported"), str(caught.value)
-        try:
-            book = await data.fetch_book(slug)
-        except VenueError:
-            pass
-        else:
-            assert book.bids == book.asks == ()
 
 
 async def test_shared_spot_and_perp_names_are_told_apart() -> None:
