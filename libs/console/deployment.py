@@ -54,7 +54,8 @@ def find(args: argparse.Namespace, env: Mapping[str, str] | None = None) -> tupl
 
 def names_in(folder: Path) -> list[str]:
     """Deployments that have a runtime file."""
-    return sorted(path.stem for path in folder.glob("[!.]*.json") if path.stem != VENUE_FILE)
+    found = (path for path in folder.glob("[!.]*.json") if path.stem != VENUE_FILE)
+    return sorted(path.stem for path in found if path.exists())  # a demo's link dangles once it has ended
 
 
 def _named(args: argparse.Namespace, env: Mapping[str, str]) -> str | None:

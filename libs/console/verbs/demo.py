@@ -8,15 +8,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from libs.common.clock import wall_us
 from libs.common.embedded import temporary_folder
-from libs.common.runtime_file import private_dir
+from libs.common.runtime_file import deployment_path, private_dir, runtime_dir
 from libs.console.demo_config import DEPLOYMENT, demo_config
-from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal
+from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs
 from libs.console.stack import VENUE_FILE, Plan, StoppedEarly, copy_tree, say, show, stoppable_stack
 from libs.console.verbs.up import last_words
 
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"--speed {args.speed:g}: 1 to {SPEED_MAX:g} is expected (2880: a day in 30 seconds)", USAGE
         )
+    quiet_logs()
     try:
         summary = asyncio.run(_run(args))
     except StoppedEarly:
@@ -79,23 +83,38 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
         )
         try:
             async with stoppable_stack(plan) as (stack, stop):
-                facts = await asyncio.to_thread(venue_facts, runtime)
-                notes = notes_of(facts, full=args.json or not is_terminal())
-                await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
-                return stack.watch.summary(
-                    wall_us=wall_us(),
-                    services=stack.states(),
-                    extra={
-                        "mode": "demo",
-                        "seed": args.seed,
-                        "speed": args.speed,
-                        "provenance": facts,
-                        "restarts": stack.supervisor.restarts(),
-                    },
-                )
+                with visible(runtime):
+                    facts = await asyncio.to_thread(venue_facts, runtime)
+                    notes = notes_of(facts, full=args.json or not is_terminal())
+                    await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
+                    return stack.watch.summary(
+                        wall_us=wall_us(),
+                        services=stack.states(),
+                        extra={
+                            "mode": "demo",
+                            "seed": args.seed,
+                            "speed": args.speed,
+                            "provenance": facts,
+                            "restarts": stack.supervisor.restarts(),
+                        },
+                    )
         finally:
             if args.keep:
                 keep(folder, Path(args.keep))
+
+
+@contextmanager
+def visible(runtime: Path) -> Iterator[None]:
+    """Let `fundarb status` in another terminal find this demo: a link to its private runtime file."""
+    link = private_dir(runtime_dir(os.environ)) / f"{DEPLOYMENT}-{os.getpid()}.json"
+    for stale in link.parent.glob(f"{DEPLOYMENT}-*.json"):  # of demos that were killed
+        if stale.is_symlink() and not stale.exists():
+            stale.unlink(missing_ok=True)
+    link.symlink_to(deployment_path(runtime, DEPLOYMENT))
+    try:
+        yield
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def keep(folder: Path, target: Path) -> None:

@@ -5,33 +5,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from libs.common.clock import wall_us
 from libs.common.config.legs import pair_specs
-from libs.common.config.load import Loaded, load_with_report
+from libs.common.config.load import Loaded
 from libs.common.config.schema import Mode
 from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
-from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, warn
+from libs.console.options import add_config, config_paths, load
+from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
 from libs.console.stack import Plan, StoppedEarly, data_folder, say, show, stoppable_stack
 
 NAME: Final = "up"
 HELP: Final = "all services, supervised, with embedded servers where no URL is given"
-DEFAULT_CONFIG: Final = "config.json"
+NATS_ENV, REDIS_ENV = "FUNDARB_NATS_URL", "FUNDARB_REDIS_URL"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of contract.md."""
+    add_config(parser)
     parser.add_argument(
-        "--config", action="append", default=[], metavar="F", help="config file; the last wins"
+        "--nats", metavar="URL", help=f"a NATS server of yours (with a password: in {NATS_ENV}, not here)"
     )
-    parser.add_argument("--nats", metavar="URL", help="a NATS server of yours, credentials inside the URL")
     parser.add_argument(
-        "--redis", metavar="URL", help="a Redis or Valkey of yours, credentials inside the URL"
+        "--redis", metavar="URL", help=f"a Redis or Valkey of yours (with a password: in {REDIS_ENV})"
     )
     parser.add_argument(
         "--rehearse", action="store_true", help="on the simulated exchange, not on a real one"
@@ -41,23 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
 
 
-def config_paths(given: Sequence[str]) -> list[Path]:
-    """The files that were named, else `config.json` here; `UserError` when there is none."""
-    if given:
-        return [Path(name) for name in given]
-    if Path(DEFAULT_CONFIG).exists():
-        return [Path(DEFAULT_CONFIG)]
-    raise UserError(
-        f"no config: name one with --config F, or let `fundarb init` write {DEFAULT_CONFIG}", USAGE
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Load, refuse what this version cannot do, then run until Ctrl-C or for the duration."""
     if args.duration is not None and not 0 < args.duration < float("inf"):
         raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
-    paths = config_paths(args.config)
-    loaded = load_with_report(paths, os.environ)
+    quiet_logs()  # the services have logs; what this process knows is on the screen
+    paths = config_paths(args)
+    loaded = load(args)
     refuse_what_is_not_there(loaded, live=args.live or os.environ.get("FUNDARB_LIVE") == "1")
     for warning in loaded.warnings:
         warn(str(warning))
@@ -84,11 +74,13 @@ def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
         )
     if not pair_specs(loaded.config):
         raise UserError(
-            "config: no pairs: give `symbols` with exchanges named `spot` and `perp`, or list `pairs`", USAGE
+            "no pairs to watch: give `symbols` with exchanges named `spot` and `perp`, or list `pairs` "
+            "(`fundarb init` writes a config, --config F names one)",
+            USAGE,
         )
 
 
-async def _run(args: argparse.Namespace, paths: list[Path], loaded: Loaded) -> dict[str, Any]:
+async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded) -> dict[str, Any]:
     config = loaded.config
     folder = data_folder(os.environ, config.deployment)
     with ExitStack() as held:
@@ -108,8 +100,8 @@ async def _run(args: argparse.Namespace, paths: list[Path], loaded: Loaded) -> d
             },
             venue=args.rehearse,
             durable=True,
-            nats_url=args.nats,
-            redis_url=args.redis,
+            nats_url=args.nats or os.environ.get(NATS_ENV) or None,
+            redis_url=args.redis or os.environ.get(REDIS_ENV) or None,
             lock=lock,
         )
         notes = (f"logs of the services: {folder / 'logs'}   nothing is traded: observer",)
