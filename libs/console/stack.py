@@ -20,7 +20,7 @@ import msgspec
 from libs.common.bus import BusUnavailable
 from libs.common.child import ChildFailed, ChildSpec, python_env, service_argv
 from libs.common.clock import mono_us, wall_us
-from libs.common.embedded import EmbeddedError, nats_server, valkey_server
+from libs.common.embedded import EmbeddedError, free_port, nats_server, valkey_server
 from libs.common.instant import US_PER_SEC
 from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment, deployment_path, read, remove, update
@@ -78,13 +78,18 @@ class Stack:
         except EmbeddedError as error:
             raise UserError(str(error), UNREACHABLE) from error
         if plan.venue:
-            specs.append(self._service("venue", VENUE_STAGE))
+            # A venue that is restarted comes back on its port, and the market's time goes on.
+            again = {
+                "FUNDARB_VENUE_WALL0": str(self.started_us // 1000),
+                "FUNDARB_VENUE_PORT": str(free_port()),
+            }
+            specs.append(self._service("venue", VENUE_STAGE, **again))
         self.supervisor = Supervisor(
             [*specs, *(self._service(name, SERVICES_STAGE) for name in plan.services)]
         )
         self.bus: NatsBus | None = None
 
-    def _service(self, name: str, stage: int) -> ChildSpec:
+    def _service(self, name: str, stage: int, **more: str) -> ChildSpec:
         plan = self.plan
         env = python_env(
             os.environ,
@@ -92,6 +97,7 @@ class Stack:
             FUNDARB_REDIS_URL=self.redis_url,
             FUNDARB_RUNTIME_DIR=str(plan.runtime),
             **plan.env,
+            **more,
         )
         return ChildSpec(
             name=name,

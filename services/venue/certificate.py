@@ -1,16 +1,14 @@
-"""A certificate authority and a server certificate that live as long as the process.
+"""A certificate authority and a server certificate that live as long as one run.
 
-Keys stay in memory; the server's key touches a 0600 file in a private folder for the moment that OpenSSL
-needs to read it. Only the authority's certificate is written for others.
+The authority's key is never written. The server's key lies in a 0600 file of the run's private folder, so
+that a restarted venue shows the certificate that its clients already trust.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 import ssl
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from libs.common import runtime_file
 
 
 def _name(text: str) -> x509.Name:
@@ -37,8 +37,27 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509
     )
 
 
-def make(hosts: Iterable[str]) -> tuple[bytes, ssl.SSLContext]:
-    """The authority's certificate as PEM, and a server context whose certificate names all `hosts`."""
+AUTHORITY, LEAF = "venue-ca.pem", "venue-leaf.pem"
+
+
+def in_folder(folder: Path, hosts: Iterable[str], *, since_ms: int | None) -> tuple[Path, ssl.SSLContext]:
+    """Path of the authority's certificate, and a server context whose certificate names all `hosts`.
+
+    Files written at or after `since_ms` (wall time) are of this run and used again; None makes new ones.
+    """
+    authority, leaf = folder / AUTHORITY, folder / LEAF
+    kept = since_ms is not None and authority.exists() and leaf.exists()
+    if not kept or int(leaf.stat().st_mtime * 1_000) < (since_ms or 0):
+        trusted, shown = make(hosts)
+        runtime_file.write_private(authority, trusted)
+        runtime_file.write_private(leaf, shown)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(leaf)
+    return authority, context
+
+
+def make(hosts: Iterable[str]) -> tuple[bytes, bytes]:
+    """PEM of the authority's certificate, and of a server certificate for `hosts` with its key."""
     authority_name = "fundarb simulated venue"
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = (
@@ -62,7 +81,11 @@ def make(hosts: Iterable[str]) -> tuple[bytes, ssl.SSLContext]:
         )
         .sign(authority_key, hashes.SHA256())
     )
-    return authority.public_bytes(serialization.Encoding.PEM), _context(leaf, key)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem = serialization.Encoding.PEM
+    return authority.public_bytes(pem), leaf.public_bytes(pem) + secret
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
@@ -77,17 +100,3 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _context(leaf: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
-    pem = leaf.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    with tempfile.TemporaryDirectory(prefix="fundarb-venue-") as folder:  # mkdtemp makes it 0700
-        path = Path(folder) / "leaf.pem"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-        context.load_cert_chain(path)
-    return context

@@ -32,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     data: str = "recorded"
     port: int = 0
+    wall0_ms: int | None = None
     plan: faults.Plan = faults.Plan()
 
 
@@ -41,6 +42,7 @@ _HELP: Final = {
     "seed": "seed of everything synthesised (default 0)",
     "data": "recorded (default) or generated",
     "port": "TLS port, 0 for any free one (default)",
+    "wall0": "wall time in ms at which the market starts (default: now); a restart with it goes on",
     "faults": "fault plan: a file or JSON text",
     "chaos": "seconds of a fault plan made from the seed",
 }
@@ -72,6 +74,7 @@ def from_env(env: Mapping[str, str]) -> Options:
         seed=seed,
         data=data,
         port=_whole(found, "port", 0),
+        wall0_ms=_whole(found, "wall0", 0) or None,
         plan=_plan(found, seed),
     )
 
@@ -141,8 +144,9 @@ def market_of(options: Options) -> Market:
 
 
 def clock_of(options: Options, *, wall_ms: int) -> MarketClock:
-    """Market time from now on."""
-    return MarketClock(market0_ms=options.start_ms, wall0_ms=wall_ms, speed=options.speed)
+    """Market time from `wall_ms` on, or from the wall time that the options name."""
+    begin_ms = wall_ms if options.wall0_ms is None else options.wall0_ms
+    return MarketClock(market0_ms=options.start_ms, wall0_ms=begin_ms, speed=options.speed)
 
 
 def _iso(stamp_ms: int) -> str:

@@ -7,12 +7,15 @@ the same shape from a seed. Times are UTC milliseconds of market time, rates fra
 from __future__ import annotations
 
 import json
+from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 DATA: Final = Path(__file__).parent / "data"
@@ -36,10 +39,10 @@ class Series(msgspec.Struct, frozen=True):
     source: str
     symbol: str
     base: str
-    stamps_ms: tuple[int, ...]
-    rates: tuple[float, ...]
-    hours: tuple[float, ...]
-    marks: tuple[float | None, ...]
+    stamps_ms: Sequence[int]
+    rates: Sequence[float]
+    hours: Sequence[float]
+    marks: Sequence[float | None]
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -112,7 +115,10 @@ def load_basis(folder: Path = DATA) -> dict[tuple[str, str], Basis]:
 
 
 def _load_series(folder: Path) -> dict[tuple[str, str], Series]:
-    columns: dict[str, list[Any]] = pq.read_table(folder / "funding.parquet").to_pydict()
+    # One thread and the system's allocator: a service that reads half a megabyte once should not keep
+    # the reader's own pools (20 MB) for the rest of its life.
+    pa.set_memory_pool(pa.system_memory_pool())
+    columns: dict[str, list[Any]] = pq.read_table(folder / "funding.parquet", use_threads=False).to_pydict()
     rows: dict[tuple[str, str], list[tuple[int, float, float, float | None]]] = defaultdict(list)
     for venue, symbol, *row in zip(
         *(columns[name] for name in ("venue", "symbol", "ts_ms", "rate", "interval_hours", "mark")),
@@ -126,9 +132,9 @@ def _load_series(folder: Path) -> dict[tuple[str, str], Series]:
             source=source,
             symbol=symbol,
             base=base_of(symbol),
-            stamps_ms=tuple(row[0] for row in series),
-            rates=tuple(row[1] for row in series),
-            hours=tuple(row[2] for row in series),
+            stamps_ms=array("q", (row[0] for row in series)),
+            rates=array("d", (row[1] for row in series)),
+            hours=array("d", (row[2] for row in series)),
             marks=tuple(row[3] for row in series),
         )
     return found
@@ -143,8 +149,8 @@ def load(folder: Path = DATA) -> Recording:
         books=load_books(folder),
         filters=load_filters(folder),
         provenance={
-            "binance funding": "recorded (Binance, 2025-08-21 to 2026-08-21, settled rates and marks); "
-            "LAYER 2025-03 to 2025-06, its marks synthesised by a seeded walk",
+            "binance funding": "recorded (Binance, 2025-08-21 to 2026-08-21, settled rates and marks)",
+            "LAYER on binance": "funding recorded 2025-03 to 2025-06, its marks synthesised by a seeded walk",
             "bitget funding": "recorded from Bybit (same period), spoken over the Bitget protocol",
             "current rate": "recorded: the rate that settles next",
             "perp prices": "recorded Binance marks at settlements, interpolated in between; Bybit's rows "

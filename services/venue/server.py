@@ -59,12 +59,14 @@ class VenueServer:
         *,
         plan: Plan | None = None,
         port: int = 0,
+        since_ms: int | None = None,
         wall_ms: Callable[[], int] = lambda: wall_us() // 1_000,
     ) -> None:
         self.market = market
         self.clock = clock
         self._wall_ms = wall_ms
         self._wanted_port = port
+        self._since_ms = since_ms
         begin = mono_us()
         self.board = Board(plan or Plan(), seconds=lambda: (mono_us() - begin) / 1e6)
         self.desks: dict[Protocol, Desk] = {
@@ -87,10 +89,8 @@ class VenueServer:
         if folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="fundarb-venue-")
             folder = Path(self._folder.name)
-        authority, context = certificate.make(EXCHANGE_HOSTS)
-        path = folder / "venue-ca.pem"
-        runtime_file.write_private(path, authority)
-        self.ca_path = str(path)
+        authority, context = certificate.in_folder(folder, EXCHANGE_HOSTS, since_ms=self._since_ms)
+        self.ca_path = str(authority)
         self.port = await self._listen(self._handle, self._wanted_port, context)
         self.control_port = await self._listen(Control(self).handle, 0, None)
         return self.redirect

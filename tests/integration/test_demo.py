@@ -271,7 +271,11 @@ def test_ctrl_c_ends_it_without_a_leftover() -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
-@pytest.mark.parametrize("victim", ["feed", "signal", "nats", "valkey"])
+# After an outage of the venue itself the feed backs off and observes it clean for 10 s first.
+RESUMES_SEC = {"feed": 10, "signal": 10, "nats": 10, "valkey": 10, "venue": 25}
+
+
+@pytest.mark.parametrize("victim", RESUMES_SEC)
 async def test_kill_9_of_a_process_is_survived(victim: str, tmp_path: Path) -> None:
     async with running_stack(plan_in(tmp_path)) as stack:
         await until(lambda: stack.watch.evaluation is not None and stack.watch.passed, "evaluations")
@@ -289,7 +293,7 @@ async def kill_and_watch(stack: Stack, victim: str) -> None:
         evaluation = stack.watch.evaluation
         return evaluation is not None and evaluation.market_ms > killed_ms and evaluation.passing > 0
 
-    took = await until(resumed, "evaluations with passing pairs", sec=20)
-    assert took < 10, f"evaluations resumed only after {took:.1f} s"
+    took = await until(resumed, "evaluations with passing pairs", sec=40)
+    assert took < RESUMES_SEC[victim], f"evaluations resumed only after {took:.1f} s"
     await until(lambda: set(stack.states().values()) == {"ok"}, "all well again", sec=30, seen=stack.states)
     assert msgspec.to_builtins(stack.watch.evaluation)["pairs"] == 3 * len(BASES)
