@@ -95,13 +95,14 @@ def lead_here(urls: Any, port: int) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def loopback() -> AsyncIterator[Loopback]:
+async def loopback(port: int = 0) -> AsyncIterator[Loopback]:
+    """A server on loopback, at `port` or any free one."""
     server = Loopback()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     server.port = runner.addresses[0][1]
     try:

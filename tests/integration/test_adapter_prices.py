@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,11 @@ import pytest
 from libs.common.clock import SystemClock
 from libs.common.subjects import SLUG
 from libs.exchange.port import VenueError
+from tests.helpers.recordings import SHARED
 from tests.integration.binance_markets import serve_binance
 from tests.integration.loopback import loopback, opened, perp, spot
 
-WIRE = Path(__file__).parents[3] / "shared" / "data" / "wire"
+WIRE = SHARED / "wire"
 
 
 async def test_binance_markets_of_both_classes_are_one_universe() -> None:
@@ -203,8 +203,7 @@ async def test_shared_spot_and_perp_names_are_told_apart() -> None:
         assert seen == {"BTC-USDT": 100.0, "BTC-USDT-PERP": 101.0}
 
 
-@pytest.mark.data
-@pytest.mark.skipif(not WIRE.is_dir(), reason=f"the recorded payloads are not beside the project: {WIRE}")
+@pytest.mark.data("wire")
 async def test_recorded_exchange_infos_of_binance_load() -> None:
     async with loopback() as server, opened(server, "binance") as data:
         for path, name in (("/fapi/v1/exchangeInfo", "usdm"), ("/api/v3/exchangeInfo", "spot")):

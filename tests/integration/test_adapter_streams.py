@@ -196,8 +196,12 @@ async def test_a_venue_that_refuses_connections_is_tried_again_until_it_takes_th
     gone = Loopback()
     gone.port = port
     async with opened(gone, "binance", markets=MARKETS) as data, streaming(data, [SLUG]) as watched:
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.6)  # the first back-off is half a second: refused at least once
         assert watched.seen == []
+        async with loopback(port) as server:
+            answer_subscriptions(server, frame(100.0))
+            server.serve("/fapi/v1/ticker/bookTicker", [ticker(150.0)])
+            await watched.until(lambda _: 100.0 in watched.bids())
 
 
 async def test_marks_carry_the_rate_and_its_next_settlement() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ import pytest
 
 from libs.common.child import LAUNCHER, Child, ChildFailed, ChildSpec, ChildState, python_env
 from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 from libs.common.supervisor import Supervisor
 from tests.helpers import stack_process
 from tests.helpers.processes import alive, within
@@ -60,12 +60,19 @@ async def test_a_killed_child_comes_back_and_is_counted(tmp_path: Path) -> None:
 
 
 async def test_a_child_that_keeps_dying_is_restarted_ever_more_slowly(tmp_path: Path) -> None:
-    spec = python("a", "import time; print('up', flush=True); time.sleep(0.2)", tmp_path)
-    async with Supervisor([spec]) as kept:
-        await eventually(lambda: kept.restarts()["a"] >= 2)
-        assert "ended: exit code 0" in " ".join(kept.reasons().values()) or kept.states()["a"] == "ok"
-        await asyncio.sleep(3)
-        assert kept.restarts()["a"] <= 6
+    changes: list[tuple[str, int]] = []
+    async with Supervisor(
+        [python("a", SLEEP, tmp_path)],
+        on_change=lambda _, state, __: changes.append((state.value, mono_us())),
+    ) as kept:
+        for _ in range(4):
+            pid = kept.pids()["a"]
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda pid=pid: back_with_another_pid(kept, "a", pid))  # type: ignore[misc]
+    died = [at_us for state, at_us in changes if state == "restarting"]
+    lived = [at_us for state, at_us in changes if state == "ok"][1:]
+    pauses_sec = [(alive_us - dead_us) / US_PER_SEC for dead_us, alive_us in zip(died, lived, strict=True)]
+    assert all(pause >= wanted for pause, wanted in zip(pauses_sec, (0.05, 0.2, 0.5, 1.0), strict=True))
 
 
 async def test_a_frozen_child_is_noticed_and_replaced(tmp_path: Path) -> None:
@@ -85,8 +92,14 @@ async def test_a_frozen_child_is_noticed_and_replaced(tmp_path: Path) -> None:
 
 
 async def test_wrong_usage_is_not_tried_again(tmp_path: Path) -> None:
-    code = "import sys, time; print('up', flush=True); time.sleep(0.5); sys.exit(2)"
+    mark = tmp_path / "mark"
+    code = (
+        "import os, sys, time\nprint('up', flush=True)\n"
+        f"while not os.path.exists({str(mark)!r}): time.sleep(0.01)\n"
+        "sys.exit(2)"
+    )
     async with Supervisor([python("a", code, tmp_path)]) as kept:
+        mark.touch()
         await eventually(lambda: kept.states()["a"] == "failed")
         assert kept.reasons() == {"a": "a ended: exit code 2"}
         assert kept.restarts() == {"a": 0}

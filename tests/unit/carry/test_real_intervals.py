@@ -16,9 +16,10 @@ import services.venue
 from libs.carry.funding import daily, settled_carry, settled_once, settled_samples
 from libs.carry.holding import on_settled, opened
 from libs.common.messages import Settlement
+from tests.helpers.recordings import SHARED
 
 SAMPLE = Path(services.venue.__file__).parent / "data" / "funding.parquet"
-FULL = Path(__file__).parents[4] / "shared" / "data" / "history"
+YEAR = "history/funding_4venues_1y_2025_2026.parquet"
 HOUR_MS = 3_600_000
 
 
@@ -91,13 +92,10 @@ def test_a_print_told_again_and_again_with_jitter_is_used_once() -> None:
     assert on_settled(paid, None, settled_once([*once, *told])) == paid
 
 
-@pytest.mark.data
+@pytest.mark.data(YEAR)
 @pytest.mark.parametrize("venue", ["binance", "bybit", "hyperliquid"])
 def test_the_whole_recorded_year_is_normalised(venue: str) -> None:
-    path = FULL / "funding_4venues_1y_2025_2026.parquet"
-    if not path.exists():
-        pytest.skip(f"the large recorded data set is not beside the project ({path.name})")
-    table = pq.read_table(path, filters=[("venue", "==", venue)]).to_pylist()
+    table = pq.read_table(SHARED / YEAR, filters=[("venue", "==", venue)]).to_pylist()
     by_symbol: dict[str, list[dict[str, Any]]] = {}
     for row in table:
         by_symbol.setdefault(row["symbol"], []).append(row)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.venue import make_sample, recording
+from tests.helpers.recordings import SHARED
 
 DATA = recording.DATA
 
@@ -54,12 +55,9 @@ def test_intervals_come_from_the_gaps_around_a_settlement(
     assert hours(*gaps) == expected
 
 
-@pytest.mark.data
+@pytest.mark.data(make_sample.YEAR)
 def test_rebuilding_the_sample_gives_the_same_rows(tmp_path: Path) -> None:
-    folder = Path(__file__).parents[4] / "shared" / "data"
-    if not (folder / make_sample.YEAR).exists():
-        pytest.skip("the large recordings are not beside the project")
-    make_sample.build(folder, tmp_path)
+    make_sample.build(SHARED, tmp_path)
     for name in ("funding.parquet", "basis.parquet"):
         assert pq.read_table(tmp_path / name).equals(pq.read_table(DATA / name))
     for name in ("books.json", "filters.json"):
