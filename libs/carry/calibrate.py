@@ -13,11 +13,15 @@ from typing import Final
 import msgspec
 
 from libs.carry.expected import HISTORY_DAYS_MIN, Weight, Weights
-from libs.carry.funding import MEAN_DAYS, MS_PER_DAY, NOW_SETTLEMENTS, Sample
+from libs.carry.funding import JITTER_MS, MEAN_DAYS, MS_PER_DAY, MS_PER_MINUTE, NOW_SETTLEMENTS, Sample
+from libs.common.instant import MS_PER_HOUR
 
 HORIZONS_DAYS: Final = (1.0, 3.0, 7.0, 14.0, 30.0)
 COVERED_MIN: Final = 0.9  # share of a horizon that settlements must cover: a hole is no zero
 ROWS_MIN: Final = 30
+# One row per 8 h whatever the interval: otherwise an hourly week of one symbol counts eightfold, and the
+# pooled slopes fall below what each series shows by itself (0.39 instead of 0.47 at one day, 87 series).
+SAMPLING_HOURS: Final = 8.0
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +44,10 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     realised: float
 
 
-def rows_of(samples: Sequence[Sample], horizon_days: float) -> list[Row]:
-    """Rows of one series, one per settlement that has seven days behind it and the horizon ahead of it."""
+def rows_of(
+    samples: Sequence[Sample], horizon_days: float, *, every_hours: float = SAMPLING_HOURS
+) -> list[Row]:
+    """Rows of one series: settlements with seven days behind and the horizon ahead, `every_hours` apart."""
     ends = [sample.end_ms for sample in samples]
     hours = [0.0, *accumulate(sample.hours for sample in samples)]
     paid = [0.0, *accumulate(sample.daily * sample.hours for sample in samples)]
@@ -50,15 +56,20 @@ def rows_of(samples: Sequence[Sample], horizon_days: float) -> list[Row]:
         return (paid[stop] - paid[start]) / (hours[stop] - hours[start])
 
     horizon_hours = horizon_days * 24.0
+    apart_ms = int(every_hours * MS_PER_HOUR) - MS_PER_MINUTE
+    last_ms: int | None = None
     rows: list[Row] = []
     for index in range(NOW_SETTLEMENTS - 1, len(samples)):
+        if last_ms is not None and ends[index] - last_ms < apart_ms:
+            continue
         here = index + 1
         month = bisect.bisect_right(ends, ends[index] - MEAN_DAYS * MS_PER_DAY)
-        ahead = bisect.bisect_right(ends, ends[index] + horizon_days * MS_PER_DAY)
+        ahead = bisect.bisect_right(ends, ends[index] + horizon_days * MS_PER_DAY + JITTER_MS)
         if hours[here] - hours[month] < HISTORY_DAYS_MIN * 24.0:
             continue
         if hours[ahead] - hours[here] < COVERED_MIN * horizon_hours:
             continue
+        last_ms = ends[index]
         rows.append(Row(mean(here - NOW_SETTLEMENTS, here), mean(month, here), mean(here, ahead)))
     return rows
 

@@ -2,8 +2,7 @@
 
 `libs.carry.calibrate` knows what a row is (the last three settlements, the trailing thirty days, what was
 realised afterwards) and fits it; here the archive is read and the table of the economics page made. Every
-settlement of every series is one row, so an hourly venue speaks eight times as often as an 8 h one:
-calibrate kinds of venue apart (`data import --venues`).
+series is sampled each 8 h, so an hourly venue does not speak eight times as often as an 8 h one.
 """
 
 from __future__ import annotations

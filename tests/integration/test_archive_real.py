@@ -164,7 +164,7 @@ def test_candles_have_their_gaps_and_marks_no_volume(tmp_path: Path) -> None:
     ("venues", "series", "slopes"),
     [
         (("binance", "bybit"), 87, (0.47, 0.33, 0.23, 0.18, 0.14)),
-        (("hyperliquid",), 18, (0.52, 0.35, 0.24, 0.19, 0.14)),
+        (("hyperliquid",), 18, (0.57, 0.38, 0.27, 0.20, 0.14)),
     ],
 )
 def test_calibration_agrees_with_the_weights_in_use(

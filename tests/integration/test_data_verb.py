@@ -51,8 +51,18 @@ def test_import_then_list_then_verify(tmp_path: Path, capsys: pytest.CaptureFixt
     code, out, err = run(capsys, "list", archive)
     assert (code, err) == (0, "")
     header, line, hash_line = out.splitlines()
-    assert header.split() == ["kind", "venue", "symbol", "from", "to", "rows", "intervals"]
-    wanted = ("funding", "binance", "BTCUSDT", "2025-10-10 00:00", "2025-10-13 16:00", "12", "8 h: 12")
+    assert header.split() == ["kind", "venue", "symbol", "from", "to", "rows", "intervals", "flips", "run"]
+    wanted = (
+        "funding",
+        "binance",
+        "BTCUSDT",
+        "2025-10-10 00:00",
+        "2025-10-13 16:00",
+        "12",
+        "8 h: 12",
+        "45%",
+        "3.0",
+    )
     assert [cell.strip() for cell in line.split("  ") if cell] == list(wanted)
     assert hash_line == f"data hash {Archive(archive).data_hash()}"
     code, out, _ = run(capsys, "verify", archive)
@@ -96,6 +106,13 @@ def test_json_of_import_and_list(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "from_ms": T0,
         "to_ms": T0 + 11 * H8,
         "intervals": {"8.0": 12},
+        "persistence": {
+            "settlements": 12,
+            "sign_change_share": 5 / 11,
+            "mean_run": 3.0,
+            "longest_run": 4,
+            "current_run": 1,
+        },
     }
 
 

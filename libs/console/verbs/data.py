@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from libs.carry.persistence import Persistence, persistence
 from libs.common.clock import mono_us
 from libs.common.instant import MS_PER_SEC, US_PER_SEC
 from libs.console.output import NO, OK, USAGE, UserError, emit_json, emit_text, warn
@@ -123,6 +124,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     archive, keys = _opened(args.dir)
     summaries = [archive.summary(key) for key in keys]
+    lasting = {key: lasts(archive, key) for key in keys if key.kind is Kind.FUNDING}
     data_hash = archive.data_hash(keys)
     waiting = len(finished_segments(archive.root))
     if args.json:
@@ -130,21 +132,39 @@ def _list(args: argparse.Namespace) -> int:
             {
                 "data_hash": data_hash,
                 "segments_waiting": waiting,
-                "series": [_summary_json(summary) for summary in summaries],
+                "series": [
+                    _summary_json(summary) | {"persistence": _lasting_json(lasting.get(summary.key))}
+                    for summary in summaries
+                ],
             }
         )
         return OK
-    rows = [("kind", "venue", "symbol", "from", "to", "rows", "intervals")]
+    rows = [("kind", "venue", "symbol", "from", "to", "rows", "intervals", "flips", "run")]
     for summary in summaries:
         key = summary.key
         intervals = ", ".join(f"{hours:g} h: {count}" for hours, count in summary.intervals.items())
         bounds = (_iso(summary.from_ms), _iso(summary.to_ms))
-        rows.append((str(key.kind), key.venue, key.symbol, *bounds, str(summary.rows), intervals))
+        found = lasting.get(key)
+        share = f"{found.sign_change_share:.0%}" if found and found.sign_change_share is not None else ""
+        run = f"{found.mean_run:.1f}" if found and found.mean_run is not None else ""
+        rows.append((str(key.kind), key.venue, key.symbol, *bounds, str(summary.rows), intervals, share, run))
     emit_text("\n".join(_aligned(rows, left=5)))
     emit_text(f"data hash {data_hash}")
     if waiting:
         warn(f"{waiting} segments of the recorder are not merged yet: fundarb data compact {args.dir}")
     return OK
+
+
+def lasts(archive: Archive, key: SeriesKey) -> Persistence:
+    """How long the sign of a series lasts, in settlements."""
+    return persistence([one.rate for one in archive.read_funding(key)])
+
+
+def _lasting_json(found: Persistence | None) -> dict[str, Any] | None:
+    """Without the runs themselves: hundreds of numbers that nobody asked for."""
+    if found is None:
+        return None
+    return {name: value for name, value in msgspec.to_builtins(found).items() if name != "runs"}
 
 
 def _calibrate(args: argparse.Namespace) -> int:

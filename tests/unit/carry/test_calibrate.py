@@ -58,8 +58,16 @@ def test_unequal_intervals_are_weighted_by_time() -> None:
     end = slow[-1].end_ms
     fast = [Sample(end + (n + 1) * HOUR_MS, 0.003, 1.0) for n in range(12)]
     last = Sample(fast[-1].end_ms + 12 * HOUR_MS, 0.001, 12.0)
-    rows = rows_of([*slow, *fast, last], 1.0)
+    rows = rows_of([*slow, *fast, last], 1.0, every_hours=1.0)
     assert rows[-3].realised == pytest.approx(0.002)  # at the last slow settlement; two fast ones follow
+
+
+def test_an_hourly_series_speaks_no_oftener_than_an_8h_one() -> None:
+    hourly = [Sample(n * HOUR_MS, 0.001 + n * 1e-6, 1.0) for n in range(40 * 24)]
+    slow = [Sample(n * 8 * HOUR_MS, 0.001 + n * 1e-6, 8.0) for n in range(40 * 3)]
+    assert abs(len(rows_of(hourly, 1.0)) - len(rows_of(slow, 1.0))) <= 1
+    jittered = [Sample(s.end_ms - (n % 2) * 999, s.daily, s.hours) for n, s in enumerate(slow)]
+    assert len(rows_of(jittered, 1.0)) == len(rows_of(slow, 1.0))
 
 
 def test_too_little_data_is_said() -> None:
