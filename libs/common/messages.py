@@ -8,11 +8,14 @@ non-finite numbers are refused at the door (`decode`).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
 
+from libs.common.codec import BadMessage, decode, encode
 from libs.common.subjects import Kind
+
+__all__ = ["BadMessage", "decode", "encode"]  # said again: whoever takes a message wants its codec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -323,31 +326,6 @@ SUBJECT_TYPES: Final[dict[str, type[Message]]] = {
     "sys.want.*": Want,
     "cmd.*": Command,
 }
-
-M = TypeVar("M", bound=Message)
-_encoder = msgspec.json.Encoder(decimal_format="string")
-_decoders: dict[type[Message], msgspec.json.Decoder[Any]] = {}
-
-
-class BadMessage(ValueError):
-    """A payload that is not what its subject promises; says what and where."""
-
-
-def encode(message: Message) -> bytes:
-    """JSON of a message. Non-finite floats become null, so keep them out of fields that may not be."""
-    return _encoder.encode(message)
-
-
-def decode(payload: bytes, kind: type[M]) -> M:
-    """A message of type `kind`, or `BadMessage` with path and reason."""
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
-    try:
-        message: M = decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadMessage(f"{kind.__name__}: {error}") from error
-    return message
 
 
 def type_of(subject: str) -> type[Message] | None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from libs.common.instant import Now
 from libs.common.messages import InstrumentInfo
+from libs.common.money import plain
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import Instrument
 
@@ -55,7 +56,7 @@ def unlisted(venue: str, slug: str, now: Now) -> InstrumentInfo:
 
 
 def _text(value: Decimal | None) -> str | None:
-    return None if value is None else f"{value:f}"
+    return None if value is None else plain(value)
 
 
 def _number(value: Decimal | None) -> float | None:

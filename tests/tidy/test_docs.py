@@ -60,7 +60,7 @@ def test_pages_made_from_the_code_are_current(name: str) -> None:
 def commands(readme: str) -> list[str]:
     text = (ROOT / readme).read_text(encoding="utf-8")
     lines = [line.strip() for block in FENCE.findall(text) for line in block.splitlines()]
-    return [line.split("  #")[0].strip() for line in lines if line and not line.startswith("#")]
+    return [re.split(r"\s#\s", line)[0].strip() for line in lines if line and not line.startswith("#")]
 
 
 def test_both_readmes_show_the_same_commands() -> None:

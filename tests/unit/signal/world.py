@@ -236,3 +236,12 @@ def evaluation(effects: Iterable[Effect]) -> Evaluation:
     """The one evaluation among the effects."""
     (found,) = [e.message for e in of(Publish, effects) if isinstance(e.message, Evaluation)]
     return found
+
+
+def ready(world: World | None = None) -> World:
+    """A world in which everything has been said once."""
+    world = world or World()
+    world.start()
+    world.everything()
+    world.effects.clear()
+    return world
