@@ -289,11 +289,15 @@ async def kill_and_watch(stack: Stack, victim: str) -> None:
     assert stack.watch.evaluation is not None
     killed_ms = stack.watch.evaluation.market_ms
 
+    said = set()
+
     def resumed() -> bool:
+        said.add(stack.states()[victim])
         evaluation = stack.watch.evaluation
         return evaluation is not None and evaluation.market_ms > killed_ms and evaluation.passing > 0
 
     took = await until(resumed, "evaluations with passing pairs", sec=40)
     assert took < RESUMES_SEC[victim], f"evaluations resumed only after {took:.1f} s"
+    assert said != {"ok"}, f"nobody said that {victim} was away"
     await until(lambda: set(stack.states().values()) == {"ok"}, "all well again", sec=30, seen=stack.states)
     assert msgspec.to_builtins(stack.watch.evaluation)["pairs"] == 3 * len(BASES)
