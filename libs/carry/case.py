@@ -10,7 +10,7 @@ from libs.carry.costs import LegTerms, leg_terms, venue_id
 from libs.carry.funding import SettledCarry
 from libs.carry.slippage import Depth
 from libs.common.config.schema import Config
-from libs.common.subjects import Kind
+from libs.common.subjects import SPOT, Kind
 
 Direction = Literal["forward", "reverse"]
 Forecast = Literal["flat", "expected"]
@@ -96,6 +96,15 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     consecutive: int
 
 
+class LegCase(msgspec.Struct, frozen=True):
+    """One leg as the gates judge it by itself, whatever it is paired with."""
+
+    leg: LegInput
+    mid: float | None
+    market_ms: int
+    notional_usd: float
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """Why a pair is not opened: a stable code, and a sentence for people."""
 
@@ -106,6 +115,11 @@ class Refusal(msgspec.Struct, frozen=True):
 def legs_of(case: Case) -> tuple[LegInput, LegInput]:
     """Long, then short."""
     return case.long, case.short
+
+
+def linear(leg: LegInput) -> bool:
+    """Settled in the money that it is priced in; a spot market always is."""
+    return leg.kind is SPOT or leg.settle == leg.quote
 
 
 def percent(fraction: float) -> str:

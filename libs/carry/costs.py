@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.config.schema import Costs
-from libs.common.subjects import Kind
+from libs.common.subjects import SPOT, Kind
 
 HOURS_PER_DAY = 24.0
 
@@ -75,14 +75,12 @@ def round_trip_usd(round_trip_share: float, notional_usd: float) -> float:
 
 def borrow_daily(rate: float, short_kind: Kind) -> float:
     """Borrowing is paid on a short spot leg and nowhere else."""
-    return rate if short_kind is Kind.SPOT else 0.0
+    return rate if short_kind is SPOT else 0.0
 
 
 def capital_usd(long_kind: Kind, short_kind: Kind, notional_usd: float, leverage: float) -> float:
     """What a pair ties up: a spot leg in full (a short one as collateral), a derivative its margin."""
-    return sum(
-        notional_usd if kind is Kind.SPOT else notional_usd / leverage for kind in (long_kind, short_kind)
-    )
+    return sum(notional_usd if kind is SPOT else notional_usd / leverage for kind in (long_kind, short_kind))
 
 
 def capital_cost_daily(capital_daily: float, capital_used_usd: float, notional_usd: float) -> float:

@@ -43,7 +43,7 @@ from libs.carry.pair import (
 from libs.carry.ranking import score_of
 from libs.carry.slippage import Depth, depth_of, mid_of
 from libs.common.messages import LegFigures, Opportunity
-from libs.common.subjects import Kind
+from libs.common.subjects import PERP
 
 __all__ = [
     "Case",
@@ -116,7 +116,7 @@ def evaluate(
         net = net_daily_usd(pair_daily, hold_days=hold_days, **costs.figures)
         breakeven = breakeven_days(pair_daily, **costs.figures)
     forecast = Forecasted()
-    if settled is not None or Kind.PERP not in (first.kind, second.kind):
+    if settled is not None or PERP not in (first.kind, second.kind):
         forecast = forecast_of(
             settled,
             costs,

@@ -28,23 +28,28 @@ from collections.abc import Callable
 from typing import Final
 
 from libs.carry import gates_data, gates_worth
-from libs.carry.case import Case, Refusal
+from libs.carry.case import Case, LegCase, Refusal
 
-Check = Callable[[Case], Refusal | None]
+LegCheck = Callable[[LegCase], Refusal | None]
+PairCheck = Callable[[Case], Refusal | None]
 
-CHECKS: Final[tuple[Check, ...]] = (
+# Rules that look at one leg alone; of two legs that break the same one, the long leg is named.
+LEG_CHECKS: Final[tuple[LegCheck, ...]] = (
     gates_data.data_known,
     gates_data.tradable,
     gates_data.not_quarantined,
-    gates_data.same_asset,
     gates_data.interval_known,
     gates_data.settlement_known,
     gates_data.rate_plausible,
     gates_data.quote_fresh,
     gates_data.funding_fresh,
     gates_data.mark_fresh,
-    gates_data.history_fresh,
     gates_data.settlement_away,
+    gates_worth.large_enough,
+)
+PAIR_CHECKS: Final[tuple[PairCheck, ...]] = (
+    gates_data.same_asset,
+    gates_data.history_fresh,
     gates_worth.funding_enough,
     gates_worth.consecutive,
     gates_worth.history_enough,
@@ -55,11 +60,55 @@ CHECKS: Final[tuple[Check, ...]] = (
     gates_worth.deep_enough,
     gates_worth.borrowable,
     gates_worth.far_from_expiry,
-    gates_worth.large_enough,
     gates_worth.capital_allows,
 )
+CHECKS: Final = (*LEG_CHECKS, *PAIR_CHECKS)
+# Every code, in the order in which refusals are told.
+CODES: Final = (
+    "no_data",
+    "not_tradable",
+    "quarantined",
+    "base_mismatch",
+    "quote_mismatch",
+    "not_linear",
+    "interval_unknown",
+    "settlement_unknown",
+    "rate_implausible",
+    "stale_quote",
+    "stale_funding",
+    "stale_mark",
+    "stale_history",
+    "near_settlement",
+    "funding_below_min",
+    "not_consecutive",
+    "history_short",
+    "net_not_positive",
+    "breakeven_too_long",
+    "basis_too_wide",
+    "legs_diverge",
+    "depth_too_thin",
+    "not_borrowable",
+    "expires_soon",
+    "notional_below_min",
+    "capital",
+)
+PLACES: Final = {code: place for place, code in enumerate(CODES)}
+
+
+def leg_refusals(case: LegCase) -> list[Refusal]:
+    """Everything that speaks against one leg in any pair."""
+    return [refusal for check in LEG_CHECKS if (refusal := check(case)) is not None]
 
 
 def refusals(case: Case) -> tuple[Refusal, ...]:
-    """Everything that speaks against opening, in the order of `CHECKS`; empty means it passes."""
-    return tuple(refusal for check in CHECKS if (refusal := check(case)) is not None)
+    """Everything that speaks against opening, in the order of `CODES`; empty means it passes."""
+    found = leg_refusals(LegCase(case.long, case.long_mid, case.market_ms, case.notional_usd))
+    short = leg_refusals(LegCase(case.short, case.short_mid, case.market_ms, case.notional_usd))
+    if short:
+        told = {refusal.code for refusal in found}
+        found += [refusal for refusal in short if refusal.code not in told]
+    alone = len(found)
+    found += [refusal for check in PAIR_CHECKS if (refusal := check(case)) is not None]
+    if alone:
+        found.sort(key=lambda refusal: PLACES[refusal.code])
+    return tuple(found)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.carry.case import FUNDING_AGE_MAX_SEC, Case, Refusal, legs_of, percent
-from libs.common.subjects import Kind
+from libs.carry.case import FUNDING_AGE_MAX_SEC, Case, LegCase, Refusal, legs_of, linear, percent
+from libs.common.subjects import FUTURE, PERP
 
 SETTLEMENT_GUARD_MS: Final = 60_000
 MS_PER_HOUR: Final = 3_600_000
@@ -13,34 +13,30 @@ DAILY_MAX: Final = 1.0  # the highest caps are 4 % for one hour: 96 % a day
 HISTORY_INTERVALS_MAX: Final = 3
 
 
-def data_known(case: Case) -> Refusal | None:
+def data_known(case: LegCase) -> Refusal | None:
     """Rule 6: nothing is judged on what was never seen."""
-    for leg, mid in ((case.long, case.long_mid), (case.short, case.short_mid)):
-        if not leg.described:
-            return Refusal("no_data", f"{leg.name} has not been described by its venue yet")
-        if mid is None:
-            return Refusal("no_data", f"no usable quote of {leg.name} yet")
-        if leg.kind is Kind.PERP and leg.rate is None:
-            return Refusal("no_data", f"no current funding rate of {leg.name} yet")
-        if leg.kind is Kind.FUTURE and leg.expiry_ms is None:
-            return Refusal("no_data", f"the expiry of {leg.name} is not known")
+    leg = case.leg
+    if not leg.described:
+        return Refusal("no_data", f"{leg.name} has not been described by its venue yet")
+    if case.mid is None:
+        return Refusal("no_data", f"no usable quote of {leg.name} yet")
+    if leg.kind is PERP and leg.rate is None:
+        return Refusal("no_data", f"no current funding rate of {leg.name} yet")
+    if leg.kind is FUTURE and leg.expiry_ms is None:
+        return Refusal("no_data", f"the expiry of {leg.name} is not known")
     return None
 
 
-def tradable(case: Case) -> Refusal | None:
+def tradable(case: LegCase) -> Refusal | None:
     """The venue's own word on the instrument."""
-    for leg in legs_of(case):
-        if leg.refused:
-            return Refusal("not_tradable", f"{leg.name}: {leg.refused}")
-    return None
+    leg = case.leg
+    return Refusal("not_tradable", f"{leg.name}: {leg.refused}") if leg.refused else None
 
 
-def not_quarantined(case: Case) -> Refusal | None:
+def not_quarantined(case: LegCase) -> Refusal | None:
     """Rule 6: nonsense from a venue shuts the instrument out, not the process."""
-    for leg in legs_of(case):
-        if leg.quarantine:
-            return Refusal("quarantined", f"{leg.name}: {leg.quarantine}")
-    return None
+    leg = case.leg
+    return Refusal("quarantined", f"{leg.name}: {leg.quarantine}") if leg.quarantine else None
 
 
 def same_asset(case: Case) -> Refusal | None:
@@ -54,7 +50,7 @@ def same_asset(case: Case) -> Refusal | None:
         text = f"{long.name} is priced in {long.quote}, {short.name} in {short.quote}: a hidden basis"
         return Refusal("quote_mismatch", text)
     for leg in (long, short):
-        if leg.kind is not Kind.SPOT and leg.settle != leg.quote:
+        if not linear(leg):
             text = (
                 f"{leg.name} settles in {leg.settle}, not in {leg.quote}: only linear contracts stay hedged"
             )
@@ -62,72 +58,67 @@ def same_asset(case: Case) -> Refusal | None:
     return None
 
 
-def interval_known(case: Case) -> Refusal | None:
+def interval_known(case: LegCase) -> Refusal | None:
     """A rate without its interval is not tradable."""
-    for leg in legs_of(case):
-        if leg.kind is not Kind.PERP or leg.rate is None:
-            continue
-        if leg.interval_hours is None or not leg.interval_hours > 0:
-            text = f"{leg.name} gives a rate without its interval, and nothing else tells it"
-            return Refusal("interval_unknown", text)
+    leg = case.leg
+    if leg.kind is not PERP or leg.rate is None:
+        return None
+    if leg.interval_hours is None or not leg.interval_hours > 0:
+        text = f"{leg.name} gives a rate without its interval, and nothing else tells it"
+        return Refusal("interval_unknown", text)
     return None
 
 
-def settlement_known(case: Case) -> Refusal | None:
+def settlement_known(case: LegCase) -> Refusal | None:
     """A rate without its next settlement cannot be timed."""
-    for leg in legs_of(case):
-        if leg.kind is Kind.PERP and leg.rate is not None and leg.next_ms is None:
-            return Refusal("settlement_unknown", f"the next settlement of {leg.name} is not known")
+    leg = case.leg
+    if leg.kind is PERP and leg.rate is not None and leg.next_ms is None:
+        return Refusal("settlement_unknown", f"the next settlement of {leg.name} is not known")
     return None
 
 
-def rate_plausible(case: Case) -> Refusal | None:
+def rate_plausible(case: LegCase) -> Refusal | None:
     """The last line of defence behind the feed's own checks."""
-    for leg in legs_of(case):
-        if leg.rate is None or not leg.interval_hours:
-            continue
-        leg_daily = leg.rate * 24.0 / leg.interval_hours
-        if not abs(leg_daily) <= DAILY_MAX:
-            return Refusal("rate_implausible", f"{leg.name} claims {percent(leg_daily)} a day")
+    leg = case.leg
+    if leg.rate is None or not leg.interval_hours:
+        return None
+    leg_daily = leg.rate * 24.0 / leg.interval_hours
+    if not abs(leg_daily) <= DAILY_MAX:
+        return Refusal("rate_implausible", f"{leg.name} claims {percent(leg_daily)} a day")
     return None
 
 
-def quote_fresh(case: Case) -> Refusal | None:
+def quote_fresh(case: LegCase) -> Refusal | None:
     """risk.md, data age."""
-    for leg in legs_of(case):
-        if leg.quote_age_sec is not None and leg.quote_age_sec > leg.quote_age_max_sec:
-            text = (
-                f"quote of {leg.name} is {leg.quote_age_sec:.1f} s old, at most {leg.quote_age_max_sec:.1f} s"
-            )
-            return Refusal("stale_quote", text)
+    leg = case.leg
+    if leg.quote_age_sec is not None and leg.quote_age_sec > leg.quote_age_max_sec:
+        text = f"quote of {leg.name} is {leg.quote_age_sec:.1f} s old, at most {leg.quote_age_max_sec:.1f} s"
+        return Refusal("stale_quote", text)
     return None
 
 
-def funding_fresh(case: Case) -> Refusal | None:
+def funding_fresh(case: LegCase) -> Refusal | None:
     """risk.md, data age; a rate whose settlement is an interval past is no current one."""
-    limit = FUNDING_AGE_MAX_SEC
-    for leg in legs_of(case):
-        if leg.kind is not Kind.PERP:
-            continue
-        if leg.funding_age_sec is not None and leg.funding_age_sec > limit:
-            text = f"funding of {leg.name} is {leg.funding_age_sec:.0f} s old, at most {limit:.0f} s"
+    leg, limit = case.leg, FUNDING_AGE_MAX_SEC
+    if leg.kind is not PERP:
+        return None
+    if leg.funding_age_sec is not None and leg.funding_age_sec > limit:
+        text = f"funding of {leg.name} is {leg.funding_age_sec:.0f} s old, at most {limit:.0f} s"
+        return Refusal("stale_funding", text)
+    if leg.next_ms is not None and leg.interval_hours:
+        late_ms = case.market_ms - leg.next_ms
+        if late_ms > leg.interval_hours * MS_PER_HOUR:
+            text = f"the rate of {leg.name} settled {late_ms / MS_PER_HOUR:.1f} h ago and no newer one came"
             return Refusal("stale_funding", text)
-        if leg.next_ms is not None and leg.interval_hours:
-            late_ms = case.market_ms - leg.next_ms
-            if late_ms > leg.interval_hours * MS_PER_HOUR:
-                text = (
-                    f"the rate of {leg.name} settled {late_ms / MS_PER_HOUR:.1f} h ago and no newer one came"
-                )
-                return Refusal("stale_funding", text)
     return None
 
 
-def mark_fresh(case: Case) -> Refusal | None:
+def mark_fresh(case: LegCase) -> Refusal | None:
     """risk.md, data age."""
-    for leg in legs_of(case):
-        if leg.mark_age_sec is not None and leg.mark_age_sec > leg.mark_age_max_sec:
-            text = f"mark of {leg.name} is {leg.mark_age_sec:.1f} s old, at most {leg.mark_age_max_sec:.1f} s"
-            return Refusal("stale_mark", text)
+    leg = case.leg
+    if leg.mark_age_sec is not None and leg.mark_age_sec > leg.mark_age_max_sec:
+        text = f"mark of {leg.name} is {leg.mark_age_sec:.1f} s old, at most {leg.mark_age_max_sec:.1f} s"
+        return Refusal("stale_mark", text)
     return None
 
 
@@ -144,17 +135,17 @@ def history_fresh(case: Case) -> Refusal | None:
     return None
 
 
-def settlement_away(case: Case) -> Refusal | None:
+def settlement_away(case: LegCase) -> Refusal | None:
     """Rule 6: 60 s of market time on either side of a settlement."""
-    for leg in legs_of(case):
-        if leg.kind is not Kind.PERP or leg.next_ms is None:
-            continue
-        last_ms = leg.next_ms - int((leg.interval_hours or 0.0) * MS_PER_HOUR)
-        for settles_ms in (leg.next_ms, last_ms):
-            to_go_ms = settles_ms - case.market_ms
-            if -SETTLEMENT_GUARD_MS < to_go_ms <= SETTLEMENT_GUARD_MS:
-                when = f"in {to_go_ms / 1000:.0f} s" if to_go_ms > 0 else f"{-to_go_ms / 1000:.0f} s ago"
-                return Refusal(
-                    "near_settlement", f"{leg.name} settles {when}; wait until it is 60 s away or past"
-                )
+    leg = case.leg
+    if leg.kind is not PERP or leg.next_ms is None:
+        return None
+    last_ms = leg.next_ms - int((leg.interval_hours or 0.0) * MS_PER_HOUR)
+    for settles_ms in (leg.next_ms, last_ms):
+        to_go_ms = settles_ms - case.market_ms
+        if -SETTLEMENT_GUARD_MS < to_go_ms <= SETTLEMENT_GUARD_MS:
+            when = f"in {to_go_ms / 1000:.0f} s" if to_go_ms > 0 else f"{-to_go_ms / 1000:.0f} s ago"
+            return Refusal(
+                "near_settlement", f"{leg.name} settles {when}; wait until it is 60 s away or past"
+            )
     return None

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.carry.case import Case, Refusal, bps, legs_of, percent
+from libs.carry.bounds import (
+    EPSILON,
+    EPSILON_USD,
+    apart_max,
+    enough,
+    narrow,
+    paying,
+    soon,
+    together,
+    unborrowable,
+)
+from libs.carry.case import Case, LegCase, Refusal, bps, legs_of, percent
 from libs.carry.costs import venue_id
 from libs.carry.expected import HISTORY_DAYS_MIN
 from libs.carry.slippage import BPS, DEPTH_BAND, DEPTH_SHARE_MAX
-from libs.common.subjects import Kind
+from libs.common.subjects import PERP
 
-# Float residue: a figure that equals its bound on paper is judged as equal.
-EPSILON: Final = 1e-12
-EPSILON_USD: Final = 1e-9
-DIVERGENCE_MAX: Final = 0.03  # risk.md: 3 % between the legs stops opens
-DIVERGENCE_DATED_MAX: Final = 0.30  # a year's contango of a dated leg
 EXPIRY_DAYS_MIN: Final = 1.0
 
 
 def funding_enough(case: Case) -> Refusal | None:
     """Rule 1."""
     minimum = case.terms.config.thresholds.daily_funding_min
-    if case.daily is None or case.daily >= minimum - EPSILON:
+    if case.daily is None or enough(case.daily, minimum):
         return None
     text = (
         f"carry {percent(case.daily)} a day is below the minimum {percent(minimum)}"
@@ -31,7 +37,7 @@ def funding_enough(case: Case) -> Refusal | None:
 
 
 def _has_funding(case: Case) -> bool:
-    return case.long.kind is Kind.PERP or case.short.kind is Kind.PERP
+    return case.long.kind is PERP or case.short.kind is PERP
 
 
 def consecutive(case: Case) -> Refusal | None:
@@ -58,7 +64,7 @@ def net_positive(case: Case) -> Refusal | None:
     """Rule 3, first half."""
     expected = case.terms.forecast == "expected"
     net = case.expected_net_usd if expected else case.net_daily_usd
-    if net is None or net > EPSILON_USD:
+    if net is None or paying(net):
         return None
     if expected:
         text = f"expected net after {case.hold_days:g} days is {net:.4f} USD on {case.notional_usd:,.0f} USD"
@@ -73,7 +79,7 @@ def breakeven_soon(case: Case) -> Refusal | None:
     known = (case.expected_net_usd if expected else case.net_daily_usd) is not None
     days = case.expected_breakeven_days if expected else case.breakeven_days
     limit = case.terms.config.thresholds.max_breakeven_days
-    if not known or (days is not None and days <= limit + EPSILON):
+    if not known or soon(days, limit):
         return None
     view = "expected break-even" if expected else "break-even"
     if days is None:
@@ -86,7 +92,7 @@ def breakeven_soon(case: Case) -> Refusal | None:
 def basis_narrow(case: Case) -> Refusal | None:
     """Rule 4."""
     limit = case.terms.config.thresholds.max_entry_basis_bps / BPS
-    if case.basis_entry is None or case.basis_entry <= limit + EPSILON:
+    if case.basis_entry is None or narrow(case.basis_entry, limit):
         return None
     excess = bps(case.basis_entry - limit)
     text = f"entry basis {bps(case.basis_entry)}, at most {bps(limit)} ({excess} too wide)"
@@ -97,8 +103,7 @@ def legs_agree(case: Case) -> Refusal | None:
     """Two mids too far apart are two assets, or one with a wrong multiplier."""
     if case.basis_entry is None:
         return None
-    limit = DIVERGENCE_MAX if case.days_left is None else DIVERGENCE_DATED_MAX
-    if abs(case.basis_entry) <= limit:
+    if together(case.basis_entry, apart_max(dated=case.days_left is not None)):
         return None
     text = f"the legs are {percent(abs(case.basis_entry))} apart: not one asset, or a wrong multiplier"
     return Refusal("legs_diverge", text)
@@ -126,7 +131,7 @@ def deep_enough(case: Case) -> Refusal | None:
 
 def borrowable(case: Case) -> Refusal | None:
     """A spot leg that cannot be borrowed cannot be sold short."""
-    if case.short.kind is Kind.SPOT and not case.short.shortable:
+    if unborrowable(case.short):
         return Refusal(
             "not_borrowable", f"{case.short.name} cannot be borrowed, and this direction sells it short"
         )
@@ -147,17 +152,15 @@ def far_from_expiry(case: Case) -> Refusal | None:
     return None
 
 
-def large_enough(case: Case) -> Refusal | None:
+def large_enough(case: LegCase) -> Refusal | None:
     """The venue's smallest order."""
-    for leg, mid in ((case.long, case.long_mid), (case.short, case.short_mid)):
-        if leg.notional_min is not None and case.notional_usd < leg.notional_min:
-            text = f"{case.notional_usd:g} USD is below the minimum {leg.notional_min:g} of {leg.name}"
-            return Refusal("notional_below_min", text)
-        if leg.quantity_min is not None and mid is not None and case.notional_usd / mid < leg.quantity_min:
-            text = (
-                f"{case.notional_usd / mid:g} is below the least quantity {leg.quantity_min:g} of {leg.name}"
-            )
-            return Refusal("notional_below_min", text)
+    leg, mid = case.leg, case.mid
+    if leg.notional_min is not None and case.notional_usd < leg.notional_min:
+        text = f"{case.notional_usd:g} USD is below the minimum {leg.notional_min:g} of {leg.name}"
+        return Refusal("notional_below_min", text)
+    if leg.quantity_min is not None and mid is not None and case.notional_usd / mid < leg.quantity_min:
+        text = f"{case.notional_usd / mid:g} is below the least quantity {leg.quantity_min:g} of {leg.name}"
+        return Refusal("notional_below_min", text)
     return None
 
 

@@ -21,12 +21,12 @@ from libs.carry.costs import (
 from libs.carry.expected import expected_breakeven_days, expected_daily, expected_net_usd
 from libs.carry.funding import SettledCarry, carry_daily, convergence_daily, daily, days_until
 from libs.carry.slippage import mid_of, slip_of
-from libs.common.subjects import Kind
+from libs.common.subjects import FUTURE, PERP
 
 
 def leg_daily(leg: LegInput) -> float | None:
     """A leg's current funding a day: 0 for spot and dated legs, None while rate or interval is unknown."""
-    if leg.kind is not Kind.PERP:
+    if leg.kind is not PERP:
         return 0.0
     if leg.rate is None or leg.interval_hours is None or leg.interval_hours <= 0:
         return None
@@ -40,7 +40,7 @@ def pair_convergence(
     days = pair_days_left(long, short, market_ms)
     if days is None or long_mid is None or short_mid is None:
         return 0.0
-    if short.kind is Kind.FUTURE:
+    if short.kind is FUTURE:
         return convergence_daily(short_mid, long_mid, days, future_is_short=True)
     return convergence_daily(long_mid, short_mid, days, future_is_short=False)
 
@@ -50,7 +50,7 @@ def pair_days_left(long: LegInput, short: LegInput, market_ms: int) -> float | N
     left = [
         days_until(leg.expiry_ms, market_ms)
         for leg in (long, short)
-        if leg.kind is Kind.FUTURE and leg.expiry_ms is not None
+        if leg.kind is FUTURE and leg.expiry_ms is not None
     ]
     return min(left) if left else None
 
@@ -72,9 +72,14 @@ def better_direction(
     """The direction with more carry left after holding costs; forward while that is open."""
     if forward_daily is None:
         return "forward"
-    forward = forward_daily - borrow_daily(terms.second.borrow_daily, second.kind)
-    reverse = -forward_daily - borrow_daily(terms.first.borrow_daily, first.kind)
-    return "reverse" if reverse > forward else "forward"
+    forward_borrow = borrow_daily(terms.second.borrow_daily, second.kind)
+    reverse_borrow = borrow_daily(terms.first.borrow_daily, first.kind)
+    return "reverse" if reverse_is_better(forward_daily, forward_borrow, reverse_borrow) else "forward"
+
+
+def reverse_is_better(forward_daily: float, forward_borrow: float, reverse_borrow: float) -> bool:
+    """Whether the other way round leaves more a day; `*_borrow`: what each way pays to borrow its short."""
+    return -forward_daily - reverse_borrow > forward_daily - forward_borrow
 
 
 def consecutive_of(settled: SettledCarry | None, sign: float, convergence: float) -> int:

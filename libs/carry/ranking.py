@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -24,10 +25,17 @@ def score_of(
     return None if net is None else net / capital_usd
 
 
-def order_of(opportunity: Opportunity) -> tuple[bool, float, str]:
+OrderKey = tuple[bool, float, str]
+
+
+def order_key(score: float | None, pair: str, *, passes: bool) -> OrderKey:
     """Sort key: those that pass, then the higher score, then the id so that ties are settled."""
-    score = opportunity.score
-    return (not opportunity.passes, float("inf") if score is None else -score, opportunity.pair)
+    return (not passes, math.inf if score is None else -score, pair)
+
+
+def order_of(opportunity: Opportunity) -> OrderKey:
+    """`order_key` of an evaluated pair."""
+    return order_key(opportunity.score, opportunity.pair, passes=opportunity.passes)
 
 
 def ranked(opportunities: Iterable[Opportunity]) -> list[Opportunity]:

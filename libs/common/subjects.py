@@ -41,6 +41,14 @@ class Kind(StrEnum):
     FUTURE = "future"
 
 
+# As globals: a member is looked up several times a leg and tick, and an enum's attribute costs a call.
+SPOT: Final = Kind.SPOT
+PERP: Final = Kind.PERP
+FUTURE: Final = Kind.FUTURE
+_PERP_TAIL: Final = f"-{PERP.value}"
+_SPOT_TAIL: Final = f"-{SPOT.value}"
+
+
 class Channel(StrEnum):
     """Control and market data go over two connections, so that ticks cannot delay a halt."""
 
@@ -83,16 +91,19 @@ def instrument_slug(base: str, quote: str, kind: Kind, *, expiry: str = "") -> s
 
 def kind_of(instrument: str) -> Kind:
     """The kind that an instrument's slug names."""
-    tail = instrument.rsplit("-", 1)[-1]
-    if tail == "PERP":
-        return Kind.PERP
-    return Kind.FUTURE if instrument.count("-") == 2 and _DATED.match(tail) else Kind.SPOT
+    if instrument.endswith("-PERP"):
+        return PERP
+    if instrument.count("-") == 2 and _DATED.match(instrument.rsplit("-", 1)[1]):
+        return FUTURE
+    return SPOT
 
 
 def leg_name(venue: str, instrument: str) -> str:
     """`binance-spot`, `binance-perp`, `binance-241227`: a leg's part of a pair id."""
     kind = kind_of(instrument)
-    return f"{venue}-{instrument.rsplit('-', 1)[-1] if kind is Kind.FUTURE else kind.value}"
+    if kind is FUTURE:
+        return f"{venue}-{instrument.rsplit('-', 1)[1]}"
+    return venue + (_PERP_TAIL if kind is PERP else _SPOT_TAIL)
 
 
 def pair_id(first: tuple[str, str], second: tuple[str, str]) -> str:
@@ -101,8 +112,17 @@ def pair_id(first: tuple[str, str], second: tuple[str, str]) -> str:
     >>> pair_id(("binance", "BTC-USDT"), ("binance", "BTC-USDT-PERP"))
     'BTC-USDT_binance-spot_binance-perp'
     """
-    stem = "-".join(first[1].split("-")[:2])
-    return f"{stem}_{leg_name(*first)}_{leg_name(*second)}"
+    return pair_name(pair_stem(first[1]), leg_name(*first), leg_name(*second))
+
+
+def pair_stem(instrument: str) -> str:
+    """`BTC-USDT`: what a pair's id says of its instruments."""
+    return "-".join(instrument.split("-", 2)[:2])
+
+
+def pair_name(stem: str, first: str, second: str) -> str:
+    """A pair's id out of its parts, for who makes many of the same legs."""
+    return f"{stem}_{first}_{second}"
 
 
 def _checked(*tokens: str) -> str:

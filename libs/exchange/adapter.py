@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from libs.common.clock import mono_us
 from libs.common.instant import US_PER_MS, Clock
-from libs.common.subjects import Kind
+from libs.common.subjects import SPOT, Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.funding import FundingReader
 from libs.exchange.history import read_all
@@ -118,13 +118,16 @@ class CcxtMarketData:
 
     def groups(self, slugs: Iterable[str], *, kinds: frozenset[Kind] = frozenset(Kind)) -> list[Group]:
         """Instruments of `kinds`, grouped by what one bulk call can ask for."""
-        groups: dict[tuple[str, Kind, str], Group] = {}
+        groups: dict[tuple[str, str, str], Group] = {}
         for slug in dict.fromkeys(slugs):
-            item, client = self.instrument(slug), self.client_of(slug)
-            if item.kind in kinds:
-                settle = "" if item.kind is Kind.SPOT else item.settle
-                key = (client.spec.ccxt_id, item.kind, settle)
-                groups.setdefault(key, (client, item.kind, []))[2].append(item)
+            item = self._instruments.get(slug) or self.instrument(slug)
+            kind, client = item.kind, self._client_of[slug]
+            if kind in kinds:
+                key = (client.spec.ccxt_id, kind.value, "" if kind is SPOT else item.settle)
+                group = groups.get(key)
+                if group is None:
+                    group = groups[key] = (client, kind, [])
+                group[2].append(item)
         return list(groups.values())
 
     def now_us(self) -> int:
@@ -192,11 +195,20 @@ class CcxtMarketData:
                 "bad_payload",
                 f"fetch_quotes: none of {len(symbols)} {kind} symbols in the answer",
             )
+        recv_us = self.now_us()  # they came together
         with client.errors("fetch_quotes"):
-            return [self.quote_of(item, tickers.get(item.symbol, {}), source="poll") for item in items]
+            return [
+                self.quote_of(item, tickers.get(item.symbol, {}), source="poll", recv_us=recv_us)
+                for item in items
+            ]
 
     def quote_of(
-        self, item: Instrument, ticker: dict[str, Any], *, source: Literal["stream", "poll"]
+        self,
+        item: Instrument,
+        ticker: dict[str, Any],
+        *,
+        source: Literal["stream", "poll"],
+        recv_us: int | None = None,
     ) -> QuoteSeen:
         """A ccxt ticker in base units; remembers its mark and index, which funding answers often lack."""
         mark, index = float_of(ticker.get("markPrice")), float_of(ticker.get("indexPrice"))
@@ -207,7 +219,7 @@ class CcxtMarketData:
         return QuoteSeen(
             venue=self.venue,
             instrument=item.slug,
-            recv_us=self.now_us(),
+            recv_us=self.now_us() if recv_us is None else recv_us,
             ts_ms=int_of(ticker.get("timestamp")),
             bid=float_of(ticker.get("bid")),
             ask=float_of(ticker.get("ask")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import ssl
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -43,6 +45,12 @@ class StrictAnswers:
 _classes: dict[str, type] = {}
 
 
+@functools.cache
+def _trust(cafile: str) -> ssl.SSLContext:
+    """What ccxt would make for each instance by itself: 20 ms of the loop's time, for equal contents."""
+    return ssl.create_default_context(cafile=cafile)
+
+
 def make_exchange(
     spec: ClientSpec, *, session: aiohttp.ClientSession, timeout_sec: float, options: dict[str, Any]
 ) -> Any:
@@ -64,6 +72,7 @@ def make_exchange(
             "options": {**spec.options, **options, "maxRetriesOnFailure": 0},
         }
     )
+    exchange.ssl_context = _trust(exchange.cafile)
     # Coins are of no use to an observer; on most venues they cost requests, on some they need keys.
     exchange.has["fetchCurrencies"] = False
     return exchange

@@ -52,7 +52,19 @@ class FundingReader:
                 f"fetch_funding: none of {len(items)} symbols in the answer",
             )
         await self._refresh(client, rates)
-        return await all_of(self._complete(item, rates[item.slug]) for item in items)
+        recv_us = self._market.now_us()  # they came together
+        with client.errors("fetch_funding"):
+            known = [(item, rates[item.slug], self._interval(item, rates[item.slug])) for item in items]
+            found = {
+                item.slug: self._seen(item, rate, interval, self._next_ms(rate), recv_us=recv_us)
+                for item, rate, interval in known
+                if interval is not None or not rate
+            }
+        asked = await all_of(
+            self._by_settlements(item, rate) for item, rate, _ in known if item.slug not in found
+        )
+        found |= {seen.instrument: seen for seen in asked}
+        return [found[item.slug] for item in items]
 
     async def _rates(self, client: Client, items: list[Instrument]) -> dict[str, dict[str, Any]]:
         """Funding structures of ccxt by slug, {} where there is none."""
@@ -130,10 +142,8 @@ class FundingReader:
         interval = self._interval(item, {})
         return interval.hours if interval is not None else None
 
-    async def _complete(self, item: Instrument, rate: dict[str, Any]) -> FundingSeen:
-        interval, next_ms = self._interval(item, rate), self._next_ms(rate)
-        if interval is None and rate:
-            interval, next_ms = await self._from_settlements(item, next_ms)
+    async def _by_settlements(self, item: Instrument, rate: dict[str, Any]) -> FundingSeen:
+        interval, next_ms = await self._from_settlements(item, self._next_ms(rate))
         return self._seen(item, rate, interval, next_ms)
 
     async def _from_settlements(
@@ -161,14 +171,16 @@ class FundingReader:
         rate: dict[str, Any],
         interval: Interval | None,
         next_ms: int | None,
+        *,
         source: Literal["stream", "poll"] = "poll",
+        recv_us: int | None = None,
     ) -> FundingSeen:
         mark, index = self._market.last_mark(item.slug)
         own_mark, own_index = float_of(rate.get("markPrice")), float_of(rate.get("indexPrice"))
         return FundingSeen(
             venue=self._market.venue,
             instrument=item.slug,
-            recv_us=self._market.now_us(),
+            recv_us=self._market.now_us() if recv_us is None else recv_us,
             ts_ms=int_of(rate.get("timestamp")),
             rate=float_of(rate.get("fundingRate")),
             interval_hours=interval.hours if interval is not None else None,

@@ -6,6 +6,7 @@ the last two settlements. Pure: times come in, nothing is fetched here.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +48,12 @@ def hours_of(value: object) -> float | None:
     >>> hours_of("8h"), hours_of("7200000"), hours_of("0h")
     (8.0, 2.0, None)
     """
-    match = _TEXT.match(str(value).strip()) if value is not None and not isinstance(value, bool) else None
+    return None if value is None or isinstance(value, bool) else _hours_of_text(str(value))
+
+
+@functools.lru_cache(maxsize=256)  # hundreds of symbols write the same few texts
+def _hours_of_text(text: str) -> float | None:
+    match = _TEXT.match(text.strip())
     if match is None:
         return None
     number, unit = float(match.group(1)), match.group(2)

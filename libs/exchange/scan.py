@@ -1,43 +1,50 @@
 """Ranks the whole universe once, without keys: every venue's funding and quotes, every pair, every figure.
 
-The figures are those of `libs.carry.evaluate`; here they are only fed and sorted. Two sources give the same
-`Universe`: venues asked now (`survey`), and an archive as of its last settlement (`scan_archive`).
+Here venues are asked (`survey`) and become a `Universe`; `scan_rank` sorts it. The other source of one is an
+archive as of its last settlement (`scan_archive`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
 from typing import Any, Final
 
 import msgspec
 
-from libs.carry.evaluate import (
-    LegInput,
-    PairTerms,
-    evaluate,
-    pair_terms,
-    settled_carry,
-    settled_once,
-    settled_samples,
-)
-from libs.carry.ranking import ranked
+from libs.carry.evaluate import LegInput, settled_once
 from libs.common.clock import mono_us
 from libs.common.config.schema import Config
 from libs.common.instant import MS_PER_DAY, US_PER_SEC, Clock
 from libs.common.messages import Opportunity, Settlement
-from libs.common.subjects import Kind, pair_id
+from libs.common.subjects import Kind
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import FundingSeen, Instrument, MarketData, QuoteSeen, SettledSeen, VenueError
+from libs.exchange.scan_rank import Judge, LegKey, Prints, Ranking, Universe, pairs_of, rank, ranking_of
 from libs.research.intervals import IntervalUnknown, derive_intervals
 
 HISTORY_DAYS: Final = 31
 HISTORY_AT_ONCE: Final = 8
 
-LegKey = tuple[str, str]  # venue, instrument
-Prints = Mapping[LegKey, tuple[Settlement, ...]]
+__all__ = [
+    "HISTORY_DAYS",
+    "Judge",
+    "LegKey",
+    "Prints",
+    "Ranking",
+    "Universe",
+    "VenueReport",
+    "histories",
+    "legs_of",
+    "pairs_of",
+    "rank",
+    "ranking_of",
+    "settlements_of",
+    "survey",
+    "survey_all",
+    "usable",
+]
+
 Open = Callable[[str], Any]
 
 
@@ -49,23 +56,6 @@ class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
     perps: int = 0
     spots: int = 0
     problem: str | None = None
-
-
-class Universe(msgspec.Struct, frozen=True, kw_only=True):
-    """All legs of one scan, with what is known of each."""
-
-    legs: tuple[LegInput, ...]
-    market_ms: int
-
-
-class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """Every pair, best first, and every refusal by its name."""
-
-    pairs: int
-    passing: int
-    refusals: dict[str, int]
-    opportunities: tuple[Opportunity, ...]
-    market_ms: int
 
 
 # --- asking venues -------------------------------------------------------------------------------
@@ -185,7 +175,7 @@ async def survey_all(
         prints = await histories(
             first.opportunities[:top], by_venue, universe.market_ms, timeout_sec=left_sec()
         )
-        ranking = with_history(config, universe, first, prints, eval_us=clock.now().wall_us)
+        ranking = rank(config, universe, prints, eval_us=clock.now().wall_us)
         return universe, reports, ranking
     finally:
         await asyncio.gather(*(market.close() for market in markets))
@@ -235,102 +225,3 @@ def settlements_of(seen: Sequence[SettledSeen]) -> tuple[Settlement, ...]:
         for (stamp, rate), step in zip(rows, hours, strict=True)
     )
     return settled_once(prints)
-
-
-# --- pairing and ranking -------------------------------------------------------------------------
-
-
-def pairs_of(legs: Iterable[LegInput]) -> list[tuple[LegInput, LegInput]]:
-    """Spot with perpetual on each venue, perpetual with perpetual across venues; one base, one quote."""
-    groups: dict[tuple[str, str], dict[Kind, dict[str, LegInput]]] = {}
-    for leg in legs:
-        group = groups.setdefault((leg.base, leg.quote), {})
-        group.setdefault(leg.kind, {}).setdefault(leg.venue, leg)
-    pairs = []
-    for group in groups.values():
-        perps, spots = group.get(Kind.PERP, {}), group.get(Kind.SPOT, {})
-        pairs += [(spots[venue], perp) for venue, perp in perps.items() if venue in spots]
-        pairs += combinations(perps.values(), 2)
-    return pairs
-
-
-def rank(config: Config, universe: Universe, prints: Prints, *, eval_us: int) -> Ranking:
-    """Evaluate every pair of the universe and sort."""
-    judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
-    found = [judge.assess(first, second, prints) for first, second in pairs_of(universe.legs)]
-    return ranking_of(found, market_ms=universe.market_ms)
-
-
-def with_history(
-    config: Config, universe: Universe, ranking: Ranking, prints: Prints, *, eval_us: int
-) -> Ranking:
-    """The same ranking, with those pairs judged again of which settled prints have come."""
-    judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
-    legs = {(leg.venue, leg.instrument): leg for leg in universe.legs}
-    found = []
-    for item in ranking.opportunities:
-        keys = [(leg.venue, leg.instrument) for leg in (item.long, item.short)]
-        if any(key in prints for key in keys):
-            order = keys if item.direction == "forward" else keys[::-1]
-            found.append(judge.assess(legs[order[0]], legs[order[1]], prints))
-        else:
-            found.append(item)
-    return ranking_of(found, market_ms=universe.market_ms)
-
-
-def ranking_of(opportunities: Iterable[Opportunity], *, market_ms: int) -> Ranking:
-    """Sorted, ranked and counted."""
-    ordered = ranked(opportunities)
-    refusals = Counter(code for item in ordered for code in item.refusals)
-    return Ranking(
-        pairs=len(ordered),
-        passing=sum(item.passes for item in ordered),
-        refusals=dict(sorted(refusals.items(), key=lambda item: (-item[1], item[0]))),
-        opportunities=tuple(ordered),
-        market_ms=market_ms,
-    )
-
-
-class Judge:
-    """Puts pairs through `libs.carry`; terms are worked out once for each pair of venues and kinds."""
-
-    def __init__(self, config: Config, *, market_ms: int, eval_us: int) -> None:
-        self._config = config
-        self._market_ms = market_ms
-        self._eval_us = eval_us
-        self._terms: dict[tuple[str, Kind, str, Kind], PairTerms] = {}
-
-    def terms(self, first: LegInput, second: LegInput) -> PairTerms:
-        """Costs and thresholds of a pair under its own name."""
-        pair = pair_id((first.venue, first.instrument), (second.venue, second.instrument))
-        symbol = f"{first.base}/{first.quote}"
-        key = (first.venue, first.kind, second.venue, second.kind)
-        known = self._terms.get(key)
-        if known is None:
-            known = self._terms[key] = pair_terms(
-                self._config,
-                pair=pair,
-                symbol=symbol,
-                first=(first.venue, first.kind),
-                second=(second.venue, second.kind),
-            )
-        return msgspec.structs.replace(known, pair=pair, symbol=symbol)
-
-    def assess(self, first: LegInput, second: LegInput, prints: Prints) -> Opportunity:
-        """One pair; settled carry only where every leg that pays has prints."""
-        series = [
-            prints.get((leg.venue, leg.instrument)) if leg.kind is Kind.PERP else None
-            for leg in (first, second)
-        ]
-        paying = [leg.kind is Kind.PERP for leg in (first, second)]
-        settled = None
-        if all(known is not None or not pays for known, pays in zip(series, paying, strict=True)):
-            settled = settled_carry(settled_samples(series[0], series[1]))
-        return evaluate(
-            self.terms(first, second),
-            first,
-            second,
-            settled,
-            market_ms=self._market_ms,
-            eval_us=self._eval_us,
-        )

@@ -9,10 +9,12 @@ import datetime as dt
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 from libs.common.subjects import Kind, instrument_slug
 from libs.exchange.port import Instrument
+
+EXACT_MAX: Final = 2**53  # beyond it a float, which is what most of JSON's numbers become, is no whole number
 
 
 def decimal_of(value: object) -> Decimal | None:
@@ -41,6 +43,8 @@ def positive(value: object) -> Decimal | None:
 
 def float_of(value: object) -> float | None:
     """A finite float, None for what is absent, null, NaN or no number."""
+    if type(value) is float:  # what ccxt's parsers give: most values by far
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool):
         return None
     try:
@@ -52,6 +56,8 @@ def float_of(value: object) -> float | None:
 
 def int_of(value: object) -> int | None:
     """A whole number (a stamp in ms), None for what is none."""
+    if type(value) is int and abs(value) <= EXACT_MAX:
+        return value
     number = float_of(value)
     return int(number) if number is not None else None
 

@@ -2,7 +2,7 @@
 
 Five venues in their raw shapes, some hundred symbols each as spot and perpetual. The floor is what ccxt
 alone needs: its unified calls (JSON decoding and `parse_tickers`, `parse_funding_rates`, ...) over canned
-bodies. Ours: the same calls by the exchange port, then legs, pairs, economics and ranking.
+bodies. Ours: the same calls by the exchange port, then legs, pairs, economics, ranking, and the rows shown.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.bench.payloads import NOW_MS, VENUES, answers, markets
 from tests.bench.report import Figure, Result, median, ratio_of
 
 GOAL = 1.3
+SHOWN = 20  # as many as `fundarb scan` shows, every figure and sentence of them
 
 
 def open_venue(venue: str, symbols: int, clock: ManualClock) -> CcxtMarketData:
@@ -63,7 +64,9 @@ async def scanned(opened: list[CcxtMarketData], clock: ManualClock) -> Ranking:
         funding = await market.fetch_funding(perps)
         quotes = await market.fetch_quotes(list(instruments))
         legs += legs_of(instruments, funding, quotes)
-    return rank(Config(), Universe(legs=tuple(legs), market_ms=NOW_MS), {}, eval_us=clock.now().wall_us)
+    ranking = rank(Config(), Universe(legs=tuple(legs), market_ms=NOW_MS), {}, eval_us=clock.now().wall_us)
+    assert len(ranking.opportunities[:SHOWN]) == SHOWN
+    return ranking
 
 
 async def parsed(opened: list[CcxtMarketData]) -> int:
@@ -102,16 +105,18 @@ async def measure(symbols: int, rounds: int) -> tuple[list[float], list[float], 
     floor: list[float] = []
     outcome: Ranking | None = None
     for turn in range(rounds + 1):  # the first round warms up
-        # fresh clients each time: what one round has learnt must not make the next one cheaper
-        opened = [open_venue(venue, symbols, clock) for venue in VENUES]
-        alone, rows = await timed(lambda opened=opened: parsed(opened))  # type: ignore[misc]
-        assert rows >= symbols * 3 * len(VENUES), f"ccxt parsed {rows} rows only"
-        whole, outcome = await timed(lambda opened=opened: scanned(opened, clock))  # type: ignore[misc]
-        if turn:
-            ours.append(whole)
-            floor.append(alone)
-        for market in opened:
-            await market.close()
+        # Fresh clients for each, in turns: what one has learnt or opened must not make the other cheaper.
+        for first in (True, False):
+            opened = [open_venue(venue, symbols, clock) for venue in VENUES]
+            if first == bool(turn % 2):
+                alone, rows = await timed(lambda opened=opened: parsed(opened))  # type: ignore[misc]
+                assert rows >= symbols * 3 * len(VENUES), f"ccxt parsed {rows} rows only"
+                floor += [alone] if turn else []
+            else:
+                whole, outcome = await timed(lambda opened=opened: scanned(opened, clock))  # type: ignore[misc]
+                ours += [whole] if turn else []
+            for market in opened:
+                await market.close()
     assert outcome is not None
     assert outcome.pairs == symbols * (len(VENUES) + len(VENUES) * (len(VENUES) - 1) // 2)
     return ours, floor, outcome

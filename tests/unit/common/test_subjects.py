@@ -90,7 +90,7 @@ def test_no_builder_lets_a_bad_token_through(bad: str) -> None:
         for name, build in inspect.getmembers(subjects, inspect.isfunction)
         if build.__annotations__.get("return") == "str" and not name.startswith("_")
     }
-    for name in ("slug", "instrument_slug", "leg_name", "pair_id"):
+    for name in ("slug", "instrument_slug", "leg_name", "pair_id", "pair_stem", "pair_name"):
         del builders[name]
     assert len(builders) >= 10
     for name, build in builders.items():
