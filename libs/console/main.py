@@ -140,10 +140,12 @@ def fail(text: str, exit_code: int) -> int:
 
 
 def write_crash(error: Exception) -> str:
-    """Keep the traceback in a file of our own that the user alone can read; answers its path."""
+    """Keep the traceback, without secrets, in a file that the user alone can read; answers its path."""
+    from libs.common.redact import REDACTOR  # noqa: PLC0415 - who does not crash does not wait for it
+
     handle, path = tempfile.mkstemp(prefix="fundarb-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write("".join(traceback.format_exception(error)))
+        file.write(REDACTOR.text("".join(traceback.format_exception(error))))
     return path
 
 

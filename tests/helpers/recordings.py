@@ -1,4 +1,4 @@
-"""The large recorded data set: beside the project, or where FUNDARB_SHARED_DATA says. Many tests need none."""
+"""The large recorded data set: beside the project, or where FUNDARB_SHARED_DATA says."""
 
 from __future__ import annotations
 

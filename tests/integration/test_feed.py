@@ -22,6 +22,7 @@ from libs.common.metrics import Metrics
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import MarketData
 from services.feed.main import assembly_of
+from services.feed.schedule import BACK_OFF, BackOff
 from tests.helpers.servers import eventually
 from tests.helpers.venue import Venue, running_venue
 
@@ -169,7 +170,11 @@ async def test_a_nonsense_rate_quarantines_its_instrument_until_it_is_sound() ->
 
 
 @pytest.mark.parametrize("kind", ["http_429", "html_200", "truncated"])
-async def test_a_venue_in_trouble_leaves_the_other_alone_and_comes_back(kind: str) -> None:
+async def test_a_venue_in_trouble_leaves_the_other_alone_and_comes_back(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half a minute of obedience after a 429 is the schedule's own test; here it may be shorter.
+    monkeypatch.setitem(BACK_OFF, "rate_limit", BackOff(1, 2, whole_venue=True))
     async with running_venue() as venue, running_feed(venue) as ear:
         await eventually(lambda: all(flowing(ear, name) for name in VENUES), within_sec=WITHIN_SEC)
         venue.fault(kind=kind, venue="bitget", endpoint="/api/*")

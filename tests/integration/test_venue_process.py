@@ -1,4 +1,4 @@
-"""The venue as a process: announces itself, serves, ends on SIGTERM, and leaves no key behind."""
+"""The venue as a process: announces itself, serves, ends on SIGTERM; the authority's key is kept nowhere."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from libs.common.messages import ClockState, decode
 from libs.common.nats_bus import NatsBus
 from libs.common.subjects import CLOCK
 from libs.exchange.redirect import VENUE_FILE, Redirect
+from services.venue import certificate
 from services.venue.market import DEFAULT_START_MS
 from tests.helpers.venue import exchange_on, venue_process
 
@@ -33,8 +34,11 @@ async def test_a_venue_process_serves_whoever_reads_its_announcement(tmp_path: P
             async with exchange_on(redirect, name) as exchange:
                 assert len(await exchange.fetch_funding_rates()) >= 14
         written = files(tmp_path)
-        assert set(written) == {VENUE_FILE, "venue-ca.pem"}
-        assert not any(b"PRIVATE KEY" in content for content in written.values())
+        assert set(written) == {VENUE_FILE, certificate.AUTHORITY, certificate.LEAF}
+        # The server's own key, for a restart, readable by its user alone; nothing could sign another one.
+        keys = {name: content.count(b"BEGIN PRIVATE KEY") for name, content in written.items()}
+        assert keys == {VENUE_FILE: 0, certificate.AUTHORITY: 0, certificate.LEAF: 1}
+        assert stat.S_IMODE((tmp_path / certificate.LEAF).stat().st_mode) == 0o600
 
 
 async def test_as_a_service_it_says_the_markets_time_every_second(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -101,27 +102,33 @@ class Failing:
     ],
 )
 def test_failures_are_told_without_a_traceback(
+    *,
     error: BaseException,
     code: int,
     said: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where details would be kept
     monkeypatch.setitem(sys.modules, "libs.console.verbs.status", Failing(error))
     assert main(["status"]) == code
     err = capsys.readouterr().err
     assert "Traceback" not in err
     assert "hunter2" not in err
     assert said in err
+    kept = [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()]
+    assert len(kept) == (1 if "details" in said else 0)
+    assert not any("hunter2" in text for text in kept)
 
 
-def test_a_crash_leaves_its_traceback_in_a_private_file() -> None:
+def test_a_crash_leaves_its_traceback_in_a_private_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path = Path(entry.write_crash(RuntimeError("what happened")))
-    try:
-        assert "what happened" in path.read_text()
-        assert path.stat().st_mode & 0o777 == 0o600
-    finally:
-        path.unlink()
+    assert "what happened" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
