@@ -1,15 +1,23 @@
-"""What holds for all tests: no network beyond this machine, and a word about those that lack their data."""
+"""What holds for all tests: no network, nothing left behind, two workers, the long ones first."""
 
 from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.processes import children_with, within
 from tests.helpers.recordings import missing
+
+# Workers take files in this order, then the others: a long one must not begin when all else has ended, and
+# the two that run whole demos are a minute apart.
+LONGEST_FIRST = ("test_docs.py", "test_feed.py", "test_nats_faults.py", "test_run.py", "test_demo.py")
+LEFT_SEC = 15.0  # those who clear up after a killed process notice its end first
 
 
 def pytest_configure() -> None:
@@ -35,10 +43,43 @@ def is_loopback(host: str | bytes) -> bool:
         return False
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto` of the whole suite is two, whatever the machine: most tests wait for real processes.
+
+    Files named on the command line run in this process, without the start of a worker.
+    """
+    named = config.option.file_or_dir
+    return 0 if named and all(".py" in name for name in named) else 2
+
+
+def place(item: pytest.Item) -> int:
+    return LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`@pytest.mark.data("history/x.parquet")` is skipped, with the reason, where that file is not."""
+    items.sort(key=place)
     for item in items:
         for mark in item.iter_markers("data"):
             reason = missing(*mark.args)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where everything temporary of this run goes, of the processes that it starts as well."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(temporary: Path) -> Iterator[None]:
+    """A file of tests leaves no process and no temporary file behind."""
+    yield
+    mark = f"TMPDIR={temporary}"
+    clean = within(LEFT_SEC, lambda: not any(temporary.iterdir()) and not children_with(mark))
+    assert clean, f"left behind: {[path.name for path in temporary.iterdir()]}, {children_with(mark)}"

@@ -16,7 +16,7 @@ from tests.helpers.servers import RealServer, real_valkey
 _deployments = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def valkey() -> Iterator[RealServer]:
     with real_valkey() as server:
         asyncio.run(server.ready())

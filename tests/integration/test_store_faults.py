@@ -78,7 +78,7 @@ async def test_a_dead_server_is_unavailable_in_every_method_and_comes_back(serve
 
 
 async def test_a_frozen_server_is_unavailable_in_time(server: RealServer) -> None:
-    async with connected(server.url, timeout_sec=0.5) as store:
+    async with connected(server.url, timeout_sec=1.5) as store:
         await store.put("k", b"1")
         server.freeze()
         try:
@@ -96,7 +96,7 @@ async def test_a_write_whose_answer_is_lost_is_not_repeated(server: RealServer) 
         for lose in (proxy.fall_silent_down, proxy.cut_on_answer):
             await direct.put("n", None)
             await direct.trim("ledger", before=END)
-            async with connected(proxy.url, timeout_sec=0.5) as store:
+            async with connected(proxy.url, timeout_sec=1.0) as store:
                 for change in (
                     store.transition(Transition(writes={"n": b"1"}, appends={"ledger": ({"usd": b"1"},)})),
                     store.append("ledger", {"usd": b"2"}),

@@ -217,7 +217,7 @@ async def test_a_command_is_answered_once() -> None:
         return ()
 
     async with running(Puppet(answer)) as rig:
-        replies = await rig.other.gather("cmd.status", b"", timeout_sec=0.1)
+        replies = await rig.other.gather("cmd.status", b"", timeout_sec=1.0)
         assert [json.loads(reply.payload)["ok"] for reply in replies] == [True]
         rig.other.publish("cmd.status", b"")  # nobody waits for an answer: that is no fault
         await eventually(lambda: len(rig.puppet.of(Received)) == 2)

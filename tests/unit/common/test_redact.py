@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from libs.common.clock import mono_us
 from libs.common.redact import HIDDEN, Redactor
 
 
@@ -69,6 +70,6 @@ def test_structures_keep_their_shape() -> None:
 )
 def test_hostile_texts_cost_little(hostile: str) -> None:
     """64 KB is the most that a bus message has; a quadratic pattern took 20 s for a quarter of that."""
-    started_us = mono_us()
+    started_sec = time.process_time()  # of this process alone, however busy the machine is
     Redactor().text((hostile * 65_536)[:65_536])
-    assert mono_us() - started_us < 2_000_000
+    assert time.process_time() - started_sec < 2

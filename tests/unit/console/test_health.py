@@ -89,7 +89,6 @@ def test_healthy_unwell_and_unreachable(
 
 def test_somebody_else_on_the_port_is_no_health(runtime: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        other.settimeout(0.1)
         announce(deployment_path(runtime, "main"), service="feed", pid=1, metrics_port=other.getsockname()[1])
 
         def answer() -> None:
