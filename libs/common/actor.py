@@ -147,7 +147,8 @@ class Runtime:
         until_us = mono_us() + int(DRAIN_SEC_MAX * US_PER_SEC)
         for subscription in subscriptions:
             with suppress(TimeoutError, OSError):
-                await asyncio.wait_for(subscription.close(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await subscription.close()
         self._accepting = False
         for task in backgrounds:
             task.cancel()

@@ -170,7 +170,8 @@ class Child:
         """SIGTERM, up to `grace_sec` of patience, then SIGKILL."""
         self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.exited(), grace_sec)
+            async with asyncio.timeout(grace_sec):
+                await self.exited()
         self.kill_group()
 
 

@@ -163,7 +163,8 @@ class _Process:
             await asyncio.gather(*helpers, return_exceptions=True)
             for closing in (context.bus, context.store):
                 with suppress(TimeoutError, BusUnavailable, StoreUnavailable):
-                    await asyncio.wait_for(closing.close(), CLOSE_SEC_MAX)
+                    async with asyncio.timeout(CLOSE_SEC_MAX):
+                        await closing.close()
             server.close()
 
     def bus_lost(self, text: str) -> None:

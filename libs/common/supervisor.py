@@ -208,7 +208,8 @@ class Supervisor:
         if spec.ready is None:
             return True
         try:
-            return await asyncio.wait_for(spec.ready(), PROBE_SEC_MAX)
+            async with asyncio.timeout(PROBE_SEC_MAX):
+                return await spec.ready()
         except Exception as error:  # noqa: BLE001 - whatever a probe trips over, the child did not answer
             log.debug("%s does not answer: %r", spec.name, error)
             return False
@@ -271,7 +272,8 @@ class StopSignals:
     async def wait(self, *, timeout_sec: float | None = None) -> bool:
         """True when a signal came, False when the time was over first."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), timeout_sec)
+            async with asyncio.timeout(timeout_sec):
+                await self._asked.wait()
         return self.asked
 
 

@@ -16,7 +16,7 @@ from libs.console.watch import Watch
 
 BPS = 10_000
 WIDE, MEDIUM = 138, 114
-VERDICT_WIDTH = 17
+VERDICT_WIDTH = 20
 
 
 def market_stamp(ms: int) -> str:

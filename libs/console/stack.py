@@ -134,7 +134,8 @@ class Stack:
             raise UserError(str(error), UNREACHABLE) from error
         self.bus = NatsBus(self.nats_url, name="console")
         try:
-            await asyncio.wait_for(self.bus.connect(), CONNECT_SEC)
+            async with asyncio.timeout(CONNECT_SEC):
+                await self.bus.connect()
             for pattern in PATTERNS:
                 await self.bus.subscribe(pattern, self.watch.feed)
         except (BusUnavailable, TimeoutError) as error:

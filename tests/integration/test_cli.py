@@ -132,9 +132,9 @@ class Terminal:
         os.close(slave)
 
     def until(self, text: str, *, within_sec: float = 60.0) -> None:
-        end = time.monotonic() + within_sec  # noqa: TID251 - a patience of the test
+        end = time.monotonic() + within_sec
         while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not appear in {self.seen!r}"  # noqa: TID251
+            assert time.monotonic() < end, f"{text!r} did not appear in {self.seen!r}"
             if select.select([self.master], [], [], 0.5)[0]:
                 self.seen += self._read()
 

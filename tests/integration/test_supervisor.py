@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -266,3 +267,29 @@ def test_a_second_signal_does_not_wait_for_a_stubborn_child() -> None:
 
 def test_states_are_the_words_that_the_summary_uses() -> None:
     assert {state.value for state in ChildState} == {"starting", "ok", "restarting", "failed", "stopped"}
+
+
+async def test_a_probe_that_answers_in_the_moment_of_the_end_does_not_hold_it_up(tmp_path: Path) -> None:
+    """`asyncio.wait_for` loses a cancellation that comes when its work has just been done (before 3.12)."""
+    asked, gate = 0, asyncio.Event()
+
+    async def ready() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await gate.wait()
+        return True
+
+    spec = ChildSpec(
+        name="child", argv=("/bin/sleep", "60"), log=tmp_path / "child.log", ready=ready, hung_sec=30.0
+    )
+    supervisor = Supervisor([spec])
+    await supervisor.start()
+    async with asyncio.timeout(10):
+        while asked < 2:  # noqa: ASYNC110 - the supervisor's own pace
+            await asyncio.sleep(0.01)
+    gate.set()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await supervisor.stop()
+    assert supervisor.states() == {"child": "stopped"}
