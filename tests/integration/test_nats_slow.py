@@ -113,7 +113,7 @@ async def test_a_frozen_subscriber_stalls_nobody_and_hears_the_news_when_it_thaw
                 await asyncio.sleep(0.01)
             await feed.flush()
             await eventually(lambda: len(latencies_us) == sent)
-            assert max(latencies_us) < 2 * US_PER_SEC
+            assert max(latencies_us) < 1.5 * US_PER_SEC  # 0.04 s; 2.6 s without the setting
             assert reconnects(feed) == reconnects(reader) == 0
             frozen.thaw()
             await frozen.reconnects_when_fresh(feed)
