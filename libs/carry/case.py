@@ -21,7 +21,7 @@ FUNDING_AGE_MAX_SEC: Final = 120.0
 POLLED_INTERVALS: Final = 2.5
 
 
-class LegInput(msgspec.Struct, frozen=True, kw_only=True):
+class LegInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One leg as it is seen now. None is "not known"; ages are wall-clock seconds, None where just fetched.
 
     `rate` (fraction for one interval of `interval_hours`, > 0: longs pay) and `next_ms` (market time of the

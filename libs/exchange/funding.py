@@ -95,10 +95,12 @@ class FundingReader:
     async def _refresh(self, client: Client, rates: dict[str, dict[str, Any]]) -> None:
         """Ask again for intervals that are no part of the rates, when they may have changed."""
         quirks, book = self._quirks, self._book(client)
+        if not (quirks.interval_endpoint or quirks.rate_interval_cached):
+            return
         with client.errors("fetch_funding"):
             nexts = [(slug, self._next_ms(rate)) for slug, rate in rates.items()]
             whole = all(rate_hours(quirks, rate) is not None for rate in rates.values() if rate)
-        if whole or not (quirks.interval_endpoint or quirks.rate_interval_cached):
+        if whole:
             return
         if not book.stale(nexts, mono_us=mono_us()):
             return

@@ -46,7 +46,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     refused: str | None = None
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something seen on a venue; `recv_us` is wall time of arrival, `ts_ms` the venue's own market stamp."""
 
     venue: str
@@ -55,7 +55,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     ts_ms: int | None = None
 
 
-class QuoteSeen(Observation, frozen=True, kw_only=True):
+class QuoteSeen(Observation, frozen=True, kw_only=True, gc=False):
     """Best bid and ask; None where the venue gave none."""
 
     bid: float | None
@@ -72,7 +72,7 @@ class BookSeen(Observation, frozen=True, kw_only=True):
     asks: tuple[tuple[float, float], ...]
 
 
-class FundingSeen(Observation, frozen=True, kw_only=True):
+class FundingSeen(Observation, frozen=True, kw_only=True, gc=False):
     """The rate settling next, with its interval (None only when no fallback had one)."""
 
     rate: float | None
