@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests.helpers.processes import children_with, within
-from tests.helpers.recordings import missing
+from tests.helpers.recordings import ENV, missing
 
 # Workers take files in this order, then the others: a long one must not begin when all else has ended, and
 # the two that run whole demos are a minute apart.
 LONGEST_FIRST = ("test_docs.py", "test_feed.py", "test_nats_faults.py", "test_run.py", "test_demo.py")
+SHELLS_OWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 LEFT_SEC = 15.0  # those who clear up after a killed process notice its end first
 
 
@@ -68,9 +70,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where everything temporary of this run goes, of the processes that it starts as well."""
+    """Where everything temporary of this run goes, of the processes that it starts as well.
+
+    And whatever the shell (or a worker's start) has set must not change what is shown or configured.
+    """
     folder = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
+        for name in set(os.environ) - {ENV}:
+            if name in SHELLS_OWN or name.startswith("FUNDARB"):
+                patch.delenv(name)
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", None)
         yield folder
