@@ -62,7 +62,7 @@ def _read_variable(source: Source, variable: str, text: str, chosen: Mapping[Key
                 source.complain((*place.path, word.lower()), "an option's case matters", "", OPTIONS_REMEDY)
                 return
             shape = shape.value_type
-            place = place.named(name or word.lower())
+            place = place.named(name or _new_name(place.path, word.lower()))
         else:
             source.complain((*place.path, word.lower()), f"{assign.dotted(place.path)} has no parts")
             return
@@ -92,6 +92,11 @@ def _value(text: str, shape: inspect.Type) -> Any:
 def _match(word: str, known: Mapping[str, Any] | set[str]) -> str | None:
     wanted = word.lower().replace("-", "_")
     return next((name for name in known if name.lower().replace("-", "_") == wanted), None)
+
+
+def _new_name(section: Key, word: str) -> str:
+    """A name that no file gives; keys of costs.venues (`binance-perp`) have dashes, which variables lack."""
+    return word.replace("_", "-") if section == ("costs", "venues") else word
 
 
 def _as_variable(path: str) -> str:

@@ -13,7 +13,7 @@ from libs.common.config.facts import Facts
 from libs.common.config.problems import Problem
 from libs.common.config.schema import Config, Mode
 from libs.common.config.values import plain, shown
-from libs.common.subjects import SLUG
+from libs.common.subjects import SLUG, Kind
 
 HISTORY_DAYS_MIN: Final = 7.0  # economics: below it a pair is refused `history_short`
 NAME_REMEDY: Final = "use letters, digits, - and _"
@@ -62,7 +62,9 @@ def _mode(facts: Facts) -> Iterator[Problem]:
 
 def refusals(facts: Facts, config: Config) -> list[Problem]:
     """All that makes no sense together."""
-    rules = (_names, _venue_ids, _mixed_keys, pairing.symbols, pairing.pairs, _flip, _bounds, _live)
+    rules = (
+        _names, _venue_costs, _venue_ids, _mixed_keys, pairing.symbols, pairing.pairs, _flip, _bounds, _live,
+    )  # fmt: skip
     return [problem for rule in rules for problem in rule(facts, config)]
 
 
@@ -77,19 +79,33 @@ def _names(facts: Facts, config: Config) -> Iterator[Problem]:
                 "",
                 NAME_REMEDY,
             )
-    for venue in config.costs.venues:
-        known = {legs.venue_slug(exchange) for exchange in config.exchanges.values()} | venues.KNOWN
-        if venue not in known:
-            close = names.nearest(venue, sorted(known))
-            yield facts.problem(
-                f"costs.venues.{venue}",
-                "is no exchange",
-                f"costs.venues.{close}" if close else "",
-                "use its ccxt id",
-            )
     url = config.notify.heartbeat_url
     if url and not url.startswith(("https://", "http://")):
         yield facts.problem("notify.heartbeat_url", "is no web address", "", "it starts with https://")
+
+
+def _venue_costs(facts: Facts, config: Config) -> Iterator[Problem]:
+    """Keys of `costs.venues` that no leg's costs are looked up by: what stands there would be ignored.
+
+    A leg looks for its venue's slug (`binance`, `binance-sub1`), also with its product (`binance-perp`),
+    and a sub-account for those of its exchange. Exchanges that are not configured yet may stand there.
+    """
+    slugs = {legs.venue_slug(exchange) for exchange in config.exchanges.values()}
+    slugs |= {slug.partition("-")[0] for slug in slugs}
+    known = slugs | {f"{slug}-{kind.value}" for slug in slugs for kind in Kind}
+    for key in config.costs.venues:
+        venue, _, rest = key.partition("-")
+        if key in known or (key in venues.KNOWN and key not in venues.SAME_AS):
+            continue
+        meant = "-".join([venues.SAME_AS.get(venue, venue), *([rest] if rest else [])])
+        meant = meant.removesuffix("-swap") + "-perp" if meant.endswith("-swap") else meant
+        close = names.nearest(meant, sorted(known | (venues.KNOWN - venues.SAME_AS.keys())))
+        yield facts.problem(
+            f"costs.venues.{key}",
+            "is no exchange, sub-account or product of one that is configured",
+            f"costs.venues.{close}" if close else "",
+            "use the ccxt id, -ACCOUNT for a sub-account, then -spot, -perp or -future for one product",
+        )
 
 
 def _venue_ids(facts: Facts, config: Config) -> Iterator[Problem]:

@@ -128,7 +128,7 @@ BY_HAND = [
         "costs of nobody",
         "costs.venues",
         {"binanse": {}},
-        "is no exchange",
+        "is no exchange, sub-account or product",
         at="costs.venues.binanse",
         nearest="costs.venues.binance",
     ),
