@@ -19,6 +19,7 @@ from tests.helpers.recordings import ENV, missing
 # the two that run whole demos are a minute apart.
 LONGEST_FIRST = ("test_docs.py", "test_feed.py", "test_nats_faults.py", "test_run.py", "test_demo.py")
 SHELLS_OWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+NO_WAY_OUT = "http://127.0.0.1:9"
 LEFT_SEC = 15.0  # those who clear up after a killed process notice its end first
 
 
@@ -72,13 +73,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where everything temporary of this run goes, of the processes that it starts as well.
 
-    And whatever the shell (or a worker's start) has set must not change what is shown or configured.
+    And whatever the shell (or a worker's start) has set must not change what is shown or configured. A
+    process that would reach a real exchange finds a dead proxy: commands run here as without a network.
     """
     folder = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - {ENV}:
             if name in SHELLS_OWN or name.startswith("FUNDARB"):
                 patch.delenv(name)
+        for name in ("HTTPS_PROXY", "https_proxy", "WSS_PROXY", "wss_proxy"):
+            patch.setenv(name, NO_WAY_OUT)
+        patch.delenv("NO_PROXY", raising=False)
+        patch.delenv("no_proxy", raising=False)
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", None)
         yield folder

@@ -32,6 +32,8 @@ LOG_TAIL_LINES: Final = 12
 _PASSED_ON: Final = frozenset(
     {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "XDG_RUNTIME_DIR", "COLUMNS", "LINES"}
 )
+# The way out is the same for a service as for the commands (`check` says that HTTPS_PROXY is honoured).
+_PROXIES: Final = frozenset({"HTTPS_PROXY", "https_proxy", "WSS_PROXY", "wss_proxy", "NO_PROXY", "no_proxy"})
 _PASSED_ON_PREFIXES: Final = ("LC_", "FUNDARB_", "SSL_CERT_")
 
 
@@ -80,7 +82,7 @@ def python_env(environ: Mapping[str, str], **extra: str) -> dict[str, str]:
     passed = {
         key: value
         for key, value in environ.items()
-        if key in _PASSED_ON or key.startswith(_PASSED_ON_PREFIXES)
+        if key in _PASSED_ON or key in _PROXIES or key.startswith(_PASSED_ON_PREFIXES)
     }
     return {**passed, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", **extra}
 

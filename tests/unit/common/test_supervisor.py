@@ -126,6 +126,9 @@ def test_children_see_no_key_of_ours() -> None:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    proxies = {"HTTPS_PROXY": "http://p:1", "wss_proxy": "http://p:1", "NO_PROXY": "x"}
+    assert python_env(proxies | {"FTP_PROXY": "y"}).items() > proxies.items()
+    assert "FTP_PROXY" not in python_env(proxies | {"FTP_PROXY": "y"})
     assert service_argv("feed")[1:] == ("-m", "services.feed.main")
 
 
