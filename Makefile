@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PYTHONSAFEPATH := 1
+# Tests and benches are no part of the distribution: they are found from here.
+export PYTHONPATH := $(CURDIR)
 
 .PHONY: setup demo test check bench docs lock clean
 

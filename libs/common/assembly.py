@@ -70,7 +70,5 @@ class Assembly:
 
 
 Assemble = Callable[[ServiceContext], Awaitable[Assembly]]
-Prepare = Callable[[Config, Mapping[str, str]], None]
-"""Called with the config before anything connects; a demo installs its socket guard here."""
 
 Stop = asyncio.Event

@@ -23,7 +23,7 @@ import uvloop
 
 from libs.common import runtime_file
 from libs.common.actor import Runtime
-from libs.common.assembly import Assemble, Assembly, Background, CannotStart, Offer, Prepare, ServiceContext
+from libs.common.assembly import Assemble, Assembly, Background, CannotStart, Offer, ServiceContext
 from libs.common.beat import Beat
 from libs.common.build import build
 from libs.common.bus import Bus, BusUnavailable, Frame
@@ -31,6 +31,7 @@ from libs.common.clock import SystemClock, mono_us
 from libs.common.config.load import load_config, secrets_of
 from libs.common.config.problems import ConfigError
 from libs.common.config.schema import Config, Mode
+from libs.common.guard import guard_loopback
 from libs.common.instant import US_PER_SEC, MarketClock
 from libs.common.log import setup as setup_log
 from libs.common.messages import BadMessage, ClockState, decode
@@ -67,12 +68,10 @@ class _Stopped(Exception):
     """A signal came while the service was still waiting for something."""
 
 
-def serve(
-    service: str, assemble: Assemble, *, prepare: Prepare | None = None, env: Mapping[str, str] | None = None
-) -> int:
+def serve(service: str, assemble: Assemble, *, env: Mapping[str, str] | None = None) -> int:
     """Run a service until SIGTERM or SIGINT; answers the exit code. A second signal ends it at once.
 
-    `prepare(config, env)` is called before anything connects (a demo installs its socket guard there).
+    In mode demo no socket of the process leaves this machine, whatever the service does later.
     """
     known = os.environ if env is None else env
     setup_log(service=service, env=known)
@@ -81,12 +80,12 @@ def serve(
         _register_secrets(config, known)
         nats_url, redis_url = _url(known, NATS_ENV, "nats"), _url(known, REDIS_ENV, "redis")
         port, wait_sec = wanted_port(service, known), _wait_sec(known)
-        if prepare is not None:
-            prepare(config, known)
     except (ConfigError, BadSetting) as error:
         return _refused(service, str(error), USAGE)
     except CannotStart as error:
         return _refused(service, str(error), error.code)
+    if config.mode is Mode.DEMO:
+        guard_loopback()
     clock, attempt_sec = SystemClock(), min(ATTEMPT_SEC, wait_sec)
     bus = NatsBus(nats_url, name=service, connect_timeout_sec=attempt_sec)
     store = RedisStore(redis_url, deployment=config.deployment, connect_timeout_sec=attempt_sec)

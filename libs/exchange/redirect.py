@@ -7,15 +7,10 @@ the certificate that the venue made at start. Any host that is not mapped is ref
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import ipaddress
 import json
 import os
 import socket
 import ssl
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,10 +46,6 @@ VENUE_FILE: Final = "venue.json"
 
 class HostRefused(OSError):
     """A host that is not an exchange mapped to the simulated venue; nothing was sent."""
-
-
-class ConnectionRefusedByGuard(PermissionError):
-    """A socket wanted to leave this machine in mode demo; nothing was sent."""
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):
@@ -131,85 +122,3 @@ class Redirect(msgspec.Struct, frozen=True):
 
 def _refusal(host: str) -> str:
     return f"{host or 'no host'}: not a host of the simulated venue; mode demo talks to no other"
-
-
-def is_loopback(address: object) -> bool:
-    """Whether a socket address (or host name) stays on this machine: unix sockets, 127.0.0.0/8, ::1."""
-    if isinstance(address, str | bytes):
-        name = os.fsdecode(address)
-        if name.startswith(("/", "\0")):
-            return True  # a unix socket's path or abstract name
-        return name == "localhost" or _is_loopback_ip(name)
-    if isinstance(address, tuple) and address:
-        return isinstance(address[0], str) and (address[0] == "localhost" or _is_loopback_ip(address[0]))
-    return not isinstance(address, tuple)  # netlink, vsock and the like are no way to an exchange
-
-
-def _is_loopback_ip(text: str) -> bool:
-    try:
-        found = ipaddress.ip_address(text.split("%", 1)[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return bool((mapped or found).is_loopback)
-
-
-def _check(address: object, what: str) -> None:
-    if not is_loopback(address):
-        raise ConnectionRefusedByGuard(
-            f"{what} {address!r} refused: mode demo connects to this machine only, nothing was sent"
-        )
-
-
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Python calls this before the system call; what it raises, the caller of `connect` gets."""
-    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
-        address = arguments[1]
-        if address is not None:  # sendmsg on a connected socket
-            _check(address, "a connection to")
-    elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
-        host = arguments[0]
-        if host not in (None, "", b""):
-            _check(host, "a name lookup of")
-
-
-_guarded: list[bool] = []
-
-
-def guard_loopback() -> None:
-    """From now on no socket of this process leaves the machine; there is no way back.
-
-    An audit hook sees every connect, datagram and name lookup of Python's own sockets before the system
-    call. uvloop connects in C, unseen by hooks, so its entrances are guarded too. Raises
-    `ConnectionRefusedByGuard` (a PermissionError) in whoever tries. Child processes need their own call.
-    """
-    if _guarded:
-        return
-    _guarded.append(True)
-    sys.addaudithook(_audit)
-    _guard_uvloop()
-
-
-def _guard_uvloop() -> None:
-    try:
-        import uvloop  # noqa: PLC0415 - not every platform has it
-    except ImportError:
-        return
-    loop_type: Any = uvloop.Loop
-
-    def guarded(name: str, host_of: Callable[..., object]) -> None:
-        original = getattr(loop_type, name)
-
-        @functools.wraps(original)
-        async def wrapper(self: asyncio.AbstractEventLoop, *arguments: Any, **options: Any) -> Any:
-            host = host_of(*arguments, **options)
-            if host not in (None, "", b""):
-                _check(host, f"{name} to")
-            return await original(self, *arguments, **options)
-
-        setattr(loop_type, name, wrapper)
-
-    guarded("create_connection", lambda _factory=None, host=None, *_a, **_o: host)
-    guarded("getaddrinfo", lambda host=None, *_a, **_o: host)
-    guarded("sock_connect", lambda _sock=None, address=None, *_a, **_o: address)
-    guarded("create_datagram_endpoint", lambda _f=None, _local=None, remote_addr=None, *_a, **_o: remote_addr)

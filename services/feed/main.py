@@ -16,7 +16,7 @@ from libs.common.instant import Clock
 from libs.common.run import serve
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import MarketData
-from libs.exchange.redirect import Redirect, guard_loopback
+from libs.exchange.redirect import Redirect
 from services.feed.actor import FeedActor, conflation_key, lane_of
 from services.feed.clients import Offer, Opener, VenueClients
 from services.feed.source import sources_of
@@ -80,15 +80,9 @@ def stream_of(clients: VenueClients, venue: str, kind: StreamKind) -> Background
     return run
 
 
-def prepare(config: Config, _env: Mapping[str, str]) -> None:
-    """In mode demo no socket leaves this machine, whatever happens later."""
-    if config.mode is Mode.DEMO:
-        guard_loopback()
-
-
 def main() -> int:
     """Run the feed until told to stop."""
-    return serve("feed", assemble, prepare=prepare)
+    return serve("feed", assemble)
 
 
 if __name__ == "__main__":

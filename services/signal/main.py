@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from libs.common import subjects
 from libs.common.assembly import Assembly, CannotStart, ServiceContext
 from libs.common.config.legs import pair_specs
-from libs.common.config.schema import Config, Mode
 from libs.common.run import serve
 from libs.common.store import Store
 from services.signal.actor import SignalActor
@@ -48,17 +46,9 @@ async def assemble(context: ServiceContext) -> Assembly:
     )
 
 
-def prepare(config: Config, _env: Mapping[str, str]) -> None:
-    """In the demo nothing outside this machine can be reached, whoever tries."""
-    if config.mode is Mode.DEMO:
-        from libs.exchange.redirect import guard_loopback  # noqa: PLC0415 - brings an HTTP client along
-
-        guard_loopback()
-
-
 def main() -> int:
     """`python -m services.signal.main`."""
-    return serve("signal", assemble, prepare=prepare)
+    return serve("signal", assemble)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
 """A service for tests of the runtime: counts, keeps the count in the store, says it on the bus.
 
-`python tests/helpers/echo_service.py [BROKEN]`; BROKEN is where it goes wrong: assemble, fault, prepare.
+`python tests/helpers/echo_service.py [BROKEN]`; BROKEN is where it goes wrong: assemble, fault, outside.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from libs.common.assembly import Assembly, CannotStart, ServiceContext
-from libs.common.config.schema import Config
 from libs.common.effects import (
     Draining,
     Effect,
@@ -63,13 +63,10 @@ class Counter:
 async def assemble(context: ServiceContext) -> Assembly:
     if "assemble" in sys.argv:
         raise CannotStart("no exchange is configured; add one to `exchanges`", code=2)
+    if "outside" in sys.argv:
+        await asyncio.open_connection("192.0.2.1", 443)  # a documentation address: nobody is there
     return Assembly(actor=Counter(), subscriptions=("sys.want.echo",))
 
 
-def prepare(config: Config, env: Mapping[str, str]) -> None:
-    if "prepare" in sys.argv:
-        raise CannotStart(f"mode {config.mode.value} cannot be prepared", code=1)
-
-
 if __name__ == "__main__":
-    sys.exit(serve("echo", assemble, prepare=prepare))
+    sys.exit(serve("echo", assemble))

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from libs.common import subjects
 from libs.common.bus import Frame
 from libs.common.child import ChildSpec, python_env
 from libs.common.clock import mono_us, wall_us
@@ -29,6 +30,7 @@ from libs.common.supervisor import Supervisor
 from tests.helpers import echo_service
 from tests.helpers.servers import eventually, freeze
 
+ROOT = Path(__file__).parents[2]
 ECHO = (sys.executable, str(Path(echo_service.__file__)))
 NOWHERE = {
     "FUNDARB_NATS_URL": "nats://u:hunter2hunter2@127.0.0.1:1",
@@ -178,9 +180,32 @@ def test_servers_that_cannot_be_reached_end_the_wait_with_exit_3() -> None:
     assert "127.0.0.1:1" in line
 
 
-def test_a_preparation_that_fails_ends_before_anything_connects() -> None:
-    code, line = refused("prepare", env=NOWHERE)
-    assert (code, line) == (1, "echo: mode observer cannot be prepared")
+async def test_in_a_demo_no_service_reaches_out_of_this_machine(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r:
+        clock = ClockState(market0_ms=1, wall0_ms=1, speed=1.0)
+        saying = asyncio.create_task(said_again_and_again(r.bus, subjects.CLOCK, encode(clock)))
+        try:
+            await r.supervisor.add(r.spec("outside", FUNDARB_MODE="demo"))
+            await eventually(lambda: "ConnectionRefusedByGuard" in r.log)
+        finally:
+            saying.cancel()
+    assert "192.0.2.1" in r.log
+    assert "nothing was sent" in r.log
+
+
+@pytest.mark.parametrize(
+    "main", sorted((ROOT / "services").glob("*/main.py")), ids=lambda path: path.parent.name
+)
+def test_every_service_runs_behind_the_demo_s_guard(main: Path) -> None:
+    """`serve` installs it, `guard_loopback` is it: a main that calls neither could open any socket."""
+    text = main.read_text(encoding="utf-8")
+    assert "serve(" in text or "guard_loopback()" in text
+
+
+async def said_again_and_again(bus: NatsBus, subject: str, payload: bytes) -> None:
+    while True:
+        bus.publish(subject, payload)
+        await asyncio.sleep(0.2)
 
 
 async def test_a_service_says_why_it_cannot_start(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def opener(config: Config) -> OpenVenue:
 
         redirect = None
         if config.mode is Mode.DEMO:
+            from libs.common.guard import guard_loopback  # noqa: PLC0415
             from libs.common.runtime_file import runtime_dir  # noqa: PLC0415
-            from libs.exchange.redirect import Redirect, guard_loopback  # noqa: PLC0415
+            from libs.exchange.redirect import Redirect  # noqa: PLC0415
 
             guard_loopback()
             redirect = Redirect.from_runtime_dir(runtime_dir(os.environ))

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -166,7 +167,7 @@ def show(
     return OK if ranking.pairs else NO
 
 
-def page(ranking: Ranking, top: tuple[Opportunity, ...], notes: list[str]) -> None:
+def page(ranking: Ranking, top: Sequence[Opportunity], notes: list[str]) -> None:
     """The table with what a person needs beside it."""
     when = datetime.fromtimestamp(ranking.market_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
     title = f"{when}: {ranking.passing} of {ranking.pairs} pairs pass"

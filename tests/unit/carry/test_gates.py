@@ -244,7 +244,7 @@ def test_every_code_is_in_the_modules_table_and_the_other_way_round() -> None:
 
 def test_every_rule_stands_in_the_tuple_once() -> None:
     assert len(set(gates.CHECKS)) == len(gates.CHECKS)
-    rules = {
+    rules: set[object] = {
         value
         for module in RULES
         for name, value in vars(module).items()

@@ -16,8 +16,9 @@ import ccxt.async_support
 import ccxt.pro
 import pytest
 
+from libs.common.guard import is_loopback
 from libs.exchange import redirect
-from libs.exchange.redirect import EXCHANGE_HOSTS, Redirect, is_loopback
+from libs.exchange.redirect import EXCHANGE_HOSTS, Redirect
 from services.venue import certificate
 from tests.helpers.venue import exchange_on
 
@@ -115,7 +116,7 @@ def test_what_is_loopback(address: object, stays: bool) -> None:  # noqa: FBT001
 # Runs in a process of its own: the guard cannot be taken off again.
 GUARDED = """
 import asyncio, socket, sys
-from libs.exchange.redirect import ConnectionRefusedByGuard, guard_loopback
+from libs.common.guard import ConnectionRefusedByGuard, guard_loopback
 guard_loopback()
 guard_loopback()  # twice is once
 
