@@ -27,7 +27,10 @@ def symbols(facts: Facts, config: Config) -> Iterator[Problem]:
     by_default = {"spot", "perp"} <= facts.exchange_names
     for index, symbol in enumerate(config.symbols):
         path = f"symbols[{index}]"
-        yield from _symbol(facts, path, symbol)
+        bad = list(_symbol(facts, path, symbol))
+        yield from bad
+        if not bad and symbol not in explicit and {"spot", "perp"} <= config.exchanges.keys():
+            yield from _undated(facts, config, path, symbol, ("spot", "perp"))
         if facts.exchange_names and not by_default and symbol not in explicit:
             missing = sorted({"spot", "perp"} - facts.exchange_names)
             close = names.nearest(missing[0], sorted(facts.exchange_names - {"spot", "perp"}))
@@ -100,8 +103,30 @@ def pairs(facts: Facts, config: Config) -> Iterator[Problem]:
             for symbol in legs.symbols_of(pair, config):
                 if every and any(_symbol(facts, path, symbol)):
                     continue  # told already where the symbol stands
-                first, second = (legs.leg_of(name, config.exchanges[name], symbol) for name in pair.legs)
-                yield from _hedge(facts, path, symbol, (first, second), seen)
+                undated = list(_undated(facts, config, f"{path}.symbol", symbol, pair.legs))
+                yield from undated
+                if not undated:
+                    first, second = (legs.leg_of(name, config.exchanges[name], symbol) for name in pair.legs)
+                    yield from _hedge(facts, path, symbol, (first, second), seen)
+
+
+def _undated(
+    facts: Facts, config: Config, path: str, symbol: str, both: tuple[str, str]
+) -> Iterator[Problem]:
+    """A dated symbol whose pair has no dated leg would be the perpetual: another product, with funding.
+
+    One leg of type swap is fine beside one of type future: that is the future against the perpetual.
+    """
+    if ":" not in symbol or any(config.exchanges[name].type == "future" for name in both):
+        return
+    swaps = [name for name in dict.fromkeys(both) if config.exchanges[name].type == "swap"]
+    types = " or ".join(f"exchanges.{name}.type" for name in swaps or both)
+    yield facts.problem(
+        path,
+        f"{shown(symbol)} is dated, but no leg has type future",
+        "",
+        f'set {types} to "future", or name the perpetual: {symbol.partition(":")[0]}',
+    )
 
 
 def _hedge(
@@ -116,10 +141,6 @@ def _hedge(
     if first.kind is Kind.SPOT and second.kind is Kind.SPOT:
         reason = "both legs are spot, and spot earns no funding"
         yield facts.problem(f"{path}.legs", reason, "", "one of them must be of type swap or future")
-        return
-    if ":" in symbol and Kind.FUTURE not in (first.kind, second.kind):
-        reason = f"{shown(symbol)} is dated, but no leg has type future"
-        yield facts.problem(f"{path}.symbol", reason)
         return
     name = pair_id((first.venue, first.instrument), (second.venue, second.instrument))
     if name in seen:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from libs.common.config.assign import dotted
+from libs.common.config.legs import pair_specs
 from libs.common.config.load import ConfigError, load_config, load_with_report
+from libs.common.subjects import Kind
 from libs.console.main import main
 from tests.unit.config.base import (
     ABSENT,
@@ -100,7 +102,17 @@ BY_HAND = [
         "the same pair twice", "pairs.1.legs", ["spot", "perp"], "same pair as in pairs[0]", at="pairs[1]"
     ),
     by_hand(
-        "a dated pair without a future", "pairs.1.symbol", "BTC/USDT:USDT-261225", "no leg has type future"
+        "a dated pair without a future",
+        "pairs.1.symbol",
+        "BTC/USDT:USDT-261225",
+        'set exchanges.perp.type or exchanges.other.type to "future"',
+    ),
+    by_hand(
+        "a dated symbol of every pair, on a swap",
+        "symbols",
+        ["BTC/USDT", "BTC/USDT:USDT-261225"],
+        'set exchanges.perp.type to "future"',
+        at="pairs[0].symbol",
     ),
     by_hand(
         "policy without exit",
@@ -199,6 +211,21 @@ def test_check_tells_scripts_in_json(
     assert answer["ok"] is False
     assert [row["state"] for row in answer["rows"]] == ["refused"]
     assert answer["rows"][0]["subject"] == broken.at
+
+
+def test_a_dated_symbol_never_becomes_the_perpetual_by_itself(tmp_path: Path) -> None:
+    """Neither through the default pair of `spot` and `perp`; a future against a perpetual is asked for."""
+    exchanges = {"spot": {"id": "binance", "type": "spot"}, "perp": {"id": "binance", "type": "swap"}}
+    dated = "BTC/USDT:USDT-261225"
+    with pytest.raises(ConfigError, match=r"symbols\[0\].*is dated.*exchanges\.perp\.type to \"future\""):
+        load_config([write(tmp_path, {"symbols": [dated], "exchanges": exchanges})], {})
+    future = {**exchanges, "perp": {"id": "binance", "type": "future"}}
+    (pair,) = pair_specs(load_config([write(tmp_path, {"symbols": [dated], "exchanges": future})], {}))
+    assert pair.id == "BTC-USDT_binance-spot_binance-261225"
+    both = {**exchanges, "quarter": {"id": "binance", "type": "future"}}
+    spread = {"exchanges": both, "pairs": [{"symbol": dated, "legs": ["perp", "quarter"]}]}
+    (pair,) = pair_specs(load_config([write(tmp_path, spread)], {}))
+    assert [leg.kind for leg in pair.legs] == [Kind.PERP, Kind.FUTURE]
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
