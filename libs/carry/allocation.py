@@ -8,14 +8,15 @@ A held pair keeps its place, whether it would still be opened or not: leaving is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
+from libs.carry.bounds import EPSILON_USD
+from libs.carry.costs import venue_id
+from libs.carry.exposure import too_much, usd_by_exchange
 from libs.common.config.schema import Limits
 from libs.common.messages import Opportunity
-
-EPSILON_USD: Final = 1e-9
 
 Side = Literal["long", "short"]
 LegKey = tuple[str, str]  # venue, instrument
@@ -54,9 +55,8 @@ def advantage_usd(new: Opportunity, old: Opportunity, horizon_days: float) -> fl
 
 
 def hurdle_usd(new: Opportunity, old: Opportunity, rotation_hurdle: float) -> float:
-    """`rotation_hurdle` x (exit of the old + entry of the new), with the newcomer's transfer."""
-    trading = old.exit * old.notional_usd + new.entry * new.notional_usd + new.transfer_usd
-    return rotation_hurdle * trading
+    """`rotation_hurdle` x (exit of the old + entry of the new): trading alone, no transfer (economics.md)."""
+    return rotation_hurdle * (old.exit * old.notional_usd + new.entry * new.notional_usd)
 
 
 def sides_of(opportunity: Opportunity) -> tuple[tuple[LegKey, Side], tuple[LegKey, Side]]:
@@ -81,14 +81,15 @@ class _Book:
         self.usd.pop(pair)
         self._of.pop(pair)
 
-    def on_venue(self, venue: str) -> float:
-        """Both legs count where they lie: a pair on one venue weighs twice its notional there."""
-        return sum(
-            held.notional_usd
-            for held in self._of.values()
-            for leg in (held.long, held.short)
-            if leg.venue == venue
+    def on_exchanges(self, new: Opportunity) -> dict[str, float]:
+        """USD on the exchanges of a newcomer, were it taken."""
+        concerned = {venue_id(leg.venue) for leg in (new.long, new.short)}
+        every = usd_by_exchange(
+            (leg.venue, pair.notional_usd)
+            for pair in (*self._of.values(), new)
+            for leg in (pair.long, pair.short)
         )
+        return {exchange: usd for exchange, usd in every.items() if exchange in concerned}
 
     def conflict(self, new: Opportunity) -> str | None:
         """Both ways on one instrument net out in one-way mode: neither position would be what it seems."""
@@ -110,13 +111,9 @@ class _Book:
         if limits.max_notional_usd is not None and total > limits.max_notional_usd + EPSILON_USD:
             return f"limits.max_notional_usd {limits.max_notional_usd:,.0f} would be exceeded ({total:,.0f})"
         per_venue = limits.max_notional_per_venue_usd
-        if per_venue is not None:
-            own = [leg.venue for leg in (new.long, new.short)]
-            for venue in sorted(set(own)):
-                on_venue = self.on_venue(venue) + own.count(venue) * new.notional_usd
-                if on_venue > per_venue + EPSILON_USD:
-                    limit = f"limits.max_notional_per_venue_usd {per_venue:,.0f}"
-                    return f"{limit} would be exceeded on {venue} ({on_venue:,.0f})"
+        if over := too_much(self.on_exchanges(new), per_venue):
+            limit = f"limits.max_notional_per_venue_usd {per_venue:,.0f}"
+            return f"{limit} would be exceeded on {over[0]} ({over[1]:,.0f})"
         return None
 
     def without(self, pair: str) -> _Book:

@@ -16,8 +16,8 @@ from libs.carry.bounds import (
     unborrowable,
 )
 from libs.carry.case import Case, LegCase, Refusal, bps, legs_of, percent
-from libs.carry.costs import venue_id
 from libs.carry.expected import HISTORY_DAYS_MIN
+from libs.carry.exposure import too_much, usd_by_exchange
 from libs.carry.slippage import BPS, DEPTH_BAND, DEPTH_SHARE_MAX
 from libs.common.subjects import PERP
 
@@ -170,11 +170,8 @@ def capital_allows(case: Case) -> Refusal | None:
     if limits.max_notional_usd is not None and case.notional_usd > limits.max_notional_usd + EPSILON_USD:
         text = f"{case.notional_usd:,.0f} USD is above limits.max_notional_usd {limits.max_notional_usd:,.0f}"
         return Refusal("capital", text)
-    per_venue = limits.max_notional_per_venue_usd
-    if per_venue is not None:
-        same = venue_id(case.long.venue) == venue_id(case.short.venue)
-        on_venue = case.notional_usd * (2 if same else 1)
-        if on_venue > per_venue + EPSILON_USD:
-            text = f"{on_venue:,.0f} USD on it is above limits.max_notional_per_venue_usd {per_venue:,.0f}"
-            return Refusal("capital", text)
+    legs = [(leg.venue, case.notional_usd) for leg in (case.long, case.short)]
+    if over := too_much(usd_by_exchange(legs), limits.max_notional_per_venue_usd):
+        limit = f"limits.max_notional_per_venue_usd {limits.max_notional_per_venue_usd:,.0f}"
+        return Refusal("capital", f"{over[1]:,.0f} USD on {over[0]} is above {limit}")
     return None

@@ -57,6 +57,42 @@ def test_a_venue_limit_counts_both_legs_and_lets_other_venues_go_on() -> None:
     assert "on binance (4,000)" in found.skipped["B"]
 
 
+@pytest.mark.parametrize(
+    ("long", "short", "weight"),
+    [
+        ("binance", "binance", 2),
+        ("binance", "binance-sub1", 2),
+        ("hyperliquid", "hyperliquid-xyz", 2),
+        ("binance", "bybit", 1),
+    ],
+)
+@pytest.mark.parametrize("spare", [0.0, -1.0])
+def test_gate_and_allocation_count_an_exchange_alike(
+    long: str, short: str, weight: int, spare: float
+) -> None:
+    """Sub-accounts and own markets of one exchange are one counterparty, for one pair and for all."""
+    limits = Limits(max_notional_per_venue_usd=weight * 1_000 + spare)
+    first = spot(venue=long, instrument="A-USDT", base="A")
+    second = perp(venue=short, instrument="A-USDT-PERP", base="A", rate=0.0005)
+    seen = evaluated(first, second, settled(None, series(0.0005)), cfg=config(limits=limits), pair="A")
+    assert ("capital" in seen.refusals) is (spare < 0)
+    found = run(
+        [msgspec.structs.replace(seen, passes=True)], max_notional_per_venue_usd=weight * 1_000 + spare
+    )
+    assert bool(found.opened) is (spare == 0)
+    exchange = long.split("-", maxsplit=1)[0]
+    if spare < 0:
+        assert f"{weight * 1_000:,} USD on {exchange} " in seen.reasons["capital"]
+        assert f"on {exchange} ({weight * 1_000:,})" in found.skipped["A"]
+
+
+def test_sub_accounts_share_the_limit_of_their_exchange() -> None:
+    pairs = [pair("A", 0.0006), pair("B", 0.0005, "binance-sub1"), pair("C", 0.0004, "bybit")]
+    found = run(pairs, max_notional_per_venue_usd=3_000)
+    assert found.opened == ("A", "C")
+    assert "on binance (4,000)" in found.skipped["B"]
+
+
 def test_what_does_not_pass_gets_nothing() -> None:
     found = run([pair("A", 0.0005, passes=False)])
     assert found.selected == {}
@@ -87,6 +123,13 @@ def test_the_advantage_and_the_hurdle_in_dollars() -> None:
     held, new = pair("H", 0.0003), pair("N", 0.0006)
     assert advantage_usd(new, held, 7.0) == pytest.approx(0.0009 * 1_000 * 7)
     assert hurdle_usd(new, held, 2.0) == pytest.approx(2 * (0.002 + 0.002) * 1_000)
+
+
+def test_the_hurdle_is_made_of_the_exit_of_the_old_and_the_entry_of_the_new_alone() -> None:
+    """economics.md: the newcomer's transfer is no part of it, nor are the other halves of the round trips."""
+    held = pair("H", 0.0003, entry=0.9, exit=0.001, transfer_usd=7.0)
+    new = pair("N", 0.0006, entry=0.002, exit=0.9, transfer_usd=5.0)
+    assert hurdle_usd(new, held, 2.0) == pytest.approx(2.0 * (0.001 + 0.002) * 1_000)
 
 
 def test_holding_costs_count_in_the_advantage() -> None:
