@@ -52,7 +52,6 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_opportunity_net_daily_usd": _gauge("Net carry of a pair in USD a day after costs", "pair"),
     "fundarb_opportunities_passing": _gauge("Pairs that pass every gate"),
     "fundarb_evaluations_total": _counter("Pairs evaluated"),
-    "fundarb_evaluation_seconds": _histogram("Time to evaluate one pair"),
     "fundarb_tick_to_evaluation_seconds": _histogram("From the arrival of a tick to its evaluation"),
     "fundarb_refusals_total": _counter("Evaluations that were refused, by reason", "reason"),
     "fundarb_data_age_seconds": _gauge("Age of the last frame or confirming poll", "venue", "kind"),

@@ -70,6 +70,16 @@ def test_every_verb_module_is_reachable() -> None:
     assert there <= named, f"no verb leads to {there - named}"
 
 
+def test_every_metric_of_the_table_is_measured() -> None:
+    """A row that nothing measures is a promise to dashboards that nobody keeps."""
+    from libs.common.metrics import METRICS  # noqa: PLC0415
+
+    table = ROOT / "libs/common/metrics.py"
+    code = "\n".join(path.read_text(encoding="utf-8") for path in PYTHON if path != table)
+    unmeasured = [name for name in METRICS if f'"{name}"' not in code]
+    assert not unmeasured
+
+
 FORBIDDEN = {
     "machine paths": re.compile(r"(?<![A-Za-z0-9_.}~-])/(?:t[m]p|wor[k]|r[o]ot)/"),
     "registry addresses": re.compile(r"(?:py[p]i|python[h]osted|npm[j]s)\.org", re.IGNORECASE),
@@ -105,3 +115,12 @@ def test_every_ignored_lint_rule_has_its_reason() -> None:
     rules = text.split("ignore = [", 1)[1].split("\n]", 1)[0].strip().splitlines()
     bare = [line.strip() for line in rules if "#" not in line]
     assert not bare, f"ignored without a reason: {bare}"
+
+
+@pytest.mark.parametrize(
+    "main", sorted((ROOT / "services").glob("*/main.py")), ids=lambda path: str(path.parent.name)
+)
+def test_every_service_runs_behind_the_demo_s_guard(main: Path) -> None:
+    """`serve` installs it, `guard_loopback` is it: a main that calls neither could open any socket."""
+    text = main.read_text(encoding="utf-8")
+    assert "serve(" in text or "guard_loopback()" in text
