@@ -35,7 +35,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json)
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
 
 docs: setup
 	@$(BIN)/python -m libs.console.docs

@@ -31,6 +31,7 @@ from libs.console.watch import PATTERNS, Watch
 OBSERVER_SERVICES: Final = ("feed", "signal", "recorder")
 SERVERS_STAGE, VENUE_STAGE, SERVICES_STAGE = 0, 1, 2
 VENUE_FILE: Final = "venue.json"
+VENUE_FILES: Final = (VENUE_FILE, "venue-ca.pem", "venue-leaf.pem")
 HUNG_SEC: Final = 10.0
 READY_SEC: Final = 60.0
 PLAIN_EVERY_SEC: Final = 5.0
@@ -128,18 +129,16 @@ class Stack:
     async def start(self) -> None:
         """Servers, the simulated venue, services; `UserError` says what did not come up and why."""
         update(deployment_path(self.plan.runtime, self.plan.deployment), self._announce)
+        self.bus = NatsBus(self.nats_url, name="console", connect_timeout_sec=CONNECT_SEC)
         try:
-            await self.supervisor.start()
-        except ChildFailed as error:
-            raise UserError(str(error), UNREACHABLE) from error
-        self.bus = NatsBus(self.nats_url, name="console")
-        try:
-            async with asyncio.timeout(CONNECT_SEC):
-                await self.bus.connect()
+            await self.supervisor.start_stage(SERVERS_STAGE)
+            await self.bus.connect()  # before the services: they would wait for an absent server in silence
             for pattern in PATTERNS:
                 await self.bus.subscribe(pattern, self.watch.feed)
-        except (BusUnavailable, TimeoutError) as error:
-            raise UserError(f"cannot reach NATS: {error}", UNREACHABLE) from error
+            for stage in (VENUE_STAGE, SERVICES_STAGE):
+                await self.supervisor.start_stage(stage)
+        except (ChildFailed, BusUnavailable) as error:
+            raise UserError(str(error), UNREACHABLE) from error
 
     def _announce(self, known: Deployment) -> Deployment:
         return msgspec.structs.replace(
@@ -157,6 +156,9 @@ class Stack:
                 await self.bus.close()
         await self.supervisor.stop()
         remove(deployment_path(self.plan.runtime, self.plan.deployment))
+        if self.plan.venue:
+            for name in VENUE_FILES:
+                (self.plan.runtime / name).unlink(missing_ok=True)
 
     def states(self) -> dict[str, str]:
         """Every process in a word or a sentence: the supervisor's view first, then the service's own."""

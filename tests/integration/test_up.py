@@ -131,6 +131,10 @@ async def test_a_rehearsal_on_outside_servers_says_all_of_the_contract(tmp_path:
     assert "nats" not in summary["services"]  # not ours to run
     assert set(summary["services"].values()) == {"ok"}
     assert summary["evaluations"] > 0
+    written = set(os.listdir(tmp_path))  # noqa: PTH208 - two dozen names, at the end
+    assert {"logs-rehearsal", "archive-rehearsal"} <= written
+    assert not written & {"logs", "archive"}  # what was replayed is never taken for something seen
+    assert not os.listdir(tmp_path / "run")  # noqa: PTH208
 
 
 async def test_without_a_network_it_says_what_cannot_be_seen(tmp_path: Path) -> None:

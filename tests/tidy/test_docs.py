@@ -75,6 +75,19 @@ def test_make_targets_in_the_readme_exist() -> None:
     assert used <= known
 
 
+def test_make_finds_the_benches() -> None:
+    done = subprocess.run(
+        ["make", "-s", "bench", "ARGS=--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--only" in done.stdout
+
+
 # Exit codes that are an answer in a room without network; anything else (2: wrong usage) is a wrong README.
 ANSWERS = {
     "scan": {0, 1, 3},

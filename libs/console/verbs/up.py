@@ -12,7 +12,7 @@ from typing import Any, Final
 from libs.common.clock import wall_us
 from libs.common.config.legs import pair_specs
 from libs.common.config.load import Loaded
-from libs.common.config.schema import Mode
+from libs.common.config.schema import Config, Mode
 from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
 from libs.console.options import add_config, config_paths, load
@@ -82,21 +82,22 @@ def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
 
 async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded) -> dict[str, Any]:
     config = loaded.config
-    folder = data_folder(os.environ, config.deployment)
+    deployment = f"{config.deployment}-rehearsal" if args.rehearse else config.deployment
+    folder = data_folder(os.environ, deployment)
     with ExitStack() as held:
         try:
             lock = held.enter_context(folder_lock(folder))
         except EmbeddedError as error:
             raise UserError(str(error)) from error
-        what = "rehearsal" if args.rehearse else "observer"
+        what = "rehearsal: made-up prices, recorded funding" if args.rehearse else "observer"
         plan = Plan(
             title=f"fundarb {what}  {config.deployment}  {len(pair_specs(config))} pairs",
-            deployment=config.deployment,
+            deployment=deployment,
             folder=folder,
             runtime=runtime_dir(os.environ),
             env={
                 "FUNDARB_CONFIG": os.pathsep.join(str(path.resolve()) for path in paths),
-                **({"FUNDARB_MODE": Mode.DEMO.value} if args.rehearse else {}),
+                **(rehearsal(config, deployment) if args.rehearse else {}),
             },
             venue=args.rehearse,
             durable=True,
@@ -112,6 +113,18 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
                 services=stack.states(),
                 extra={"mode": config.mode.value, "restarts": stack.supervisor.restarts()},
             )
+
+
+def rehearsal(config: Config, deployment: str) -> dict[str, str]:
+    """What keeps a rehearsal apart: its own store keys, logs and archive, so that nothing that it replays is
+    ever taken for something seen.
+    """
+    return {
+        "FUNDARB_MODE": Mode.DEMO.value,
+        "FUNDARB__DEPLOYMENT": deployment,
+        "FUNDARB__PATHS__LOGS": f"{config.paths.logs}-rehearsal",
+        "FUNDARB__PATHS__ARCHIVE": f"{config.paths.archive}-rehearsal",
+    }
 
 
 def last_words(summary: dict[str, Any]) -> str:
