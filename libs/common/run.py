@@ -40,6 +40,7 @@ from libs.common.metrics_http import HOST_ENV, BadSetting, MetricsServer, Pulse,
 from libs.common.nats_bus import NatsBus
 from libs.common.redact import REDACTOR
 from libs.common.redis_store import RedisStore
+from libs.common.server_url import BadUrl, nats_address, redis_address
 from libs.common.store import Store, StoreUnavailable
 from libs.common.subjects import CLOCK
 
@@ -78,7 +79,8 @@ def serve(service: str, assemble: Assemble, *, env: Mapping[str, str] | None = N
     try:
         config = load_config(_config_paths(known), known)
         _register_secrets(config, known)
-        nats_url, redis_url = _url(known, NATS_ENV, "nats"), _url(known, REDIS_ENV, "redis")
+        nats_url = _url(known, NATS_ENV, "nats", nats_address)
+        redis_url = _url(known, REDIS_ENV, "redis", redis_address)
         port, wait_sec = wanted_port(service, known), _wait_sec(known)
     except (ConfigError, BadSetting) as error:
         return _refused(service, str(error), USAGE)
@@ -288,11 +290,16 @@ def _config_paths(env: Mapping[str, str]) -> list[Path]:
     return [Path(path) for path in env.get(CONFIG_ENV, "").split(os.pathsep) if path]
 
 
-def _url(env: Mapping[str, str], variable: str, scheme: str) -> str:
+def _url(env: Mapping[str, str], variable: str, scheme: str, address_of: Callable[[str], str]) -> str:
+    """The variable's URL; `BadSetting` when it is missing or none."""
     url = env.get(variable, "")
     if not url:
         remedy = f"start everything with `fundarb up`, or set it ({scheme}://user:password@host:port)"
         raise BadSetting(f"{variable} is not set: {remedy}")
+    try:
+        address_of(url)
+    except BadUrl as error:
+        raise BadSetting(f"{variable}: {error}") from error
     return url
 
 

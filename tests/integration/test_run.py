@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,10 +31,6 @@ from tests.helpers.servers import eventually, freeze
 
 ROOT = Path(__file__).parents[2]
 ECHO = (sys.executable, str(Path(echo_service.__file__)))
-NOWHERE = {
-    "FUNDARB_NATS_URL": "nats://u:hunter2hunter2@127.0.0.1:1",
-    "FUNDARB_REDIS_URL": "redis://:hunter2hunter2@127.0.0.1:1/0",
-}
 RSS_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -132,54 +127,6 @@ async def rig(folder: Path) -> AsyncIterator[Rig]:
             await made.store.close()
 
 
-def refused(*arguments: str, env: dict[str, str]) -> tuple[int, str]:
-    """Exit code and stderr of a service that should not start."""
-    done = subprocess.run(
-        [*ECHO, *arguments],
-        env=python_env(os.environ, **({"FUNDARB_METRICS_PORT": "0"} | env)),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    assert "hunter2" not in done.stderr + done.stdout
-    return done.returncode, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
-
-
-def test_a_missing_address_is_wrong_usage_and_says_the_remedy() -> None:
-    code, line = refused(env={})
-    assert code == 2
-    assert "FUNDARB_NATS_URL is not set: start everything with `fundarb up`" in line
-
-
-def test_a_broken_config_is_wrong_usage(tmp_path: Path) -> None:
-    config = tmp_path / "config.json"
-    config.write_text('{"mode": "obserrver"}')
-    code, line = refused(env={**NOWHERE, "FUNDARB_CONFIG": str(config)})
-    assert code == 2
-    assert "mode" in line
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("FUNDARB_METRICS_PORT", "many", "is no port: 0 to 65535 is"),
-        ("FUNDARB_WAIT_SEC", "nan", "is no number of seconds above 0"),
-    ],
-)
-def test_a_nonsense_setting_is_wrong_usage(variable: str, value: str, said: str) -> None:
-    code, line = refused(env={**NOWHERE, variable: value})
-    assert (code, line) == (2, f"echo: {variable}={value!r} {said}")
-
-
-def test_servers_that_cannot_be_reached_end_the_wait_with_exit_3() -> None:
-    code, line = refused(env={**NOWHERE, "FUNDARB_WAIT_SEC": "1"})
-    assert code == 3
-    assert "echo: cannot reach the bus" in line
-    assert "127.0.0.1:1" in line
-
-
 async def test_in_a_demo_no_service_reaches_out_of_this_machine(tmp_path: Path) -> None:
     async with rig(tmp_path) as r:
         clock = ClockState(market0_ms=1, wall0_ms=1, speed=1.0)
@@ -191,15 +138,6 @@ async def test_in_a_demo_no_service_reaches_out_of_this_machine(tmp_path: Path) 
             saying.cancel()
     assert "192.0.2.1" in r.log
     assert "nothing was sent" in r.log
-
-
-@pytest.mark.parametrize(
-    "main", sorted((ROOT / "services").glob("*/main.py")), ids=lambda path: path.parent.name
-)
-def test_every_service_runs_behind_the_demo_s_guard(main: Path) -> None:
-    """`serve` installs it, `guard_loopback` is it: a main that calls neither could open any socket."""
-    text = main.read_text(encoding="utf-8")
-    assert "serve(" in text or "guard_loopback()" in text
 
 
 async def said_again_and_again(bus: NatsBus, subject: str, payload: bytes) -> None:
