@@ -5,7 +5,6 @@ rate -> interval endpoint -> market info -> difference of the last two settlemen
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,13 +14,13 @@ from libs.common.subjects import Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.intervals import Interval, IntervalBook, hours_from_settlements, next_after
 from libs.exchange.port import FundingSeen, Instrument, VenueError
+from libs.exchange.rates import RateReader, Refused
 from libs.exchange.record import rate_hours
 from libs.exchange.units import float_of, int_of
 
 if TYPE_CHECKING:
     from libs.exchange.adapter import CcxtMarketData
 
-SINGLE_AT_ONCE: Final = 8
 _PERPS: Final = frozenset({Kind.PERP})
 _SETTLED_LOOKBACK_MS: Final = 3 * MS_PER_DAY
 
@@ -32,6 +31,8 @@ class FundingReader:
     def __init__(self, market: CcxtMarketData) -> None:
         self._market = market
         self._quirks = market.quirks
+        self._rates = RateReader(market)
+        self._refused = Refused()
         self._books: dict[str, IntervalBook] = {}
         # slug -> (next settlement it was derived for, hours, last settlement)
         self._settled: dict[str, tuple[int | None, float, int]] = {}
@@ -44,49 +45,20 @@ class FundingReader:
         return [seen for answer in answers for seen in answer]
 
     async def _group(self, client: Client, items: list[Instrument]) -> list[FundingSeen]:
-        rates = await self._rates(client, items)
-        if not any(rates.values()):
-            raise VenueError(
-                self._market.venue,
-                "bad_payload",
-                f"fetch_funding: none of {len(items)} symbols in the answer",
-            )
+        rates = await self._rates.read(client, items)
         await self._refresh(client, rates)
         recv_us = self._market.now_us()  # they came together
-        with client.errors("fetch_funding"):
-            known = [(item, rates[item.slug], self._interval(item, rates[item.slug])) for item in items]
-            found = {
-                item.slug: self._seen(item, rate, interval, self._next_ms(rate), recv_us=recv_us)
-                for item, rate, interval in known
-                if interval is not None or not rate
-            }
+        known = [(item, rates[item.slug], self._interval(item, rates[item.slug])) for item in items]
+        found = {
+            item.slug: self._seen(item, rate, interval, self._next_ms(rate), recv_us=recv_us)
+            for item, rate, interval in known
+            if interval is not None or not rate
+        }
         asked = await all_of(
             self._by_settlements(item, rate) for item, rate, _ in known if item.slug not in found
         )
         found |= {seen.instrument: seen for seen in asked}
         return [found[item.slug] for item in items]
-
-    async def _rates(self, client: Client, items: list[Instrument]) -> dict[str, dict[str, Any]]:
-        """Funding structures of ccxt by slug, {} where there is none."""
-        symbols = [item.symbol for item in items]
-        exchange = client.exchange
-        asked = symbols if self._quirks.funding_by_symbols else None
-        if self._quirks.bulk_funding == "single":
-            gate = asyncio.Semaphore(SINGLE_AT_ONCE)
-
-            async def one(symbol: str) -> Any:
-                async with gate:
-                    rate = await client.call("fetch_funding", exchange.fetch_funding_rate(symbol))
-                    return rate if isinstance(rate, dict) and rate.get("info") else {}  # parsed from nothing
-
-            answer: Any = dict(zip(symbols, await all_of(one(symbol) for symbol in symbols), strict=True))
-        elif self._quirks.bulk_funding == "intervals":
-            answer = await client.call("fetch_funding", exchange.fetch_funding_intervals(asked))
-        else:
-            answer = await client.call("fetch_funding", exchange.fetch_funding_rates(asked))
-        with client.errors("fetch_funding"):
-            found = {item.slug: answer.get(item.symbol) for item in items}
-        return {slug: rate if isinstance(rate, dict) else {} for slug, rate in found.items()}
 
     def _next_ms(self, rate: dict[str, Any]) -> int | None:
         stamp = int_of(rate.get(self._quirks.next_field))
@@ -97,20 +69,18 @@ class FundingReader:
         quirks, book = self._quirks, self._book(client)
         if not (quirks.interval_endpoint or quirks.rate_interval_cached):
             return
-        with client.errors("fetch_funding"):
-            nexts = [(slug, self._next_ms(rate)) for slug, rate in rates.items()]
-            whole = all(rate_hours(quirks, rate) is not None for rate in rates.values() if rate)
-        if whole:
+        if all(rate_hours(quirks, rate) is not None for rate in rates.values() if rate):
             return
+        nexts = [(slug, self._next_ms(rate)) for slug, rate in rates.items()]
         if not book.stale(nexts, mono_us=mono_us()):
             return
         if quirks.interval_endpoint:
             answer = await client.call("fetch_funding_intervals", client.exchange.fetch_funding_intervals())
-            with client.errors("fetch_funding_intervals"):
-                listed = {
-                    self._market.slug_of(client, symbol): rate_hours(quirks, row)
-                    for symbol, row in answer.items()
-                }
+            listed = {
+                self._market.slug_of(client, symbol): rate_hours(quirks, row)
+                for symbol, row in (answer.items() if isinstance(answer, dict) else ())
+                if isinstance(row, dict)
+            }
             hours = {slug: value for slug, value in listed.items() if slug is not None and value is not None}
         else:
             if book.known:  # else the markets were read a moment ago
@@ -145,7 +115,14 @@ class FundingReader:
         return interval.hours if interval is not None else None
 
     async def _by_settlements(self, item: Instrument, rate: dict[str, Any]) -> FundingSeen:
-        interval, next_ms = await self._from_settlements(item, self._next_ms(rate))
+        """A history that is refused is the symbol's own trouble: its rate stays without an interval."""
+        name, interval, next_ms = f"{item.venue} {item.slug}'s interval", None, self._next_ms(rate)
+        try:
+            interval, next_ms = await self._from_settlements(item, next_ms)
+        except VenueError as error:
+            self._refused.add(name, error)
+        else:
+            self._refused.answered(name)
         return self._seen(item, rate, interval, next_ms)
 
     async def _from_settlements(

@@ -10,7 +10,7 @@ import difflib
 from typing import Final
 
 from libs.common.subjects import Kind
-from libs.exchange.record import ClientSpec, History, Quirks, Stream
+from libs.exchange.record import Batch, ClientSpec, History, Quirks, Stream
 
 _SPOT: Final = frozenset({Kind.SPOT})
 _PERP: Final = frozenset({Kind.PERP})
@@ -194,6 +194,10 @@ HTX: Final = Quirks(
     # fetch_funding_rates raises NotSupported for linear. parse_funding_rate: funding_rate settles at
     # funding_time, estimated_rate (often null) is the one after; the interval is the difference of the times.
     bulk_funding="single",
+    # contract_code takes up to ten codes, and the answer is a list (fetch_funding_rate reads its first row).
+    funding_batch=Batch(
+        path="v5/market/funding_rate", api=("contract", "public"), param="contract_code", size=10, cost=0.125
+    ),
     quote_calls=_TICKERS,
     history=History(
         paging="latest", limit=100
@@ -205,6 +209,9 @@ MEXC: Final = Quirks(
     venue="mexc",
     clients=(ClientSpec(ccxt_id="mexc", kinds=_ALL, options={"defaultType": "swap"}),),
     bulk_funding="single",  # has fetchFundingRates: False; collectCycle is the interval in hours
+    # Without a symbol in its path the endpoint lists all; contract/ticker has rates, but neither interval nor
+    # next settlement. ccxt knows the path with a symbol only. 800 rows for a few symbols are not worth it.
+    funding_batch=Batch(path="funding_rate", api=("contract", "public"), worth=9, cost=2.0),
     # fetch_bids_asks wraps a list into a list for one symbol and has no swaps: tickers for both.
     quote_calls=_TICKERS,
     history=History(paging="pages", limit=100, param="page_num"),

@@ -50,14 +50,30 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     param: str = ""
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for the rates of many symbols that ccxt's unified calls do not make.
+
+    `param` takes the venue's own symbols, at most `size` of them, with commas between; without it all come.
+    From `worth` symbols on it is asked; what it leaves out is asked symbol by symbol.
+    """
+
+    path: str
+    api: tuple[str, ...]
+    param: str = ""
+    size: int | None = None
+    worth: int = 2
+    cost: float = 1.0  # by ccxt's limiter
+
+
 class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """One venue's record; defaults are what most venues do."""
 
     venue: str
     clients: tuple[ClientSpec, ...]
     # `rates`: one fetch_funding_rates; `intervals`: one fetch_funding_intervals gives rates too;
-    # `single`: symbol by symbol
+    # `single`: symbol by symbol, or by lists of `funding_batch`
     bulk_funding: Literal["rates", "intervals", "single"]
+    funding_batch: Batch | None = None
     # Whether the bulk call is given the symbols (it then picks the settle currency by the first of them).
     funding_by_symbols: bool = True
     next_field: Literal["fundingTimestamp", "nextFundingTimestamp"] = "fundingTimestamp"
