@@ -35,8 +35,8 @@ _CONTRACTS: Final = {"spot": "spot", "perpetual": "perp", "perp": "perp", "swap"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to import: `venues` None takes all, `interval_hours` stands in where a file gives none, `replace`
-    lets new rows win over what disagrees with them.
+    """How to import: `venues` (in any case) None takes all, `interval_hours` stands in where a file gives
+    none, `replace` lets new rows win over what disagrees with them.
     """
 
     kind: Kind
@@ -97,13 +97,20 @@ def import_files(
 
     Raises `ImportRefused` (a file, row or cell is not taken; nothing was written) or `ArchiveError`.
     """
+    if options.venues is not None:
+        wanted = frozenset(venue.lower() for venue in options.venues)
+        options = msgspec.structs.replace(options, venues=wanted)
     sources = [open_source(path, options.kind) for path in files]
     reading = _Reading(options=options, series={})
     for number in range(len(sources)):
         _read(number, sources, reading, progress)
     archive = Archive(root)
+    merged: dict[SeriesKey, Merged] = {}
+    if not archive.exists():  # judge before the lock makes a folder: a refusal leaves nothing behind
+        merged = _merge_all(archive, reading, sources)
     with archive.locked():
-        merged = {key: _merge(archive, key, reading, sources) for key in sorted(reading.series)}
+        if archive.exists():
+            merged = _merge_all(archive, reading, sources)
         changed = {key: result.rows for key, result in merged.items() if result.changed}
         progress(f"writing {len(changed)} series")
         archive.write(changed)
@@ -175,7 +182,7 @@ def _key(kind: Kind, venue: Any, symbol: Any) -> SeriesKey:
         raise BadCell("venue", problem)
     if problem := symbol_problem(symbol):
         raise BadCell("symbol", problem)
-    return SeriesKey(kind, venue, symbol)
+    return SeriesKey(kind, venue.lower(), symbol)  # as the ids of ccxt are, and those on the bus
 
 
 def _is_wanted_contract(contract: Any, kind: Kind) -> bool:
@@ -227,6 +234,10 @@ def _take(
         raise refuse(sources[file].path, text, row=number, column=reason.split(" ", 1)[0])
     incoming.rows[slot] = row
     incoming.places[slot] = place
+
+
+def _merge_all(archive: Archive, reading: _Reading, sources: Sequence[Source]) -> dict[SeriesKey, Merged]:
+    return {key: _merge(archive, key, reading, sources) for key in sorted(reading.series)}
 
 
 def _merge(archive: Archive, key: SeriesKey, reading: _Reading, sources: Sequence[Source]) -> Merged:

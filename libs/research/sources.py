@@ -1,6 +1,8 @@
 """Reading the files that users import: CSV (also gzipped) and Parquet, as plain cells with their place.
 
 Nothing is judged here but the file itself: is it readable, has it the columns. Cells are judged in `cells`.
+What programs leave in a CSV and means nothing is passed over: a byte order mark, blank lines, blanks after
+a comma, capitals in the names of columns.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ _SYMBOL_NAMES: Final = ("symbol", "pair")
 _INTERVAL_NAMES: Final = ("interval_h", "interval_hours")
 _MARK_NAMES: Final = ("mark_price", "mark")
 _OPTIONAL: Final = frozenset({"interval_h", "mark_price", "volume", "contract"})
+_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class ImportRefused(Exception):
@@ -31,7 +34,7 @@ class ImportRefused(Exception):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and why; `row` counts data rows from 1 (in a CSV the line is one further down)."""
+    """Where and why; `row` counts the rows below the header from 1, in a CSV blank lines as well."""
 
     file: str
     row: int | None
@@ -100,28 +103,31 @@ def _is_csv(path: Path) -> bool:
 
 
 def _match(path: Path, names: Sequence[str], kind: Kind) -> dict[str, str]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise refuse(path, "this column is there twice; keep one of them", column=twice[0])
+    actual: dict[str, str] = {}
+    for name in names:
+        if name.lower() in actual:
+            raise refuse(path, "this column is there twice; keep one of them", column=name)
+        actual[name.lower()] = name
     found: dict[str, str] = {}
     for ours, aliases in wanted_columns(kind).items():
-        name = next((alias for alias in aliases if alias in names), None)
-        if name is not None:
-            found[ours] = name
+        alias = next((alias for alias in aliases if alias in actual), None)
+        if alias is not None:
+            found[ours] = actual[alias]
         elif ours not in _OPTIONAL:
             raise refuse(path, _missing(ours, names, kind), column=ours)
     return found
 
 
 def _missing(column: str, names: Sequence[str], kind: Kind) -> str:
-    near = difflib.get_close_matches(column, [name.strip().lower() for name in names], n=1, cutoff=0.6)
+    folded = [name.lower() for name in names]
+    near = difflib.get_close_matches(column, folded, n=1, cutoff=0.6)
     if near:
-        actual = next(name for name in names if name.strip().lower() == near[0])
+        actual = names[folded.index(near[0])]
         return f"the column is missing; {actual!r} is near, rename it to {column!r}"
     hint = ""
-    if kind is Kind.FUNDING and {"open", "close"} <= set(names):
+    if kind is Kind.FUNDING and {"open", "close"} <= set(folded):
         hint = "; this looks like bars: --kind spot, perp or mark"
-    elif kind is not Kind.FUNDING and "rate" in names:
+    elif kind is not Kind.FUNDING and "rate" in folded:
         hint = "; this looks like funding: --kind funding"
     return f"the column is missing; there is {', '.join(names) or 'nothing'}{hint}"
 
@@ -131,18 +137,24 @@ def _csv_open(path: Path) -> Any:
     return opener(path, "rt", encoding="utf-8-sig", newline="")
 
 
+def _csv_rows(handle: Any) -> Iterator[list[str]]:
+    return csv.reader(handle, strict=True, skipinitialspace=True)
+
+
 def _csv_header(path: Path) -> tuple[list[str], None]:
     try:
         with _csv_open(path) as handle:
-            header = next(csv.reader(handle, strict=True), None)
+            header = next(_csv_rows(handle), None)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise refuse(
             path, f"is no readable CSV ({_one_line(error)}); save it as UTF-8 with commas"
         ) from error
     if not header:
         raise refuse(path, "the first line is empty; it must name the columns")
-    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-        raise refuse(path, "the columns are not separated by commas; save it with commas")
+    for separator, words in _SEPARATORS.items():
+        if ",".join(header).count(separator) >= len(header):
+            remedy = "save it with commas between the columns, and with decimal points"
+            raise refuse(path, f"the columns are separated by {words}; {remedy}")
     return [name.strip() for name in header], None
 
 
@@ -150,23 +162,27 @@ def _csv_batches(source: Source) -> Iterator[tuple[int, dict[str, Sequence[Any]]
     path = source.path
     try:
         with _csv_open(path) as handle:
-            reader = csv.reader(handle, strict=True)
+            reader = _csv_rows(handle)
             header = [name.strip() for name in next(reader)]
             first, held = 1, list[list[str]]()
             for number, cells in enumerate(reader, start=1):
-                if len(cells) != len(header):
-                    reason = (
-                        f"has {len(cells)} cells where the header has {len(header)}; is the file cut off?"
-                    )
-                    raise refuse(path, reason, row=number)
-                held.append(cells)
-                if len(held) == BATCH_ROWS:
-                    yield first, _by_column(source, header, held)
+                blank = not any(cell.strip() for cell in cells)
+                if not blank:
+                    if len(cells) != len(header):
+                        raise refuse(path, _ragged(len(cells), len(header)), row=number)
+                    held.append(cells)
+                if blank or len(held) == BATCH_ROWS:  # a batch has no holes: its rows are counted
+                    if held:
+                        yield first, _by_column(source, header, held)
                     first, held = number + 1, []
             if held:
                 yield first, _by_column(source, header, held)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise refuse(path, f"cannot be read to its end ({_one_line(error)}); get the file again") from error
+
+
+def _ragged(cells: int, columns: int) -> str:
+    return f"has {cells} cells where the header has {columns}; is the file cut off?"
 
 
 def _by_column(source: Source, header: list[str], rows: list[list[str]]) -> dict[str, Sequence[Any]]:

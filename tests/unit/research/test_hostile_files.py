@@ -40,17 +40,33 @@ HOSTILE: dict[str, tuple[str | bytes | Callable[[Path], Path], Kind, str]] = {
     "no bytes": ("", Kind.FUNDING, r"in\.csv: the file is empty"),
     "only a header": (FUNDING, Kind.FUNDING, r"holds no rows"),
     "an empty header": ("\n" + GOOD, Kind.FUNDING, r"must name the columns"),
-    "semicolons": (FUNDING.replace(",", ";"), Kind.FUNDING, r"not separated by commas"),
+    "semicolons": (
+        (FUNDING + GOOD).replace(",", ";").replace("0.0001", "0,0001"),
+        Kind.FUNDING,
+        r"in\.csv: the columns are separated by semicolons; save it with commas .* decimal points",
+    ),
+    "semicolons and a comma in a name": (
+        "venue;symbol;ts_ms;rate;note, free\n",
+        Kind.FUNDING,
+        r"separated by semicolons",
+    ),
+    "tabs": (FUNDING.replace(",", "\t"), Kind.FUNDING, r"separated by tabs; save it with commas"),
+    "only blank lines": (FUNDING + "\n\n", Kind.FUNDING, r"holds no rows"),
+    "a bad row after blank lines": (
+        FUNDING + "\n" + GOOD + "\n , ,,,\n" + f"binance,BTCUSDT,{T1},nan,8\n",
+        Kind.FUNDING,
+        r"row 5, column rate: nan",
+    ),
     "no rate column": (
         "venue,symbol,ts_ms\nbinance,B,1\n",
         Kind.FUNDING,
         r"column rate: the column is missing",
     ),
     "a misspelt column": (FUNDING.replace("ts_ms", "ts_msec") + GOOD, Kind.FUNDING, r"'ts_msec' is near"),
-    "a column of another case": (
-        FUNDING.replace("rate", "Rate") + GOOD,
+    "a column twice by another case": (
+        FUNDING.strip() + ",Rate\n",
         Kind.FUNDING,
-        r"'Rate' is near, rename",
+        r"column Rate: this column is there twice",
     ),
     "a column twice": (FUNDING.strip() + ",rate\n", Kind.FUNDING, r"column rate: this column is there twice"),
     "bars as funding": (BARS + GOOD_BAR, Kind.FUNDING, r"looks like bars: --kind spot"),
@@ -255,8 +271,11 @@ def test_any_row_is_taken_whole_or_refused_with_its_place(
     except ImportRefused as refusal:
         said = str(refusal)
     taken = Archive(folder / "archive").series()
-    if said:
+    if not any(cell.strip() for cell in cells):
+        assert "holds no rows" in said
+    elif said:
         assert said.startswith(("in.csv, row 1, column ", "in.csv, row 1: ")) or "CSV" in said
         assert taken == []
     else:
-        assert [(key.venue, key.symbol) for key in taken] == [(cells[0], cells[1])]
+        written = (cells[0].lstrip(" ").lower(), cells[1].lstrip(" "))
+        assert [(key.venue, key.symbol) for key in taken] == [written]

@@ -45,6 +45,65 @@ def test_names_and_cells_are_taken_as_sources_write_them(tmp_path: Path) -> None
     ]
 
 
+TIDY = FUNDING + GOOD + GOOD.replace(str(T0), str(T1)).replace("0.0001", "0.0002")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TIDY + "\n\n",
+        TIDY.replace(GOOD, GOOD + "\n  \n,,,,\n"),
+        TIDY.replace("\n", "\r\r\n"),
+        TIDY.replace(",", ", "),
+        TIDY.replace(FUNDING, 'Venue, SYMBOL ,"Ts_MS",  "rate",Interval_H\n'),
+        "\ufeff" + TIDY,
+        "\ufeff" + TIDY.replace("venue", '"Venue"').replace("\n", "\r\n"),
+        TIDY.replace("binance", "Binance", 1),
+    ],
+    ids=[
+        "trailing",
+        "between",
+        "doubled line ends",
+        "spaces",
+        "capitals",
+        "BOM",
+        "BOM and quotes",
+        "a venue",
+    ],
+)
+def test_what_other_programs_leave_in_a_csv_does_no_harm(tmp_path: Path, text: str) -> None:
+    report = take(tmp_path, write(tmp_path, text))
+    assert (report.rows_read, report.ignored) == (2, ())
+    archive = Archive(tmp_path / "archive")
+    assert archive.series() == [KEY]
+    assert archive.read_funding(KEY) == [FundingPrint(T0, 0.0001, 8.0), FundingPrint(T1, 0.0002, 8.0)]
+
+
+def test_venues_are_lower_case_whatever_the_file_and_the_option_say(tmp_path: Path) -> None:
+    path = parquet(tmp_path, venue=["Binance"])
+    take(tmp_path, path, write(tmp_path, FUNDING + GOOD), venues=frozenset({"BINANCE"}))
+    assert Archive(tmp_path / "archive").series() == [KEY]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FUNDING,
+        row("binance,BTCUSDT,1,0.1,8"),
+        f"venue,symbol,ts_ms,rate\nbinance,BTCUSDT,{T0},0.1\n",
+    ],
+    ids=["no rows", "a bad stamp", "no interval to be had"],
+)
+def test_a_refused_import_leaves_no_archive_behind(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImportRefused):
+        take(tmp_path, write(tmp_path, text))
+    assert not (tmp_path / "archive").exists()
+    (tmp_path / "archive").mkdir()
+    with pytest.raises(ImportRefused):
+        take(tmp_path, write(tmp_path, text))
+    assert list((tmp_path / "archive").iterdir()) == []
+
+
 def test_an_empty_interval_of_a_pandas_file_is_nan_and_derived(tmp_path: Path) -> None:
     path = parquet(
         tmp_path,
