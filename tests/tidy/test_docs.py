@@ -106,8 +106,10 @@ def test_readme_commands_run(line: str, tmp_path: Path) -> None:
     words = words[words.index(next(w for w in words if w.endswith("fundarb"))) :]
     words[0] = str(ROOT / ".venv/bin/fundarb")
     verb = words[1]
-    if verb in ("demo", "up") and "--duration" not in words:
-        words += ["--duration", "6"]
+    if verb in ("demo", "up"):
+        if "--duration" in words:
+            del words[words.index("--duration") : words.index("--duration") + 2]
+        words += ["--duration", "5"]
     if verb == "status" and "--watch" in words:
         words.remove("--watch")
     (tmp_path / "config").mkdir()
