@@ -66,9 +66,8 @@ class CcxtMarketData:
         """Read all markets (again); see port.MarketData.load."""
         await all_of(client.call("load", client.exchange.load_markets(True)) for client in self._clients)
         for client in self._clients:
-            with client.errors("load"):
-                if not client.exchange.markets:
-                    raise VenueError(self.venue, "bad_payload", "load: no markets in the answer")
+            if not client.exchange.markets:
+                raise VenueError(self.venue, "bad_payload", "load: no markets in the answer")
         self.adopt_markets()
         return self.instruments
 
@@ -83,19 +82,18 @@ class CcxtMarketData:
         """
         found: dict[str, tuple[Instrument, Client]] = {}
         for client in self._clients:
-            with client.errors("load"):
-                for market in client.exchange.markets.values():
-                    instrument = instrument_of(
-                        self.venue,
-                        market,
-                        interval_hours=lambda m: market_hours(self.quirks, m.get("info")),
-                        spot_shortable=self.quirks.spot_shortable,
-                    )
-                    if instrument is None or instrument.kind not in client.spec.kinds:
-                        continue
-                    known = found.get(instrument.slug)
-                    if known is None or known[0].refused is not None:
-                        found[instrument.slug] = (instrument, client)
+            for market in client.exchange.markets.values():
+                instrument = instrument_of(
+                    self.venue,
+                    market,
+                    interval_hours=lambda m: market_hours(self.quirks, m.get("info")),
+                    spot_shortable=self.quirks.spot_shortable,
+                )
+                if instrument is None or instrument.kind not in client.spec.kinds:
+                    continue
+                known = found.get(instrument.slug)
+                if known is None or known[0].refused is not None:
+                    found[instrument.slug] = (instrument, client)
         self._instruments = {slug: item[0] for slug, item in found.items()}
         self._client_of = {slug: item[1] for slug, item in found.items()}
         self._slugs = {(item[1].spec.ccxt_id, item[0].symbol): slug for slug, item in found.items()}
@@ -155,17 +153,19 @@ class CcxtMarketData:
             raise VenueError(self.venue, "not_supported", f"{slug} pays no funding")
 
         async def fetch(since: int | None, limit: int, params: dict[str, Any]) -> list[dict[str, Any]]:
-            rows = await client.exchange.fetch_funding_rate_history(item.symbol, since, limit, params)
+            asked = client.exchange.fetch_funding_rate_history(item.symbol, since, limit, params)
+            rows = await client.call("fetch_settled", asked)
+            if not isinstance(rows, list):
+                raise VenueError(self.venue, "bad_payload", "fetch_settled: no rows in the answer")
             return [row for row in rows if isinstance(row, dict)]
 
-        work = read_all(
+        prints = await read_all(
             self.quirks.history,
             fetch,
             since_ms=since_ms,
             until_ms=until_ms,
             interval_hours=self._funding.known_hours(item),
         )
-        prints = await client.call("fetch_settled", work)
         recv_us = self.now_us()
         return [
             SettledSeen(
@@ -187,8 +187,8 @@ class CcxtMarketData:
         asked = symbols if len(symbols) <= self.quirks.quote_symbols_max else None
         params = dict(self.quirks.quote_params.get(kind, {}))
         answer = await client.call("fetch_quotes", method(asked, params))
-        with client.errors("fetch_quotes"):
-            tickers = {symbol: answer[symbol] for symbol in symbols if isinstance(answer.get(symbol), dict)}
+        found = answer if isinstance(answer, dict) else {}
+        tickers = {symbol: found[symbol] for symbol in symbols if isinstance(found.get(symbol), dict)}
         if not tickers:
             raise VenueError(
                 self.venue,
@@ -196,11 +196,10 @@ class CcxtMarketData:
                 f"fetch_quotes: none of {len(symbols)} {kind} symbols in the answer",
             )
         recv_us = self.now_us()  # they came together
-        with client.errors("fetch_quotes"):
-            return [
-                self.quote_of(item, tickers.get(item.symbol, {}), source="poll", recv_us=recv_us)
-                for item in items
-            ]
+        return [
+            self.quote_of(item, tickers.get(item.symbol, {}), source="poll", recv_us=recv_us)
+            for item in items
+        ]
 
     def quote_of(
         self,
@@ -237,10 +236,10 @@ class CcxtMarketData:
         item, client = self.instrument(slug), self.client_of(slug)
         limit = min(self.quirks.book_limit_max, BOOK_LEVELS_MAX)
         book = await client.call("fetch_book", client.exchange.fetch_order_book(item.symbol, limit))
-        size = float(item.contract_size)
-        with client.errors("fetch_book"):
-            bids, asks = (_levels(book[side], size)[:depth] for side in ("bids", "asks"))
-            stamp = int_of(book.get("timestamp"))
+        if not isinstance(book, dict):
+            raise VenueError(self.venue, "bad_payload", "fetch_book: no book in the answer")
+        size, stamp = float(item.contract_size), int_of(book.get("timestamp"))
+        bids, asks = (_levels(book.get(side), size)[:depth] for side in ("bids", "asks"))
         return BookSeen(
             venue=self.venue, instrument=slug, recv_us=self.now_us(), ts_ms=stamp, bids=bids, asks=asks
         )
@@ -299,7 +298,8 @@ class CcxtMarketData:
 
 def _levels(side: Any, size: float) -> tuple[tuple[float, float], ...]:
     """(price, base size) of the levels that are levels: finite and above zero."""
-    levels = ((float_of(level[0]), float_of(level[1])) for level in side)
+    rows = side if isinstance(side, list) else []
+    levels = ((float_of(row[0]), float_of(row[1])) for row in rows if isinstance(row, list) and len(row) > 1)
     return tuple(
         (price, amount * size) for price, amount in levels if price and amount and price > 0 and amount > 0
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import ssl
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
@@ -12,8 +13,10 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import ccxt.pro
 
-from libs.exchange.errors import HtmlAnswerError, error_class_of, retry_after_sec, venue_error
+from libs.exchange.errors import NONSENSE, HtmlAnswerError, error_class_of, retry_after_sec, venue_error
 from libs.exchange.record import ClientSpec
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _OK_BELOW: Final = 300
@@ -85,27 +88,55 @@ class Client:
         self.venue = venue
         self.spec = spec
         self.exchange = exchange
+        self._told: set[tuple[str, ...]] = set()
 
     async def call(self, name: str, work: Awaitable[T]) -> T:
-        """Await `work`; whatever goes wrong leaves as `VenueError` (cancellation passes)."""
+        """Await `work` of ccxt; whatever goes wrong leaves as `VenueError` (cancellation passes)."""
         with self.errors(name):
             return await work
 
     @contextlib.contextmanager
     def errors(self, name: str) -> Iterator[None]:
-        """Translate what the body raises: an answer may fail while it is fetched and while it is read."""
+        """Translate what ccxt raises: it reads fields without checking them, so that nonsense of a venue
+        comes out as a TypeError. Only its own work belongs inside: the same error of ours is no venue's.
+        """
         try:
             yield
         except Exception as error:
+            self.tell(name, error)
             hint = None
             if error_class_of(error) == "rate_limit":
                 hint = retry_after_sec(self.exchange.last_response_headers)
             raise venue_error(self.venue, name, error, retry_after_sec=hint) from error
 
+    def tell(self, name: str, error: Exception) -> None:
+        """Log the traceback of what looks like an answer that cannot be read, once for each place: it may as
+        well be a mistake in the code.
+        """
+        if not isinstance(error, NONSENSE):
+            return
+        place = (name, type(error).__name__, *place_of(error))
+        if place not in self._told:
+            self._told.add(place)
+            log.error(
+                "%s: %s: an answer that cannot be read, or a mistake in reading it",
+                self.venue,
+                name,
+                exc_info=error,
+            )
+
     async def close(self) -> None:
         """End sockets; the session belongs to the factory."""
         self.exchange.timeout_on_exit = 0
         await self.exchange.close()
+
+
+def place_of(error: BaseException) -> tuple[str, str]:
+    """File and line that raised it, empty when it never was raised."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return ("", "") if frame is None else (frame.tb_frame.f_code.co_filename, str(frame.tb_lineno))
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

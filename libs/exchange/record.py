@@ -8,6 +8,7 @@ import msgspec
 
 from libs.common.subjects import Kind
 from libs.exchange.intervals import hours_of, plausible
+from libs.exchange.units import float_of
 
 Paging = Literal["window", "before", "pages", "latest"]
 
@@ -101,10 +102,8 @@ def market_hours(quirks: Quirks, info: object) -> float | None:
     if quirks.market_interval is None or not isinstance(info, dict):
         return None
     field, units_per_hour = quirks.market_interval
-    try:
-        return plausible(float(info.get(field)) / units_per_hour)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
+    units = float_of(info.get(field))
+    return None if units is None else plausible(units / units_per_hour)
 
 
 def rate_hours(quirks: Quirks, rate: dict[str, Any]) -> float | None:

@@ -85,6 +85,7 @@ class Connection:
             try:
                 reason = await self._pump(exchange)
             except Exception as error:  # noqa: BLE001 - third-party parsing of third-party frames: any break is mended
+                self._client.tell(f"stream {self._kind}", error)
                 reason = str(venue_error(self._market.venue, f"stream {self._kind}", error))
             finally:
                 await self._end(exchange)

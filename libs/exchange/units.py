@@ -14,6 +14,10 @@ from typing import Any, Final
 from libs.common.subjects import Kind, instrument_slug
 from libs.exchange.port import Instrument
 
+DIGITS_MAX: Final = (
+    40  # before or behind the point: no price or amount has more, and a power of 10**6 fills memory
+)
+EXPIRY_MS_MAX: Final = 4_102_444_800_000  # 2100-01-01
 EXACT_MAX: Final = 2**53  # beyond it a float, which is what most of JSON's numbers become, is no whole number
 
 
@@ -27,9 +31,9 @@ def decimal_of(value: object) -> Decimal | None:
         return None
     try:
         number = Decimal(str(value))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number.adjusted()) > DIGITS_MAX:
         return None
     # without trailing zeros, and 1000 rather than 1E+3
     return Decimal(f"{number.normalize():f}")
@@ -49,7 +53,7 @@ def float_of(value: object) -> float | None:
         return None
     try:
         number = float(value)  # type: ignore[arg-type]  # whatever a venue put there
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -62,9 +66,19 @@ def int_of(value: object) -> int | None:
     return int(number) if number is not None else None
 
 
-def expiry_code(expiry_ms: int) -> str:
-    """`yymmdd` of an expiry in UTC."""
+def expiry_code(expiry_ms: int | None) -> str | None:
+    """`yymmdd` of an expiry in UTC, None for what is no moment of a calendar."""
+    if expiry_ms is None or not 0 < expiry_ms <= EXPIRY_MS_MAX:
+        return None
     return dt.datetime.fromtimestamp(expiry_ms / 1000, tz=dt.UTC).strftime("%y%m%d")
+
+
+def section(market: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """A part of a market's structure, empty where there is none."""
+    found: Any = market
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def kind_of_market(market: Mapping[str, Any]) -> Kind | None:
@@ -112,16 +126,16 @@ def instrument_of(
     size = Decimal(1) if kind is Kind.SPOT else positive(market.get("contractSize"))
     refused = refusal(market, kind, size)
     expiry_ms = int_of(market.get("expiry")) if kind is Kind.FUTURE else None
-    if kind is Kind.FUTURE and expiry_ms is None:
+    code = expiry_code(expiry_ms)
+    if kind is Kind.FUTURE and code is None:
         return None  # without expiry it has no name either
-    code = expiry_code(expiry_ms) if expiry_ms is not None else ""
-    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    precision, least = section(market, "precision"), section(market, "limits", "amount")
     unit = size or Decimal(1)
     step = positive(precision.get("amount"))
-    minimum = positive((limits.get("amount") or {}).get("min")) or step
+    minimum = positive(least.get("min")) or step
     return Instrument(
         venue=venue,
-        slug=instrument_slug(str(base), str(quote), kind, expiry=code),
+        slug=instrument_slug(str(base), str(quote), kind, expiry=code or ""),
         symbol=str(market.get("symbol")),
         venue_symbol=str(market.get("id")),
         base=str(base),
@@ -132,7 +146,7 @@ def instrument_of(
         price_tick=positive(precision.get("price")),
         quantity_step=None if step is None else decimal_of(step * unit),
         quantity_min=None if minimum is None else decimal_of(minimum * unit),
-        notional_min=positive((limits.get("cost") or {}).get("min")),
+        notional_min=positive(section(market, "limits", "cost").get("min")),
         taker=decimal_of(market.get("taker")),
         maker=decimal_of(market.get("maker")),
         expiry_ms=expiry_ms,
