@@ -19,6 +19,7 @@ from libs.console import output
 from libs.console.deployment import add_deployment, find
 from libs.console.options import add_config, add_json
 from libs.console.output import OK, UNREACHABLE, UserError
+from libs.console.servers import nats_url
 from libs.console.status_view import Status, page, replies_of, status_of
 from libs.console.watch import PATTERNS, Watch
 
@@ -43,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when somebody could be asked, 3 otherwise."""
     output.quiet_logs()
-    if args.nats:
-        name, known = args.deployment or "?", Deployment(nats_url=args.nats)
+    if args.nats is not None:
+        name, known = args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
     else:
         name, known = find(args)
     try:

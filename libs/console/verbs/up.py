@@ -17,11 +17,11 @@ from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
 from libs.console.options import add_config, config_paths, load
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
+from libs.console.servers import NATS_ENV, REDIS_ENV, ask, nats_url, redis_url
 from libs.console.stack import Plan, StoppedEarly, data_folder, say, show, stoppable_stack
 
 NAME: Final = "up"
 HELP: Final = "all services, supervised, with embedded servers where no URL is given"
-NATS_ENV, REDIS_ENV = "FUNDARB_NATS_URL", "FUNDARB_REDIS_URL"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Load, refuse what this version cannot do, then run until Ctrl-C or for the duration."""
     if args.duration is not None and not 0 < args.duration < float("inf"):
         raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
+    args.nats, args.redis = nats_url(args.nats, os.environ), redis_url(args.redis, os.environ)
     quiet_logs()  # the services have logs; what this process knows is on the screen
     paths = config_paths(args)
     loaded = load(args)
@@ -82,6 +83,7 @@ def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
 
 async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded) -> dict[str, Any]:
     config = loaded.config
+    await ask(args.nats, args.redis, deployment=config.deployment)
     deployment = f"{config.deployment}-rehearsal" if args.rehearse else config.deployment
     folder = data_folder(os.environ, deployment)
     with ExitStack() as held:
@@ -101,8 +103,8 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
             },
             venue=args.rehearse,
             durable=True,
-            nats_url=args.nats or os.environ.get(NATS_ENV) or None,
-            redis_url=args.redis or os.environ.get(REDIS_ENV) or None,
+            nats_url=args.nats,
+            redis_url=args.redis,
             lock=lock,
         )
         notes = (f"logs of the services: {folder / 'logs'}   nothing is traded: observer",)
