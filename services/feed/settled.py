@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from libs.carry.intervals import IntervalUnknown, derive_intervals
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import Settlement
 from libs.exchange.port import SettledSeen
@@ -20,8 +21,6 @@ from services.feed.normalize import Interval
 GRID_MS: Final = 60_000
 # 1200 prints of at most 46 bytes stay below NATS' 64 KB; an hourly instrument has 744 in 31 days.
 PRINTS_MAX: Final = 1_200
-# Intervals that venues use: a step of another length to a newest print is a hole rather than a change.
-USUAL_HOURS: Final = frozenset({1.0, 2.0, 4.0, 8.0})
 _SLACK: Final = 1.01
 
 
@@ -146,39 +145,13 @@ class Ledger:
         return count
 
     def _derive(self) -> tuple[Settlement, ...]:
-        times = self._times
-        steps = [(after - before) / MS_PER_HOUR for before, after in pairwise(times)]
-        hours: list[float | None] = [None] * len(times)
-        for place in range(1, len(times)):
-            following = steps[place] if place < len(steps) else None
-            hours[place] = self._hours_of(times[place], steps[place - 1], hours[place - 1], following)
-        if times:
-            recorded = self._recorded.get(times[0]) or (None if len(times) > 1 else self._current)
-            hours[0] = recorded.hours if recorded else (hours[1] if len(times) > 1 else None)
+        hints = {at: interval.hours for at, interval in self._recorded.items()}
+        current_hours = None if self._current is None else self._current.hours
+        try:
+            hours = derive_intervals(self._times, hints=hints, current_hours=current_hours)
+        except IntervalUnknown:
+            return ()
         return tuple(
             Settlement(settled_ms=instant, rate=self._seen[instant].rate, interval_hours=length)
-            for instant, length in zip(times, hours, strict=True)
-            if length is not None
+            for instant, length in zip(self._times, hours, strict=True)
         )
-
-    def _hours_of(self, instant: int, step: float, former: float | None, following: float | None) -> float:
-        """Hours that the print at `instant` was paid for.
-
-        The step to its predecessor, unless something was missed in it. The recorded interval decides
-        where there is one; a shorter step wins over it, since nobody pays for hours before the last
-        settlement (Bybit's INJ went from 1 h back to 8 h through one step of 6 h). Otherwise a step longer
-        than both its neighbours is a hole, and the print has the interval of what follows it.
-        """
-        recorded = self._recorded.get(instant)
-        if recorded is not None:
-            return min(step, recorded.hours)
-        after = following
-        if after is None and self._current is not None:
-            after = self._current.hours
-        if former is None:  # the second print: nothing before its own step to compare with
-            return step if step in USUAL_HOURS or after is None else min(step, after)
-        if step <= former * _SLACK or (after is not None and step <= after * _SLACK):
-            return step
-        if after is None:
-            return step if step in USUAL_HOURS else former
-        return after

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import msgspec
 import pytest
 
@@ -39,11 +41,35 @@ def test_jitter_never_makes_a_second_print(jitter_ms: int) -> None:
 
 
 def test_interval_is_the_step_to_the_predecessor() -> None:
-    assert intervals(ledger(0, 8, 16, 20, 24, 25, 26)) == [8, 8, 8, 4, 4, 1, 1]
+    steps = [8] * 9 + [4] * 6 + [1] * 4
+    assert intervals(ledger(*accumulate(steps, initial=0))) == [8, *steps]
 
 
 def test_longer_intervals_come_back() -> None:
-    assert intervals(ledger(0, 1, 2, 3, 7, 11)) == [1, 1, 1, 1, 4, 4]
+    steps = [1] * 24 + [4] * 3
+    assert intervals(ledger(*accumulate(steps, initial=0))) == [1, *steps]
+
+
+def test_a_longer_interval_that_the_venue_tells_counts_from_its_first_print() -> None:
+    one = ledger(*range(25))
+    assert one.record(T0 + 25 * HOUR, Interval(hours=1.0, source="rate")) is None
+    one.record(T0 + 32 * HOUR, Interval(hours=8.0, source="rate"))
+    one.add(seen(32))
+    assert intervals(one)[-2:] == [1, 8]
+
+
+def test_a_fresh_backfill_ends_in_the_interval_that_is_current() -> None:
+    one = ledger(*range(25), 32)
+    assert intervals(one)[-1] == 1.0
+    one.record(T0 + 40 * HOUR, Interval(hours=8.0, source="rate"))
+    assert intervals(one)[-1] == 8.0
+
+
+def test_two_holes_in_a_row_do_not_become_the_interval() -> None:
+    """Lighter's ETH, 2026-02-11: hourly, and twice nothing for a day."""
+    one = ledger(0, 1, 2, 3, 27, 51, 52, 53, 54)
+    assert intervals(one) == [1.0] * 9
+    assert one.missing() == 46
 
 
 def test_a_hole_is_counted_and_not_filled() -> None:
@@ -85,8 +111,9 @@ def test_a_change_of_interval_is_told_once() -> None:
 
 def test_injs_way_from_8_h_to_1_h_and_back() -> None:
     """Bybit, 2026-02-19 17:00: 8 h -> 1 h; a week later back, through one step of 6 h."""
-    one = ledger(0, 8, 16, 17, 18, 19, 25, 33, 41)
-    assert intervals(one) == [8, 8, 8, 1, 1, 1, 6, 8, 8]
+    steps = [8] * 3 + [1] * 18 + [6] + [8] * 3
+    one = ledger(*accumulate(steps, initial=0))
+    assert intervals(one) == [8, *steps]
     assert one.missing() == 0
 
 

@@ -39,7 +39,7 @@ def test_the_step_between_two_regimes_covers_itself() -> None:
 
 
 def test_a_hole_at_a_change_belongs_to_the_regime_that_follows() -> None:
-    assert derive_intervals(stamps(8, 8, 8, 24, 4, 4, 4)) == [8, 8, 8, 8, 4, 4, 4, 4]
+    assert derive_intervals(stamps(*[8] * 9, 24, 4, 4, 4)) == [8] * 10 + [4] * 4
 
 
 def test_one_early_print_is_real() -> None:
