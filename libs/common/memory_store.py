@@ -63,6 +63,7 @@ class MemoryStore:
         self.fault: Callable[[str], Fault] | None = None
         self._id = store_id
         self._kept: dict[str, _Kept] = {}
+        self._versions: dict[str, int] = {}
         self._last_ids: dict[str, tuple[int, int]] = {}
         self._held: dict[str, _Held] = {}
         self._fences: dict[str, int] = {}
@@ -118,6 +119,8 @@ class MemoryStore:
         check_key(stream)
         start = entry_order(after)
         self._reads("read")
+        if count <= 0:
+            return []
         return [e for e in self._find(stream, list) or () if entry_order(e.id) > start][:count]
 
     async def trim(self, stream: str, *, before: str) -> int:
@@ -204,8 +207,7 @@ class MemoryStore:
         if value is None:
             self._kept.pop(key, None)
             return 0
-        kept = self._find(key, Versioned)
-        version = 1 if kept is None else kept.version + 1
+        version = self._versions[key] = self._versions.get(key, 0) + 1  # goes on after a delete
         self._kept[key] = Versioned(value=bytes(value), version=version)
         return version
 

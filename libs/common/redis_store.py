@@ -1,9 +1,9 @@
 """`RedisStore`: the store in Redis or Valkey, 7 or newer.
 
 Keys are `fundarb:{deployment}:...`; a value is stored as it is (so that `redis-cli GET` shows it) with its
-version in the hash `_versions`, the fences of leases in `_fences`. Every change is one Lua script, atomic
-by the server. Nothing is ever retried here: a write whose answer was lost may have happened, and doing it
-twice would book it twice. The caller reads again and decides.
+version in the hash `_versions` (that of a deleted one stays there), the fences of leases in `_fences`. Every
+change is one Lua script, atomic by the server. Nothing is ever retried here: a write whose answer was lost
+may have happened, and doing it twice would book it twice. The caller reads again and decides.
 """
 
 from __future__ import annotations

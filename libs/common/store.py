@@ -28,7 +28,7 @@ class StoreConflict(Exception):
 
 
 class Versioned(msgspec.Struct, frozen=True, kw_only=True):
-    """A value and its version; versions start at 1 and rise by 1 with each write."""
+    """A value and its version; versions start at 1 and rise by 1 with each write, over deletes as well."""
 
     value: bytes
     version: int
@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic change.
 
-    - `expect`: key -> version that it must have now (0: must not exist)
+    - `expect`: key -> version that it must have now (0: must not exist, whatever was there before)
     - `lease`: the fence that must still be the newest one of that lease
     - `writes`: key -> new value (version rises), None deletes
     - `hash_writes`: hash key -> field -> value, None deletes the field
@@ -119,7 +119,9 @@ class Store(Protocol):
 
     Every method raises `StoreUnavailable` when the outcome is not known to be durable: after a write it
     may or may not have happened, and nothing is retried behind the caller's back. A key that holds
-    another kind than the method needs is a `StoreConflict`. Deleting a key forgets its version.
+    another kind than the method needs is a `StoreConflict`. Deleting a key keeps the count of its
+    versions, so that what was read before a delete never fits a later value; the count takes some bytes
+    for each name that was ever used, so names come out of a bounded set (pairs, services).
     """
 
     async def connect(self) -> None:

@@ -20,7 +20,43 @@ async def test_versions_start_at_one_and_rise_by_one(store: Store) -> None:
     assert await store.put("k", None) == 0
     assert await store.put("k", None) == 0
     assert await store.get("k") is None
-    assert await store.compare_and_set("k", b"again", expect=0) == 1
+    assert await store.compare_and_set("k", b"again", expect=0) == 4
+
+
+async def test_a_version_read_before_a_delete_never_fits_again(store: Store) -> None:
+    """Written, read by A, deleted and written anew by B: what A then writes would undo what B said."""
+    read = await store.put("k", b"1")
+    await store.put("k", None)
+    assert await store.put("k", b"2") == read + 1
+    with pytest.raises(StoreConflict, match=r"^k: expected version 1, found 2$"):
+        await store.compare_and_set("k", b"from A", expect=read)
+    assert await store.transition(Transition(expect={"k": 2}, writes={"k": None}))
+    assert await store.transition(Transition(expect={"k": 0}, writes={"k": b"3"}))
+    for stale in (1, 2):
+        with pytest.raises(StoreConflict, match=rf"^k: expected version {stale}, found 3$"):
+            await store.transition(Transition(expect={"k": stale}, writes={"k": b"from A"}))
+    assert await store.get("k") == Versioned(value=b"3", version=3)
+
+
+async def test_deleting_what_is_not_there_counts_nothing_and_leaves_no_trace(store: Store) -> None:
+    assert await store.put("never", None) == 0
+    assert await store.put("never", None) == 0
+    assert await store.transition(Transition(expect={"never": 0}, writes={"never": None}))
+    assert await store.keys("") == []
+    assert await store.put("never", b"1") == 1
+    await store.put("never", None)
+    await store.put("never", None)
+    assert await store.put("never", b"2") == 2
+
+
+async def test_a_deleted_value_may_come_back_as_another_kind_and_its_versions_go_on(store: Store) -> None:
+    await store.put("k", b"1")
+    await store.put("k", None)
+    assert await store.transition(Transition(hash_writes={"k": {"f": b"1"}}))
+    with pytest.raises(StoreConflict, match="holds a hash, no string"):
+        await store.put("k", b"2")
+    assert await store.transition(Transition(hash_writes={"k": {"f": None}}))
+    assert await store.compare_and_set("k", b"2", expect=0) == 2
 
 
 async def test_a_write_on_an_unexpected_version_changes_nothing_and_names_the_key(store: Store) -> None:

@@ -23,7 +23,7 @@ NAMES = ("a", "pair:x")
 names = st.sampled_from(NAMES)
 values = st.sampled_from([b"", b"1", b"\x00\xff", b"{}\r\n"])
 fields = st.dictionaries(st.sampled_from(["f", "g"]), values, min_size=1)
-versions = st.integers(0, 3)
+versions = st.integers(0, 5)
 # Streams and leases are named by number: which id or fence that is differs between the stores' lives.
 positions = st.integers(0, 4)
 
@@ -42,6 +42,7 @@ operations = st.one_of(
     st.tuples(st.just("get"), names),
     st.tuples(st.just("put"), names, st.none() | values),
     st.tuples(st.just("compare_and_set"), names, values, versions),
+    st.tuples(st.just("renewed"), names, values),
     st.tuples(st.just("transition"), transitions),
     st.tuples(st.just("keys"), st.sampled_from(["", "p", "pair:", "*"])),
     st.tuples(st.just("hash_all"), names),
@@ -62,6 +63,7 @@ class Driver:
         self.store = store
         self.ids: dict[str, list[str]] = {}
         self.leases: list[Lease] = []
+        self.versions: dict[str, set[int]] = {}
 
     async def run(self, operation: tuple[Any, ...]) -> object:
         try:
@@ -84,8 +86,17 @@ class Driver:
 
     async def _run(self, name: str, *arguments: Any) -> object:  # noqa: PLR0911 - one for each operation
         match name, arguments:
+            case "get", (key,):
+                found = await self.store.get(key)
+                if found is not None:
+                    self.versions.setdefault(key, set()).add(found.version)
+                return found
+            case "put", (key, value):
+                return self._newer(key, await self.store.put(key, value))
             case "compare_and_set", (key, value, expect):
-                return await self.store.compare_and_set(key, value, expect=expect)
+                return self._newer(key, await self.store.compare_and_set(key, value, expect=expect))
+            case "renewed", (key, value):
+                return await self._renewed(key, value)
             case "transition", (parts,):
                 lease = self._lease(parts["lease"]) if parts["lease"] is not None else None
                 return await self.store.transition(Transition(**{**parts, "lease": lease}))
@@ -110,6 +121,23 @@ class Driver:
                 return None
             case _:
                 return await getattr(self.store, name)(*arguments)
+
+    def _newer(self, key: str, version: int) -> int:
+        """A version is given once in the life of a key, deleted or not."""
+        seen = self.versions.setdefault(key, set())
+        assert version == 0 or version > max(seen, default=0)
+        seen.add(version)
+        return version
+
+    async def _renewed(self, key: str, value: bytes) -> int:
+        """Read, deleted and written by another: the version that was read fits no more."""
+        read = await self.store.get(key)
+        await self.store.put(key, None)
+        version = self._newer(key, await self.store.put(key, value))
+        if read is not None:
+            with pytest.raises(StoreConflict):
+                await self.store.compare_and_set(key, b"stale", expect=read.version)
+        return version
 
     def _lease(self, position: int) -> Lease:
         if position < len(self.leases):
@@ -138,7 +166,7 @@ _deployments = itertools.count(1)
 
 
 @settings(
-    max_examples=60,
+    max_examples=80,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

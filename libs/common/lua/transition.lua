@@ -31,12 +31,17 @@ local function conflict(key, words)
   return {-1, key, words}
 end
 
--- A value that was written by hand, without a version, counts as version 1.
+-- The highest version that a key ever had. It stays when the key is deleted: were it to begin anew, a
+-- version that was read before would fit again. A value that was written by hand counts as version 1.
+local function last_version(key)
+  return tonumber(redis.call('HGET', versions, key) or redis.call('EXISTS', prefix .. key))
+end
+
 local function version_of(key)
   if redis.call('EXISTS', prefix .. key) == 0 then
     return 0
   end
-  return tonumber(redis.call('HGET', versions, key) or 1)
+  return last_version(key)
 end
 
 local function kind_conflict(key, kind)
@@ -118,13 +123,14 @@ local answer = {1}
 for n, write in ipairs(writes) do
   local key = write[1]
   if write[2] == '1' then
-    local version = version_of(key) + 1
+    local version = last_version(key) + 1
     redis.call('SET', prefix .. key, write[3])
     redis.call('HSET', versions, key, version)
     answer[n + 1] = version
   else
-    redis.call('DEL', prefix .. key)
-    redis.call('HDEL', versions, key)
+    if redis.call('DEL', prefix .. key) == 1 then
+      redis.call('HSETNX', versions, key, 1)
+    end
     answer[n + 1] = 0
   end
 end
