@@ -22,6 +22,9 @@ from libs.research.layout import Kind as Series
 
 QUOTES: Final = ("USDT", "USDC", "FDUSD", "BUSD", "USDE", "USD")
 AFTER_MS: Final = 120_000  # past the last settlement by more than the gates' 60 s
+# A series that stops so long before its venue's newest has ended; intervals are at most a day, and sources
+# cut off their symbols hours apart.
+ENDED_AFTER_MS: Final = 3 * MS_PER_DAY
 _PARTS: Final = re.compile(r"\A([^/_-]+)[/_-]([A-Za-z]+)")
 _SUFFIX: Final = "PERP"  # BTCPERP: Bybit's names of contracts that are margined in USDC
 
@@ -88,9 +91,10 @@ def rank_archive(
 ) -> tuple[Ranking, tuple[str, ...], tuple[str, ...]]:
     """Ranking, venues seen, series that could not be read.
 
-    Each pair is judged as of the last settlement that both its venues have: sources end on different
-    days. A series that ended before its own venue did (a delisting) is refused as stale. Whether a spot
-    market exists, and at which price, is not in a funding archive: figures say what funding alone earns.
+    Each pair is judged as of the last settlement that both its series have: sources end on different
+    days, and so do their symbols. A series that ended days before its own venue did (a delisting) is refused
+    as stale. Whether a spot market exists, and at which price, is not in a funding archive: figures say what
+    funding alone earns.
     """
     series = read_series(folder, venues=venues)
     found = [judge(config, series, first, second, eval_us=eval_us) for first, second in pairs_of(series.legs)]
@@ -101,11 +105,10 @@ def rank_archive(
 def judge(
     config: Config, series: Series31, first: LegInput, second: LegInput, *, eval_us: int
 ) -> Opportunity:
-    """One pair as of the last settlement of both its venues, without the stand-in prices."""
-    as_of_ms = min(series.last_ms[first.venue], series.last_ms[second.venue]) + AFTER_MS
-    prints = {
-        key: until(series.prints[key], as_of_ms) for key in keys_of(first, second) if key in series.prints
-    }
+    """One pair as of the last settlement of both its series, without the stand-in prices."""
+    keys = keys_of(first, second)
+    as_of_ms = min(known_until_ms(series, key) for key in keys if key in series.prints) + AFTER_MS
+    prints = {key: until(series.prints[key], as_of_ms) for key in keys if key in series.prints}
     legs = [as_of(leg, prints) for leg in (first, second)]
     opportunity = Judge(config, market_ms=as_of_ms, eval_us=eval_us).assess(legs[0], legs[1], prints)
     return msgspec.structs.replace(
@@ -114,6 +117,12 @@ def judge(
         long=msgspec.structs.replace(opportunity.long, mid=None),
         short=msgspec.structs.replace(opportunity.short, mid=None),
     )
+
+
+def known_until_ms(series: Series31, key: LegKey) -> int:
+    """Until when an archive knows of a series: its last settlement, and its venue's once it has ended."""
+    newest_ms, last_ms = series.last_ms[key[0]], series.prints[key][-1].settled_ms
+    return newest_ms if newest_ms - last_ms > ENDED_AFTER_MS else last_ms
 
 
 def keys_of(first: LegInput, second: LegInput) -> list[LegKey]:
