@@ -156,9 +156,9 @@ class FeedActor:
             yield from venue.resend(what, now)
 
     def _heat(self, message: Opportunity) -> None:
-        """Both legs of a pair that passes, or would with younger quotes, are watched each second."""
+        """Both legs of a pair that passes, would with younger quotes, or is held are watched each second."""
         legs = frozenset((leg.venue, leg.instrument) for leg in (message.long, message.short))
-        warm = set(message.refusals) <= {"stale_quote"}
+        warm = set(message.refusals) <= {"stale_quote"} or message.allocated_usd > 0
         if warm == (message.pair in self._hot) and self._hot.get(message.pair, legs) == legs:
             return
         if warm:

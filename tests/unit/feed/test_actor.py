@@ -19,7 +19,7 @@ from tests.unit.feed.rig import PERP, SPOT, START_MS, Rig, clock_at, config_of, 
 HOUR = 3_600_000
 
 
-def opportunity(*, passes: bool, venue: str = "bybit") -> Opportunity:
+def opportunity(*, passes: bool, venue: str = "bybit", allocated_usd: float = 0.0) -> Opportunity:
     def leg(instrument: str, kind: Kind, side: Any) -> LegFigures:
         return LegFigures(venue=venue, instrument=instrument, kind=kind, side=side)
 
@@ -33,6 +33,7 @@ def opportunity(*, passes: bool, venue: str = "bybit") -> Opportunity:
         hold_days=30.0,
         forecast="flat",
         passes=passes,
+        allocated_usd=allocated_usd,
         refusals=() if passes else ("daily_low",),
         market_ms=START_MS,
         eval_us=0,
@@ -71,6 +72,19 @@ async def test_pairs_that_pass_are_polled_each_second() -> None:
     assert len(rig.quotes(PERP, venue="bybit")) == 10
     assert len(rig.quotes(PERP, venue="okx")) <= 1
     await rig.hear(subjects.opportunity("INJ-USDT_bybit-spot_bybit-perp"), opportunity(passes=False))
+    rig.forget()
+    await rig.run(10)
+    assert len(rig.quotes(PERP, venue="bybit")) <= 1
+
+
+async def test_pairs_that_are_held_are_polled_each_second_though_they_no_longer_pass() -> None:
+    rig = await started("bybit", "okx", interval_sec=30.0)
+    subject = subjects.opportunity("INJ-USDT_bybit-spot_bybit-perp")
+    await rig.hear(subject, opportunity(passes=False, allocated_usd=1_000.0))
+    rig.forget()
+    await rig.run(10)
+    assert len(rig.quotes(PERP, venue="bybit")) == 10
+    await rig.hear(subject, opportunity(passes=False))
     rig.forget()
     await rig.run(10)
     assert len(rig.quotes(PERP, venue="bybit")) <= 1
