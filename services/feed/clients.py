@@ -56,7 +56,9 @@ class VenueClients:
             async with asyncio.timeout(patience_sec):
                 return await self._do(request)
         except VenueError as error:
-            return Failure(error_class=error.error_class, text=str(error))
+            return Failure(
+                error_class=error.error_class, text=str(error), retry_after_sec=error.retry_after_sec
+            )
         except TimeoutError:
             return Failure(
                 error_class="timeout", text=f"{request.venue}: no answer within {patience_sec:g} s"

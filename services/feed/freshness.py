@@ -31,12 +31,13 @@ class Freshness:
         self._errors: dict[str, int] = {}
         self._offset_ms: float | None = None
         self._expected: frozenset[str] = frozenset()
-        self._expected_from_us = 0
+        self._expected_from_us: int | None = None
 
     def expect(self, kinds: Iterable[str], now: Now) -> None:
-        """Kinds that this venue ought to give: they age from now on even when nothing ever comes."""
+        """Kinds that this venue ought to give: they age from the first time on, even when nothing ever comes."""
         self._expected = frozenset(kinds)
-        self._expected_from_us = now.mono_us
+        if self._expected_from_us is None:
+            self._expected_from_us = now.mono_us
 
     def seen(self, kind: str, instrument: str, now: Now) -> None:
         """A frame or a poll's answer that was sound enough to be read."""
@@ -87,10 +88,9 @@ class Freshness:
 
     def ages_sec(self, now: Now) -> dict[str, float]:
         """Seconds since the last sign, by kind; what is expected and never came counts from the start."""
-        kinds = self._expected | self._seen_us.keys()
+        since_us = dict.fromkeys(self._expected, self._expected_from_us or 0) | self._seen_us
         return {
-            kind: round((now.mono_us - self._seen_us.get(kind, self._expected_from_us)) / US_PER_SEC, 3)
-            for kind in sorted(kinds)
+            kind: round((now.mono_us - at_us) / US_PER_SEC, 3) for kind, at_us in sorted(since_us.items())
         }
 
     def measures(self, now: Now) -> Iterable[Effect]:

@@ -43,6 +43,8 @@ BACK_OFF: Final[dict[str, BackOff]] = {
     "exchange": BackOff(2, 60, whole_venue=False),
     "not_supported": BackOff(3_600, 3_600, whole_venue=False),
 }
+# What a venue says itself is waited out, up to the longest ban that is known (Binance, three days).
+RETRY_AFTER_SEC_MAX: Final = 3 * 86_400.0
 OTHER_ERRORS: Final = BackOff(5, 60, whole_venue=False)
 
 
@@ -122,8 +124,10 @@ class Schedule:
             task.failures = 0
         self._failures = 0
 
-    def failed(self, key: Key, error_class: str, *, now_us: int) -> int:
-        """It failed; answers for how long (us) the task, or the whole venue, is left alone."""
+    def failed(self, key: Key, error_class: str, *, now_us: int, retry_after_sec: float | None = None) -> int:
+        """It failed; answers for how long (us) the task, or the whole venue, is left alone: at least as long
+        as the venue itself said (`retry_after_sec`).
+        """
         rule = BACK_OFF.get(error_class, OTHER_ERRORS)
         task = self._tasks.get(key)
         if task is not None:
@@ -133,7 +137,10 @@ class Schedule:
         in_a_row = 1 if task is None else task.failures
         if rule.whole_venue:
             in_a_row = max(in_a_row, self._failures)
-        delay_us = int(min(rule.longest_sec, rule.first_sec * 2 ** min(in_a_row - 1, 20)) * US_PER_SEC)
+        delay_sec = min(rule.longest_sec, rule.first_sec * 2 ** min(in_a_row - 1, 20))
+        if retry_after_sec is not None:
+            delay_sec = max(delay_sec, min(retry_after_sec, RETRY_AFTER_SEC_MAX))
+        delay_us = int(delay_sec * US_PER_SEC)
         until_us = now_us + delay_us
         if rule.whole_venue:
             self._held_until_us = max(self._held_until_us, until_us)

@@ -80,6 +80,8 @@ class VenueFeed:
 
     def start(self, now: Now) -> None:
         """First the instruments, and the last words of a former life."""
+        kinds = ["quote", "book", *(["funding", "mark", "settled"] if self.source.perps else [])]
+        self._fresh.expect(kinds, now)
         self._schedule.add(LOAD, period_us=RELOAD_US, due_us=now.mono_us)
         self._schedule.add(CLOCK, period_us=CLOCK_US, due_us=now.mono_us)
         if self.source.perps:
@@ -191,7 +193,9 @@ class VenueFeed:
         return tuple(slug for slug in self._usable if kind_of(slug) is Kind.PERP)
 
     def _failed(self, key: Key, failure: Failure, now: Now) -> Iterable[Effect]:
-        delay_us = self._schedule.failed(key, failure.error_class, now_us=now.mono_us)
+        delay_us = self._schedule.failed(
+            key, failure.error_class, now_us=now.mono_us, retry_after_sec=failure.retry_after_sec
+        )
         fields = {
             "venue": self.source.venue,
             "what": " ".join(filter(None, key)),
@@ -244,7 +248,6 @@ class VenueFeed:
             self._schedule.ask(FUNDING, at_us=now.mono_us + DOUBTED_US)
 
     def _loaded(self, loaded: Loaded, now: Now) -> Iterable[Effect]:
-        first = not self._instruments
         for slug in self.source.slugs:
             instrument = loaded.instruments.get(slug)
             info = listing_of(instrument, now) if instrument else unlisted(self.source.venue, slug, now)
@@ -259,10 +262,6 @@ class VenueFeed:
             yield from self.source.tell(subjects.instrument, info)
         self._usable = tuple(slug for slug, info in self._instruments.items() if info.refused is None)
         perps = self._usable_perps()
-        if first:
-            kinds = ["quote", "book"] if self._usable else []
-            kinds += ["funding", "mark"] if perps else []
-            self._fresh.expect(kinds, now)
         if self._usable:
             self._schedule.add(QUOTES, period_us=min(HOT_US, self._interval_us), due_us=now.mono_us)
             books = [Key("book", slug) for slug in self._usable]

@@ -116,7 +116,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A venue's call failed; classes as in `libs.exchange.port.VenueError`."""
+    """A venue's call failed; classes and `retry_after_sec` as in `libs.exchange.port.VenueError`."""
 
     error_class: str
     text: str
+    retry_after_sec: float | None = None

@@ -53,13 +53,15 @@ async def test_loading_keeps_what_is_wanted_and_opens_once() -> None:
 
 async def test_a_failure_is_an_answer() -> None:
     hands = Hands()
-    hands.market.fail("fetch_quotes", down("bybit", "rate_limit", "slow down"), TimeoutError())
+    limited = down("bybit", "rate_limit", "slow down")
+    limited.retry_after_sec = 7.0
+    hands.market.fail("fetch_quotes", limited, TimeoutError())
     request = PollQuotes(venue="bybit", slugs=(SPOT,))
     first = await hands.clients.handle(request)
-    assert first == Failure(error_class="rate_limit", text="bybit: slow down")
+    assert first == Failure(error_class="rate_limit", text="bybit: slow down", retry_after_sec=7.0)
     second = await hands.clients.handle(request)
     assert isinstance(second, Failure)
-    assert second.error_class == "timeout"
+    assert (second.error_class, second.retry_after_sec) == ("timeout", None)
     assert [one.instrument for one in await hands.clients.handle(request)] == [SPOT]
 
 

@@ -22,6 +22,14 @@ def test_ages_by_kind() -> None:
     assert fresh.ages_sec(clock.now())["book"] == 0.0
 
 
+def test_what_was_never_seen_ages_from_the_start_whatever_is_said_later() -> None:
+    clock = ManualClock()
+    fresh = fresh_at(clock)
+    clock.advance(sec=40)
+    fresh.expect(["quote", "funding", "mark"], clock.now())
+    assert fresh.ages_sec(clock.now()) == {"funding": 40.0, "mark": 40.0, "quote": 40.0}
+
+
 def test_quietness_is_known_for_each_instrument() -> None:
     clock = ManualClock()
     fresh = fresh_at(clock)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
+from libs.common.config.schema import PairLegs
 from libs.common.messages import Book, InstrumentInfo
 from libs.exchange.port import BookSeen, FundingSeen, QuoteSeen
 from tests.helpers.fake_market import down
@@ -124,6 +126,45 @@ async def test_a_venue_that_is_down_stays_alone_with_it() -> None:
     assert rig.quotes(PERP, venue="bybit")
     assert rig.quarantined("bybit") == {}
     assert rig.health("bybit").connected
+
+
+async def test_a_venue_that_never_answered_has_ages_to_alert_on() -> None:
+    clock = clock_at()
+    market = market_of("bybit", clock)
+    market.fail("load", *(down("bybit") for _ in range(9)))
+    rig = Rig(config_of("bybit"), [market], clock)
+    await rig.start()
+    await rig.run(20)
+    kinds = {"quote", "book", "funding", "mark", "settled"}
+    assert rig.health("bybit").ages_sec == dict.fromkeys(sorted(kinds), 20.0)
+    newest = {one.labels["kind"]: one.value for one in rig.measured("fundarb_data_age_seconds")}
+    assert newest == dict.fromkeys(kinds, 20.0)
+
+
+async def test_a_venue_with_spot_alone_is_expected_to_give_no_rates() -> None:
+    clock = clock_at()
+    market = market_of("bybit", clock)
+    config = config_of("bybit", "okx")
+    cross = msgspec.structs.replace(config, pairs=(PairLegs(symbol="INJ/USDT", legs=("bybits", "okxp")),))
+    rig = Rig(cross, [market, market_of("okx", clock)], clock)
+    await rig.start()
+    await rig.run(3)
+    assert set(rig.health("bybit").ages_sec) == {"quote", "book"}
+    assert set(rig.health("okx").ages_sec) == {"quote", "book", "funding", "mark", "settled"}
+
+
+async def test_a_venue_that_says_how_long_to_wait_is_left_alone_so_long() -> None:
+    rig = await started("bybit", interval_sec=1.0)
+    market = rig.markets["bybit"]
+    ban = down("bybit", "rate_limit", "banned")
+    ban.retry_after_sec = 120.0
+    market.fail("fetch_quotes", ban)
+    await rig.run(1)
+    calls = len(market.calls)
+    await rig.run(119)
+    assert len(market.calls) <= calls + 1
+    await rig.run(3)
+    assert len(market.calls) > calls + 2
 
 
 async def test_a_rate_limit_silences_the_venue_for_long_enough() -> None:

@@ -91,6 +91,22 @@ def test_some_errors_hold_the_whole_venue(error_class: str, others_go_on: bool) 
     assert schedule.take(SEC // 2) == ([QUOTES] if others_go_on else [])
 
 
+@pytest.mark.parametrize(
+    ("told_sec", "delay_sec"),
+    [(None, 15), (0.0, 15), (14.0, 15), (90.5, 90.5), (7_200.0, 7_200), (10**7, 259_200)],
+)
+def test_a_rate_limit_is_waited_out_at_least_as_long_as_told(
+    told_sec: float | None, delay_sec: float
+) -> None:
+    schedule = Schedule()
+    schedule.add(FUNDING, period_us=SEC, due_us=0)
+    schedule.take(0)
+    assert schedule.failed(FUNDING, "rate_limit", now_us=0, retry_after_sec=told_sec) == delay_sec * SEC
+    schedule.add(QUOTES, period_us=SEC, due_us=0)
+    assert schedule.take(int(delay_sec * SEC) - 1) == []
+    assert set(schedule.take(int(delay_sec * SEC))) == {FUNDING, QUOTES}
+
+
 def test_success_forgives() -> None:
     schedule = Schedule()
     schedule.add(FUNDING, period_us=SEC, due_us=0)
