@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from libs.common.assembly import Assembly, Background
+from libs.common.assembly import Assembly, Offer
 from libs.common.bus import Bus, Subscription
 from libs.common.clock import mono_us
 from libs.common.core import ActorFault, Core, Turn
@@ -99,16 +99,14 @@ class Runtime:
         )
         self.problems: dict[str, str] = {}
         self.events: Counter[str] = Counter()
-        self.waited_us_max = 0
-        self.published = self.lost = 0
+        self.waited_us_max = self.published = self.lost = 0
         self.faults = Faults(faults_max=assembly.faults_max)
         self._limit = RateLimit(every_us=10 * US_PER_SEC)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Event = asyncio.Event()
         self._exit_code = 0
         self._accepting = True
-        self._open = False
-        self._scheduled = False
+        self._open = self._scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_us: int | None = None
 
@@ -116,7 +114,7 @@ class Runtime:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Work until `stop` is set or something fatal happens; answers the exit code."""
-        writer = asyncio.create_task(self.store_log.run(), name="store log")
+        writer = asyncio.create_task(self._background(self.store_log.run), name="store log")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         ended = asyncio.create_task(self._ended.wait(), name="ended")
         subscriptions: list[Subscription] = []
@@ -128,8 +126,11 @@ class Runtime:
                 subscriptions.append(subscription)
             self._open = True
             self._schedule()
-            backgrounds += [asyncio.create_task(self._background(one)) for one in self._assembly.background]
-            await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+            works = [self._background(one, self.offer) for one in self._assembly.background]
+            backgrounds += [asyncio.create_task(work) for work in works]
+            await asyncio.wait({stopped, ended, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if writer.done():
+                self.fatal("alerts and audit reach the store no more: their writer has ended")
             await self._drain(subscriptions, backgrounds)
         finally:
             leftovers = [writer, stopped, ended, *backgrounds, *self._tasks]
@@ -169,10 +170,10 @@ class Runtime:
     def _undone(self) -> str:
         return f"{self.core.depth()} events, {self.core.barriers} writes, {len(self.requests)} requests"
 
-    async def _background(self, work: Background) -> None:
+    async def _background(self, work: Callable[..., Awaitable[None]], *given: Offer) -> None:
         name = getattr(work, "__qualname__", repr(work))
         try:
-            await work(self.offer)
+            await work(*given)
         except Exception as error:
             log.exception("%s ended", name)
             self.fatal(f"{name} ended by {type(error).__name__}: {error}")

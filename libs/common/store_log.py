@@ -1,7 +1,9 @@
 """Stream entries that should reach the store even when it is away for a while: alerts, audit.
 
 In order, retried, bounded. An append whose outcome was unknown is repeated, so an entry can be there
-twice: an alert too many does no harm, one too few may.
+twice: an alert too many does no harm, one too few may. An entry that the store refuses for another reason
+(its stream is a key of another kind, a fault in the program) would stop all that come after it: it is set
+aside with a loud line that holds all of it, and health tells of it until the process ends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+from libs.common.log import fields
+from libs.common.redact import REDACTOR
 from libs.common.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -29,25 +33,28 @@ class StoreLog:
         self._waiting_max = waiting_max
         self._wake = asyncio.Event()
         self._failing = False
-        self.lost = 0
+        self._aside = 0
+        self._aside_why = ""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, stream: str, fields: dict[str, bytes]) -> None:
-        """Queue an entry; when too many wait the oldest is given up and counted."""
+    def add(self, stream: str, content: dict[str, bytes]) -> None:
+        """Queue an entry; when too many wait the oldest is set aside."""
         if len(self._waiting) >= self._waiting_max:
-            self._waiting.popleft()
-            self.lost += 1
-        self._waiting.append((stream, fields))
+            self._set_aside(self._waiting.popleft(), "too many wait for the store")
+        self._waiting.append((stream, content))
         self._wake.set()
 
     def problem(self) -> str:
         """What is wrong, in words; empty when nothing is."""
-        if not self._failing or not self._waiting:
-            return ""
-        lost = f", {self.lost} given up" if self.lost else ""
-        return f"{len(self._waiting)} alerts or audit entries wait for the store{lost}"
+        problems = []
+        if self._failing and self._waiting:
+            problems.append(f"{len(self._waiting)} alerts or audit entries wait for the store")
+        if self._aside:
+            why = f"the last: {self._aside_why}"
+            problems.append(f"{self._aside} alerts or audit entries are in the log only ({why})")
+        return "; ".join(problems)
 
     async def run(self) -> None:
         """Carry entries over, forever."""
@@ -66,9 +73,23 @@ class StoreLog:
                 await asyncio.sleep(RETRY_SEC[min(failures, len(RETRY_SEC) - 1)])
                 failures += 1
                 continue
+            except Exception as error:  # noqa: BLE001 - this task must go on, whatever it was
+                self._set_aside(entry, f"{type(error).__name__}: {error}", error)
             self._failing, failures = False, 0
             if self._waiting and self._waiting[0] is entry:  # not given up meanwhile
                 self._waiting.popleft()
+
+    def _set_aside(
+        self, entry: tuple[str, dict[str, bytes]], why: str, error: Exception | None = None
+    ) -> None:
+        self._aside += 1
+        self._aside_why = REDACTOR.text(why)
+        stream, content = entry
+        readable = {name: value.decode(errors="replace") for name, value in content.items()}
+        named = fields(stream=stream, entry=readable)
+        log.error(
+            "not in the store, only here: an entry of %s (%s)", stream, why, exc_info=error, extra=named
+        )
 
     async def flush(self, *, timeout_sec: float) -> None:
         """Wait until all are over, at most so long (while `run` runs)."""
