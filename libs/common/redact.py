@@ -48,12 +48,18 @@ class Redactor:
                 password = login.rpartition("://")[2].partition(":")[2]
                 self.add(password, unquote(password))
 
-    def text(self, text: str) -> str:
-        """`text` without registered secrets, passwords in URLs, and values named as secrets."""
+    def known(self, text: str) -> str:
+        """`text` without registered secrets and passwords in URLs.
+
+        For messages that name settings: in `exchanges.perp.secret: is missing` no value follows.
+        """
         if self._pattern is not None:
             text = self._pattern.sub(HIDDEN, text)
-        text = _URL_LOGIN.sub(rf"\1\2:{HIDDEN}@", text)
-        return _NAMED_IN_TEXT.sub(rf"\1{HIDDEN}", text)
+        return _URL_LOGIN.sub(rf"\1\2:{HIDDEN}@", text)
+
+    def text(self, text: str) -> str:
+        """`text` without registered secrets, passwords in URLs, and values named as secrets."""
+        return _NAMED_IN_TEXT.sub(rf"\1{HIDDEN}", self.known(text))
 
     def value(self, value: Any, name: str = "") -> Any:
         """The same for JSON-like data; `name` is the field it stands in."""

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from libs.common.redact import REDACTOR
 from libs.common.runtime_file import BadRuntimeFile, Deployment, deployment_path, read, runtime_dir
-from libs.console.options import config_paths
+from libs.console.options import config_paths, load
 from libs.console.output import UNREACHABLE, USAGE, UserError
 
 VENUE_FILE = "venue"
@@ -49,6 +50,8 @@ def find(args: argparse.Namespace, env: Mapping[str, str] | None = None) -> tupl
     if known is None:
         others = f"; running here: {', '.join(running)}" if running else ""
         raise UserError(f"deployment {name} does not run here (looked in {folder}){others}", UNREACHABLE)
+    for url in (known.nats_url, known.redis_url):
+        REDACTOR.add_url(url)
     return name, known
 
 
@@ -65,7 +68,5 @@ def _named(args: argparse.Namespace, env: Mapping[str, str]) -> str | None:
         return given
     if not config_paths(args, env) and "FUNDARB__DEPLOYMENT" not in env:
         return None
-    from libs.common.config.load import load_with_report  # noqa: PLC0415 - only when there is a config
-
-    loaded = load_with_report(config_paths(args, env), env)
+    loaded = load(args, env)
     return loaded.config.deployment if "deployment" in loaded.sources else None

@@ -10,11 +10,12 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Final, NoReturn, Protocol, cast
+from typing import Any, Final, NoReturn, Protocol, cast
 
 from libs.console.output import INTERRUPTED, NO, OK, USAGE, UserError
 
@@ -44,9 +45,13 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "flatten": (LATER, "close everything in a scope (with trading)"),
     "reset": (LATER, "clear latches (with trading)"),
     "reload": (LATER, "read the config again (with trading)"),
-    "backtest": (LATER, "replay the archive through the same decisions (with trading)"),
-    "report": (LATER, "the daily report (with trading)"),
+    "backtest": (LATER, "replay the archive through the same decisions (later)"),
+    "report": (LATER, "the daily report (later)"),
 }
+
+
+NEGATIVE: Final = re.compile(r"-(\.?[0-9]|inf|nan)")
+"""How a negative value begins; what is no number after all is refused in the flag's own words."""
 
 
 class Verb(Protocol):
@@ -61,7 +66,14 @@ class Verb(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """Wrong usage as a UserError with one line, in place of argparse's usage block."""
+    """Wrong usage as a UserError with one line, in place of argparse's usage block.
+
+    Values may be negative numbers in any notation: argparse takes `-3e-4` for an option, up to Python 3.13.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.prog}: {message} (see {self.prog} --help)", USAGE)
@@ -122,20 +134,24 @@ def dispatch(words: list[str]) -> int:
 def overview() -> str:
     """The text of `fundarb --help`."""
     now = [(name, text) for name, (module, text) in VERBS.items() if module != LATER]
-    later = [name for name, (module, _) in VERBS.items() if module == LATER]
+    later = {name: text for name, (module, text) in VERBS.items() if module == LATER}
+    trading = [name for name, text in later.items() if text.endswith("(with trading)")]
+    others = [name for name in later if name not in trading]
     lines = ["usage: fundarb VERB [options]", "", "Watches funding rates and says what is worth doing.", ""]
     lines += [f"  {name:<10} {text}" for name, text in now]
-    half = len(later) // 2
-    lines += ["", f"  later, with trading: {' '.join(later[:half])}", f"{'':23}{' '.join(later[half:])}", ""]
+    lines += ["", f"  later, with trading: {' '.join(trading[:6])}", f"{'':23}{' '.join(trading[6:])}"]
+    lines += [f"  later: {' '.join(others)}", ""]
     lines += ["`fundarb VERB --help` explains one. Exit codes: 0 ok, 1 no, 2 wrong usage or config,"]
     lines += ["3 cannot reach what it needs."]
     return "\n".join(lines) + "\n"
 
 
 def fail(text: str, exit_code: int) -> int:
-    """Say `text` on stderr and answer the exit code."""
+    """Say `text`, without secrets, on stderr and answer the exit code."""
+    from libs.common.redact import REDACTOR  # noqa: PLC0415 - only who fails waits for it
+
     sys.stdout.flush()
-    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.stderr.write(REDACTOR.known(text.rstrip("\n")) + "\n")
     return exit_code
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from libs.common.config.load import Loaded, load_with_report
+from libs.common.config.load import Loaded, load_with_report, secrets_of
+from libs.common.redact import REDACTOR
 
 CONFIG_VARIABLE: Final = "FUNDARB_CONFIG"
 DEFAULT_CONFIG: Final = Path("config.json")
+NO_PAIRS: Final = "no pairs to watch"
+NO_PAIRS_REMEDY: Final = (
+    "give `symbols` with exchanges named `spot` and `perp`, or list `pairs` "
+    "(`fundarb init` writes a config, --config F names one)"
+)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +48,14 @@ def config_paths(args: argparse.Namespace, env: Mapping[str, str] | None = None)
     return (DEFAULT_CONFIG,) if DEFAULT_CONFIG.exists() else ()
 
 
-def load(args: argparse.Namespace) -> Loaded:
+def load(args: argparse.Namespace, env: Mapping[str, str] | None = None) -> Loaded:
     """The config that a verb was called with; raises `ConfigError`."""
-    return load_with_report(config_paths(args), os.environ)
+    env = os.environ if env is None else env
+    return load_files(config_paths(args, env), env)
+
+
+def load_files(paths: Sequence[Path], env: Mapping[str, str]) -> Loaded:
+    """The config of these files; its secrets are hidden in whatever this process says from now on."""
+    loaded = load_with_report(paths, env)
+    REDACTOR.add(*secrets_of(loaded.config))
+    return loaded

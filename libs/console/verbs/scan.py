@@ -73,10 +73,10 @@ def venues_of(text: str | None, *, known_only: bool) -> list[str]:
 
 def config_of(path: Path | None) -> Config:
     """Costs and thresholds: the file's, else the built-in ones."""
-    from libs.common.config.load import load_config  # noqa: PLC0415 - as above
     from libs.common.config.schema import Config  # noqa: PLC0415
+    from libs.console.options import load_files  # noqa: PLC0415 - as above
 
-    return Config() if path is None else load_config([path], os.environ)
+    return Config() if path is None else load_files([path], os.environ).config
 
 
 def live(args: argparse.Namespace, config: Config, venues: list[str]) -> int:

@@ -73,3 +73,12 @@ def test_hostile_texts_cost_little(hostile: str) -> None:
     started_sec = time.process_time()  # of this process alone, however busy the machine is
     Redactor().text((hostile * 65_536)[:65_536])
     assert time.process_time() - started_sec < 2
+
+
+def test_a_message_that_names_a_setting_keeps_its_words() -> None:
+    """`known` hides values that are known, and does not take the words after `secret:` for one."""
+    redactor = Redactor()
+    redactor.add("hunter2hunter2")
+    said = "config.json:3: exchanges.perp.secret: is missing"
+    assert redactor.known(said) == said
+    assert redactor.known("hunter2hunter2 at nats://me:pw@host") == "*** at nats://me:***@host"

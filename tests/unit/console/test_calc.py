@@ -89,3 +89,37 @@ def test_a_slip_of_the_unit_is_refused_with_its_remedy(
     assert err.count("\n") == 1
     assert flag in err
     assert said in err
+
+
+@pytest.mark.parametrize("rate", ["-3e-4", "-3E-4", "-.0003", "-0.0003", "-3.0e-04"])
+def test_a_negative_number_needs_no_equals_sign(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--rate", rate, "--interval", "8", "--maker", "-5e-05", "--role", "maker"]
+    answer = calc(capsys, *given)
+    assert answer["daily"] == pytest.approx(-0.0009, abs=1e-12)
+    assert answer["direction"] == "reverse"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "rate",
+        "interval",
+        "notional",
+        "taker",
+        "maker",
+        "slippage-bps",
+        "borrow-daily",
+        "transfer",
+        "hold-days",
+    ],
+)
+@pytest.mark.parametrize("value", ["-1e+01", "-1E1"])
+def test_every_number_may_be_written_in_scientific_notation(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is refused is the figure, in the flag's own words, and not that an argument is missing."""
+    given = {"--rate": "1e-4", "--interval": "8", f"--{flag}": value}
+    assert main(["calc", *(part for pair in given.items() for part in pair)]) == 2
+    err = capsys.readouterr().err
+    assert f"--{flag} {value}: " in err
+    assert "expected one argument" not in err
