@@ -13,6 +13,7 @@ from libs.common.config.load import Loaded
 from libs.common.config.problems import Problem
 from libs.common.config.schema import Config, Mode
 from libs.common.subjects import Kind
+from libs.console.options import NO_PAIRS, NO_PAIRS_REMEDY
 from libs.exchange.port import FundingSeen, Instrument, QuoteSeen
 
 State = Literal["ok", "warning", "refused", "unreachable"]
@@ -51,7 +52,11 @@ def config_rows(loaded: Loaded) -> Iterator[Row]:
         pairs = "1 pair" if len(specs) == 1 else f"{len(specs)} pairs"
         text = f"mode {config.mode.value}, {pairs} on {', '.join(involved)}"
         yield Row(subject="config", state="ok", text=text)
-    yield from (problem_row(warning, "warning") for warning in loaded.warnings)
+    else:
+        yield Row(subject="pairs", state="refused", text=NO_PAIRS, remedy=NO_PAIRS_REMEDY)
+    for warning in loaded.warnings:
+        if specs or warning.path != "symbols":  # which only repeats that there is no pair
+            yield problem_row(warning, "warning")
     yield from _policy_rows(config)
     yield from _borrow_rows(config)
     yield from _key_rows(config)

@@ -15,7 +15,7 @@ from libs.common.config.load import Loaded
 from libs.common.config.schema import Config, Mode
 from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
-from libs.console.options import add_config, config_paths, load
+from libs.console.options import NO_PAIRS, NO_PAIRS_REMEDY, add_config, config_paths, load
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
 from libs.console.servers import NATS_ENV, REDIS_ENV, ask, nats_url, redis_url
 from libs.console.stack import Plan, StoppedEarly, data_folder, say, show, stoppable_stack
@@ -74,11 +74,7 @@ def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
             USAGE,
         )
     if not pair_specs(loaded.config):
-        raise UserError(
-            "no pairs to watch: give `symbols` with exchanges named `spot` and `perp`, or list `pairs` "
-            "(`fundarb init` writes a config, --config F names one)",
-            USAGE,
-        )
+        raise UserError(f"{NO_PAIRS}: {NO_PAIRS_REMEDY}", USAGE)
 
 
 async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded) -> dict[str, Any]:

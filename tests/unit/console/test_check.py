@@ -208,6 +208,28 @@ def test_what_the_config_alone_tells(
     assert (found.state, said in found.text) == (state, True), found
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {},
+        {"exchanges": GOOD["exchanges"]},
+        {"symbols": ["BTC/USDT"]},
+        {"exchanges": {"spot": GOOD["exchanges"]["spot"]}, "symbols": []},
+    ],
+)
+def test_without_any_pair_it_refuses_as_up_does(
+    tmp_path: Path, tree: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, tree)
+    code = main(["check", "--offline", "--json", "--config", str(path)])
+    rows = {found["subject"]: found for found in json.loads(capsys.readouterr().out)["rows"]}
+    assert (code, rows["pairs"]["state"]) == (1, "refused")
+    assert "no pairs to watch" in rows["pairs"]["text"]
+    assert "`spot` and `perp`" in rows["pairs"]["remedy"]
+    assert main(["up", "--config", str(path)]) == 2
+    assert f"no pairs to watch: {rows['pairs']['remedy']}" in capsys.readouterr().err
+
+
 def test_live_without_keys_is_refused(tmp_path: Path) -> None:
     tree = {**GOOD, "mode": "live", "thresholds": {"flip_policy": "cost_aware", "forecast": "flat"}}
     rows = list(config_rows(load_with_report([write(tmp_path, tree)], {})))
