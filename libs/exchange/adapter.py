@@ -138,9 +138,11 @@ class CcxtMarketData:
 
     # --- funding ------------------------------------------------------------------------------
 
-    async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]:
+    async def fetch_funding(
+        self, slugs: Sequence[str], *, within_sec: float | None = None
+    ) -> list[FundingSeen]:
         """See port.MarketData; perpetuals only, other slugs have no funding and are left out."""
-        return await self._funding.fetch(slugs)
+        return await self._funding.fetch(slugs, within_sec)
 
     def funding_of(self, instrument: Instrument, raw: dict[str, Any]) -> FundingSeen | None:
         """A streamed rate as an observation, with the interval known so far (None: let the poll decide)."""

@@ -37,15 +37,18 @@ class FundingReader:
         # slug -> (next settlement it was derived for, hours, last settlement)
         self._settled: dict[str, tuple[int | None, float, int]] = {}
 
-    async def fetch(self, slugs: Sequence[str]) -> list[FundingSeen]:
+    async def fetch(self, slugs: Sequence[str], within_sec: float | None) -> list[FundingSeen]:
         """One observation for each perpetual among `slugs`; rate None where the answer lacked the symbol."""
         answers = await all_of(
-            self._group(client, items) for client, _, items in self._market.groups(slugs, kinds=_PERPS)
+            self._group(client, items, within_sec)
+            for client, _, items in self._market.groups(slugs, kinds=_PERPS)
         )
         return [seen for answer in answers for seen in answer]
 
-    async def _group(self, client: Client, items: list[Instrument]) -> list[FundingSeen]:
-        rates = await self._rates.read(client, items)
+    async def _group(
+        self, client: Client, items: list[Instrument], within_sec: float | None
+    ) -> list[FundingSeen]:
+        rates = await self._rates.read(client, items, within_sec=within_sec)
         await self._refresh(client, rates)
         recv_us = self._market.now_us()  # they came together
         known = [(item, rates[item.slug], self._interval(item, rates[item.slug])) for item in items]

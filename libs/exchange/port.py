@@ -120,7 +120,13 @@ class MarketData(Protocol):
         """All linear perps, dated linear futures and spot markets by slug; spot and derivatives together."""
         ...
 
-    async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]: ...
+    async def fetch_funding(
+        self, slugs: Sequence[str], *, within_sec: float | None = None
+    ) -> list[FundingSeen]:
+        """One observation a perpetual, None for rates that were not answered. Where a venue answers symbol by
+        symbol, those first in `slugs` are asked first, and with `within_sec` the rest are left out then.
+        """
+        ...
 
     async def fetch_settled(self, slug: str, *, since_ms: int, until_ms: int) -> list[SettledSeen]:
         """Settled prints oldest first, all pages."""

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 from libs.exchange.client import Client, all_of
 from libs.exchange.port import Instrument, VenueError
 from libs.exchange.record import Batch, rate_hours
@@ -58,12 +60,17 @@ class RateReader:
         self._quirks = market.quirks
         self._refused = Refused()
 
-    async def read(self, client: Client, items: list[Instrument]) -> dict[str, Rate]:
-        """By slug, {} where there is none; `VenueError` when no symbol at all was answered."""
+    async def read(
+        self, client: Client, items: list[Instrument], *, within_sec: float | None = None
+    ) -> dict[str, Rate]:
+        """By slug, {} where there is none; `VenueError` when no symbol at all was answered.
+
+        `within_sec` ends the asking symbol by symbol: those that come first in `items` have been answered.
+        """
         exchange = client.exchange
         asked = [item.symbol for item in items] if self._quirks.funding_by_symbols else None
         if self._quirks.bulk_funding == "single":
-            answer: Any = await self._few(client, items)
+            answer: Any = await self._few(client, items, within_sec)
         elif self._quirks.bulk_funding == "intervals":
             answer = await client.call("fetch_funding", exchange.fetch_funding_intervals(asked))
         else:
@@ -74,9 +81,11 @@ class RateReader:
             raise VenueError(self._market.venue, "bad_payload", text)
         return rates
 
-    async def _few(self, client: Client, items: list[Instrument]) -> dict[str, Rate]:
+    async def _few(
+        self, client: Client, items: list[Instrument], within_sec: float | None
+    ) -> dict[str, Rate]:
         """By symbol: lists first, where there are lists, then one by one what they left out."""
-        batch = self._quirks.funding_batch
+        batch, started_us = self._quirks.funding_batch, mono_us()
         found: dict[str, Rate] = {}
         if batch is not None and len(items) >= batch.worth:
             size = batch.size or len(items)
@@ -85,7 +94,16 @@ class RateReader:
             for rates in await all_of(self._listed(client, batch, chunk, gate) for chunk in chunks):
                 found |= rates
         missing = [item for item in items if item.symbol not in found]
-        return found | await self._one_by_one(client, missing, answered=bool(found))
+        singles: dict[str, Rate] = {}
+        left_sec = None if within_sec is None else within_sec - (mono_us() - started_us) / US_PER_SEC
+        try:
+            async with asyncio.timeout(left_sec):
+                await self._one_by_one(client, missing, singles, answered=bool(found))
+        except TimeoutError:
+            if not found and not singles:
+                text = f"fetch_funding: no rate of {len(items)} symbols within {within_sec:g} s"
+                raise VenueError(self._market.venue, "timeout", text) from None
+        return found | singles
 
     async def _listed(
         self, client: Client, batch: Batch, items: Sequence[Instrument], gate: asyncio.Semaphore
@@ -119,11 +137,10 @@ class RateReader:
         )
 
     async def _one_by_one(
-        self, client: Client, items: Sequence[Instrument], *, answered: bool
-    ) -> dict[str, Rate]:
-        """One request each; a symbol that is refused is left out, unless that is so for all of them."""
+        self, client: Client, items: Sequence[Instrument], found: dict[str, Rate], *, answered: bool
+    ) -> None:
+        """One request each into `found`; a symbol that is refused is left out, unless all of them are."""
         gate = asyncio.Semaphore(AT_ONCE)
-        found: dict[str, Rate] = {}
         failed: list[VenueError] = []
 
         async def one(item: Instrument) -> None:
@@ -143,7 +160,6 @@ class RateReader:
         await all_of(one(item) for item in items)
         if failed and not found and not answered:
             raise failed[0]
-        return found
 
 
 def rates_of(answer: object, items: Iterable[Instrument]) -> dict[str, Rate]:

@@ -7,6 +7,7 @@ archive as of its last settlement (`scan_archive`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,11 @@ from libs.research.intervals import IntervalUnknown, derive_intervals
 
 HISTORY_DAYS: Final = 31
 HISTORY_AT_ONCE: Final = 8
+SURVEY_SHARE: Final = 0.6  # of the whole time, so that slow venues leave some for the histories of the others
+RATES_SHARE: Final = 0.8  # of what the survey has left once markets are known: a part is better than nothing
+
+log = logging.getLogger(__name__)
+Bases = frozenset[tuple[str, str]]  # base and quote
 
 __all__ = [
     "HISTORY_DAYS",
@@ -49,24 +55,32 @@ Open = Callable[[str], Any]
 
 
 class VenueReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one venue answered; `problem` is one line, None when it did."""
+    """How one venue answered; `problem` is one line, None when it did.
+
+    `unrated` perpetuals came without a rate: refused, or not asked for want of time.
+    """
 
     venue: str
     seconds: float
     perps: int = 0
     spots: int = 0
+    unrated: int = 0
     problem: str | None = None
 
 
 # --- asking venues -------------------------------------------------------------------------------
 
 
-async def survey(market: MarketData, *, timeout_sec: float) -> tuple[VenueReport, tuple[LegInput, ...]]:
+async def survey(
+    market: MarketData, *, timeout_sec: float, listed: dict[str, Bases] | None = None
+) -> tuple[VenueReport, tuple[LegInput, ...]]:
     """One venue's universe: markets, then funding of all perpetuals beside quotes of all that can pair.
 
-    Never raises: what goes wrong is the report's `problem`, and the other venues go on.
+    `listed` gathers the perpetuals of all venues: what most of them have is asked first. Never raises: what
+    goes wrong is the report's `problem`, and the other venues go on.
     """
     started_us = mono_us()
+    listed = {} if listed is None else listed
 
     def report(**figures: Any) -> VenueReport:
         seconds = round((mono_us() - started_us) / US_PER_SEC, 3)
@@ -75,18 +89,45 @@ async def survey(market: MarketData, *, timeout_sec: float) -> tuple[VenueReport
     try:
         async with asyncio.timeout(timeout_sec):
             instruments = usable(await market.load())
-            perps = [slug for slug, item in instruments.items() if item.kind is Kind.PERP]
+            listed[market.venue] = bases_of(instruments, Kind.PERP)
+            perps = by_partners(market.venue, instruments, listed)
             if not perps:
                 return report(problem="no linear perpetuals listed"), ()
+            left_sec = timeout_sec - (mono_us() - started_us) / US_PER_SEC
             funding, quotes = await asyncio.gather(
-                market.fetch_funding(perps), market.fetch_quotes(list(instruments))
+                market.fetch_funding(perps, within_sec=left_sec * RATES_SHARE),
+                market.fetch_quotes(list(instruments)),
             )
     except VenueError as error:
         return report(problem=str(error)), ()
     except TimeoutError:
-        return report(problem=f"{market.venue}: no answer within {timeout_sec:g} s"), ()
+        return report(problem=f"{market.venue}: no answer within {timeout_sec:.3g} s"), ()
+    except Exception as error:
+        log.exception("%s: a mistake in reading it", market.venue)
+        text = f"a mistake in this program ({type(error).__name__}: {error})"
+        return report(problem=f"{market.venue}: {text}"), ()
+    unrated = sum(seen.rate is None for seen in funding)
+    if unrated:
+        log.warning("%s: %d of %d perpetuals without a rate", market.venue, unrated, len(perps))
     legs = legs_of(instruments, funding, quotes)
-    return report(perps=len(perps), spots=len(instruments) - len(perps)), legs
+    return report(perps=len(perps), spots=len(instruments) - len(perps), unrated=unrated), legs
+
+
+def bases_of(instruments: Mapping[str, Instrument], kind: Kind) -> Bases:
+    """Base and quote of the instruments of a kind."""
+    return frozenset((item.base, item.quote) for item in instruments.values() if item.kind is kind)
+
+
+def by_partners(venue: str, instruments: Mapping[str, Instrument], listed: Mapping[str, Bases]) -> list[str]:
+    """Perpetuals, first those that can be paired in most ways as far as the venues have told by now."""
+    partners = [bases_of(instruments, Kind.SPOT)]
+    partners += [bases for other, bases in listed.items() if other != venue]
+    ways = {
+        slug: sum((item.base, item.quote) in bases for bases in partners)
+        for slug, item in instruments.items()
+        if item.kind is Kind.PERP
+    }
+    return sorted(ways, key=lambda slug: -ways[slug])
 
 
 def usable(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
@@ -146,7 +187,8 @@ async def survey_all(
 ) -> tuple[Universe, list[VenueReport], Ranking | None]:
     """All venues at once, then the ranking with the settled history of the `top` pairs.
 
-    `told` hears of each venue as it answers. The ranking is None when no venue did.
+    `told` hears of each venue as it answers. A venue that takes more than its share of the time is left out,
+    so that the others' histories can be read. The ranking is None when no venue answered.
     """
     deadline_us = mono_us() + round(timeout_sec * US_PER_SEC)
 
@@ -156,10 +198,11 @@ async def survey_all(
     markets = [
         await open_market_data(venue, config=config, clock=clock, redirect=redirect) for venue in venues
     ]
+    listed: dict[str, Bases] = {}
     try:
 
         async def one(market: MarketData) -> tuple[VenueReport, tuple[LegInput, ...]]:
-            answer = await survey(market, timeout_sec=left_sec())
+            answer = await survey(market, timeout_sec=left_sec() * SURVEY_SHARE, listed=listed)
             told(answer[0])
             return answer
 
@@ -192,10 +235,10 @@ async def histories(
     legs = [leg for item in opportunities for leg in (item.long, item.short) if leg.kind is Kind.PERP]
     keys = dict.fromkeys((leg.venue, leg.instrument) for leg in legs)
     found: dict[LegKey, tuple[Settlement, ...]] = {}
-    gate = asyncio.Semaphore(HISTORY_AT_ONCE)
+    gates = {venue: asyncio.Semaphore(HISTORY_AT_ONCE) for venue, _ in keys}
 
     async def one(venue: str, slug: str) -> None:
-        async with gate:
+        async with gates[venue]:
             try:
                 seen = await markets[venue].fetch_settled(
                     slug, since_ms=market_ms - HISTORY_DAYS * MS_PER_DAY, until_ms=market_ms
@@ -206,7 +249,10 @@ async def histories(
 
     tasks = [asyncio.ensure_future(one(*key)) for key in keys]
     if tasks:
-        _, late = await asyncio.wait(tasks, timeout=timeout_sec)
+        done, late = await asyncio.wait(tasks, timeout=timeout_sec)
+        mistake = next((error for task in done if (error := task.exception()) is not None), None)
+        if mistake is not None:
+            log.error("a mistake in reading histories", exc_info=mistake)
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -91,7 +91,10 @@ class FakeMarket:
         self._called("load", None)
         return {slug: one.instrument for slug, one in self.listed.items()}
 
-    async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]:
+    async def fetch_funding(
+        self, slugs: Sequence[str], *, within_sec: float | None = None
+    ) -> list[FundingSeen]:
+        del within_sec  # it answers at once
         self._called("fetch_funding", tuple(slugs))
         return [self.funding(slug) for slug in slugs if slug not in self.left_out]
 

@@ -112,3 +112,30 @@ async def test_a_symbol_that_spoils_its_list_costs_its_list_alone() -> None:
         assert seen.pop("A12-USDT-PERP") == (None, None, None, None)
         assert seen == {slug: row for slug, row in HTX_WHOLE.items() if slug != "A12-USDT-PERP"}
         assert len(server.asked) == 3 + 10
+
+
+async def test_when_time_is_short_the_first_symbols_are_answered_and_the_rest_have_no_rate() -> None:
+    names = [f"A{number}" for number in range(60)]
+    async with loopback() as server:
+        server.serve("/contract/funding_rate", REFUSAL)
+        for name in names:
+            server.serve(f"/contract/funding_rate/{name}_USDT", mexc(mexc_row(name)))
+        server.delay_sec = 0.5  # 8 at once: 60 symbols need 4 s
+        markets = [perp(name, f"{name}_USDT") for name in names]
+        async with opened(server, "mexc", clock=clock(), markets=markets) as data:
+            seen = await data.fetch_funding([f"{name}-USDT-PERP" for name in names], within_sec=2.2)
+        rated = [item.rate is not None for item in seen]
+        assert len(rated) == len(names)
+        assert 8 <= sum(rated) < len(names)
+        assert all(rated[:8])
+        assert not any(rated[-8:])
+
+
+async def test_when_nothing_was_answered_in_time_the_venue_timed_out() -> None:
+    async with loopback() as server:
+        server.delay_sec = 2.0
+        market = perp("A0", "A0_USDT")
+        async with opened(server, "mexc", clock=clock(), markets=[market]) as data:
+            with pytest.raises(VenueError) as caught:
+                await data.fetch_funding(["A0-USDT-PERP"], within_sec=0.2)
+        assert caught.value.error_class == "timeout"

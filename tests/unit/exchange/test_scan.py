@@ -143,7 +143,10 @@ class Scripted:
             raise self._load
         return ALL
 
-    async def fetch_funding(self, slugs: Sequence[str]) -> list[FundingSeen]:
+    async def fetch_funding(
+        self, slugs: Sequence[str], *, within_sec: float | None = None
+    ) -> list[FundingSeen]:
+        assert within_sec is not None
         if self._funding is not None:
             raise self._funding
         return [
