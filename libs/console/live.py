@@ -116,17 +116,16 @@ def _next(item: m.Opportunity) -> int | None:
 
 def _counts(watch: Watch) -> Text:
     text = Text(overflow="ellipsis")
-    evaluation = watch.evaluation
-    if evaluation is None:
+    if not watch.ready:
         return Text("waiting for the first evaluation ...", style="yellow")
-    text.append(f"{evaluation.passing} of {evaluation.pairs} pairs pass", style="bold")
+    text.append(f"{watch.passing} of {watch.pairs} pairs pass", style="bold")
     text.append(f"   {watch.evaluations:,} evaluations")
-    refusals = sorted(evaluation.refusals.items(), key=lambda pair: -pair[1])[:5]
+    refusals = list(watch.refusals_now.items())[:5]
     if refusals:
         text.append(
             "   refused: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refusals)
         )
-    if evaluation.passing == 0:
+    if watch.passing == 0:
         text.append(f"\n{watch.why_nothing()}", style="yellow")
     return text
 

@@ -259,17 +259,15 @@ def progress(stack: Stack) -> str:
     trouble = (
         "  not ok: " + ", ".join(f"{name} ({state})" for name, state in unwell.items()) if unwell else ""
     )
-    if watch.evaluation is None:
+    if not watch.ready:
         return f"{seconds:5.0f} s  waiting for the first evaluation{trouble}"
     best = watch.ranked()[0] if watch.opportunities else None
     if best is not None and best.passes and best.net_daily_usd is not None:
         shown = f"  best {best.pair} {best.net_daily_usd:+.2f} USD/day"
     else:
         shown = f"  {watch.why_nothing()}"
-    passing, pairs = watch.evaluation.passing, watch.evaluation.pairs
-    return (
-        f"{seconds:5.0f} s  {watch.evaluations:,} evaluations  {passing}/{pairs} pairs pass{shown}{trouble}"
-    )
+    counts = f"{watch.evaluations:,} evaluations  {watch.passing}/{watch.pairs} pairs pass"
+    return f"{seconds:5.0f} s  {counts}{shown}{trouble}"
 
 
 def say(line: str) -> None:

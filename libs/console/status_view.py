@@ -68,7 +68,7 @@ def status_of(
     signal = replies.get("signal", {})
     pairs: dict[str, dict[str, Any]] = signal.get("pairs") or _heard_pairs(watch)
     passing = [pair for pair, figures in pairs.items() if figures["passes"]]
-    refusals = dict(signal.get("refusals") or (watch.evaluation.refusals if watch.evaluation else {}))
+    refusals = dict(signal.get("refusals") or watch.refusals_now)
     venues = {venue: _venue(health) for venue, health in sorted(watch.venues.items())}
     kept_out = [
         Near(pair=pair, net_daily_usd=figures["net_daily_usd"], reasons=figures["reasons"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -65,6 +66,110 @@ def test_refusals_are_summed_over_rounds_and_passing_pairs_counted_once() -> Non
     summary = watch.summary(wall_us=WALL_US, services={}, extra={})
     assert summary["refusals"] == {"basis_too_wide": 6}
     assert summary["opportunities"] == 1
+
+
+# --- how often signal goes over all pairs (monitor.interval_sec) must not change what is told ------
+
+P, Q = "P", "Q"
+
+
+def one_round(watch: Watch, total: int, *items: m.Opportunity) -> None:
+    """What signal publishes when its interval is over: every pair, then the counts."""
+    refusals = Counter(reason for item in items for reason in item.refusals)
+    for item in items:
+        hear(watch, subjects.opportunity(item.pair), item)
+    passing = sum(item.passes for item in items)
+    counts = evaluation(total, pairs=len(items), passing=passing, refusals=dict(refusals))
+    hear(watch, subjects.EVALUATION, counts)
+
+
+def refused(pair: str, *reasons: str, **given: Any) -> m.Opportunity:
+    return opportunity(pair, passes=False, refusals=reasons, **given)
+
+
+def told(watch: Watch) -> dict[str, Any]:
+    return watch.summary(wall_us=WALL_US, services={}, extra={})
+
+
+def test_with_rare_rounds_each_opportunity_counts() -> None:
+    """A round at the start, then 200 single evaluations and no other round for 30 s."""
+    watch = Watch(started_us=WALL_US)
+    one_round(watch, 2, refused(P, "no_data"), refused(Q, "no_data"))
+    for number in range(200):
+        hear(watch, subjects.opportunity(P), opportunity(P, net_daily_usd=float(number)))
+    hear(watch, subjects.opportunity(Q), refused(Q, "carry_low", net_daily_usd=0.5))
+    assert (watch.evaluations, watch.passing, watch.pairs) == (203, 1, 2)
+    assert watch.refusals_now == {"carry_low": 1}
+    assert watch.nearest is not None
+    assert watch.nearest.pair == Q
+    assert told(watch)["evaluations"] == 203
+    assert told(watch)["refusals"] == {"carry_low": 1, "no_data": 2}
+
+
+def test_with_frequent_rounds_signal_s_own_count_holds() -> None:
+    """A round each second: most evaluations are never published, and refusals count once a round."""
+    watch = Watch(started_us=WALL_US)
+    for second in range(1, 11):
+        hear(watch, subjects.opportunity(P), refused(P, "basis_too_wide"))
+        one_round(watch, 500 * second, opportunity(P), refused(Q, "carry_low"))
+    assert (watch.evaluations, watch.passing, watch.pairs) == (5000, 1, 2)
+    assert watch.refusals_now == {"carry_low": 1}
+    assert told(watch)["refusals"] == {"carry_low": 10}
+
+
+def test_what_passes_no_more_is_told_before_the_next_round() -> None:
+    watch = Watch(started_us=WALL_US)
+    one_round(watch, 1, opportunity(P))
+    assert (watch.passing, watch.nearest) == (1, None)
+    hear(watch, subjects.opportunity(P), refused(P, "stale_quote"))
+    assert watch.passing == 0
+    assert watch.why_nothing() == "nothing is worth doing: stale_quote 1; nearest is P"
+    assert told(watch)["opportunities"] == 1  # it has passed once
+
+
+def test_before_the_first_round_opportunities_are_enough() -> None:
+    watch = Watch(started_us=WALL_US)
+    ready = [watch.ready]
+    hear(watch, subjects.opportunity(P), opportunity(P, market_ms=WALL_US // 1000 - 5000))
+    assert [*ready, watch.ready] == [False, True]
+    assert (watch.evaluations, watch.passing, watch.pairs) == (1, 1, 1)
+    assert told(watch)["market_seconds"] == 5.0
+
+
+def test_who_comes_in_the_middle_of_a_round_believes_its_counts() -> None:
+    """Half of its pairs were said before we listened; from the next round on each pair is known."""
+    watch = Watch(started_us=WALL_US)
+    hear(watch, subjects.opportunity(Q), refused(Q, "carry_low"))
+    half = evaluation(40, pairs=2, passing=1, refusals={"carry_low": 1})
+    hear(watch, subjects.EVALUATION, half)
+    assert (watch.passing, watch.pairs, watch.refusals_now) == (1, 2, {"carry_low": 1})
+    hear(watch, subjects.opportunity(P), refused(P, "no_data"))
+    assert (watch.passing, watch.refusals_now) == (0, {"carry_low": 1, "no_data": 1})
+
+
+def test_pairs_that_signal_no_longer_has_are_forgotten() -> None:
+    """It was restarted with another config: its round names fewer pairs than were heard."""
+    watch = Watch(started_us=WALL_US)
+    one_round(watch, 9, opportunity(P), opportunity(Q))
+    later_us = WALL_US + 60_000_000
+    hear(watch, subjects.opportunity(Q), refused(Q, "no_data", eval_us=later_us))
+    hear(watch, subjects.EVALUATION, evaluation(1, refusals={"no_data": 1}, eval_us=later_us))
+    assert set(watch.opportunities) == {Q}
+    assert (watch.passing, watch.pairs, watch.evaluations) == (0, 1, 10)
+
+
+def test_the_nearest_pair_has_the_fewest_reasons_then_the_best_net() -> None:
+    watch = Watch(started_us=WALL_US)
+    one_round(
+        watch,
+        4,
+        refused("A", "x", "y", net_daily_usd=9.0),
+        refused("B", "x", net_daily_usd=-1.0),
+        refused("C", "x", net_daily_usd=0.5),
+        refused("D", "x"),
+    )
+    assert watch.nearest is not None
+    assert watch.nearest.pair == "C"
 
 
 def test_what_does_not_fit_is_counted_and_never_raised() -> None:
