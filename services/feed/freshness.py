@@ -34,7 +34,7 @@ class Freshness:
         self._expected_from_us: int | None = None
 
     def expect(self, kinds: Iterable[str], now: Now) -> None:
-        """Kinds that this venue ought to give: they age from the first time on, even when nothing ever comes."""
+        """Kinds that this venue ought to give: they age from the first call on, should nothing ever come."""
         self._expected = frozenset(kinds)
         if self._expected_from_us is None:
             self._expected_from_us = now.mono_us

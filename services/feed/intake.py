@@ -13,11 +13,12 @@ import msgspec
 from libs.common import subjects
 from libs.common.effects import Effect, Note
 from libs.common.instant import US_PER_SEC, MarketClock, Now
-from libs.common.messages import AlertLevel
+from libs.common.messages import AlertLevel, Quote
 from libs.common.subjects import Kind, kind_of
 from libs.exchange.port import BookSeen, FundingSeen, GapSeen, Observation, QuoteSeen
 from services.feed.freshness import Freshness
 from services.feed.normalize import (
+    MULTIPLIER,
     Aspect,
     Nonsense,
     book_of,
@@ -25,15 +26,20 @@ from services.feed.normalize import (
     far_from_reference,
     funding_of,
     market_stamp_ms,
+    of_one_time,
     quote_of,
     roll_tolerance_ms,
 )
 from services.feed.prints import Prints
 from services.feed.quarantine import Ward
+from services.feed.schedule import Schedule
 from services.feed.source import Source
+from services.feed.work import FUNDING
 
 # A price of another venue is compared while it is this young; a factor of two needs no closer match.
 REFERENCE_AGE_US_MAX: Final = 90 * US_PER_SEC
+# However many quotes are in doubt, one poll of all marks a second.
+MARK_ASKED_US_MIN: Final = US_PER_SEC
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,18 +75,35 @@ class Prices:
         return f"{what} on {where}", mid
 
 
+class Doubted(msgspec.Struct, frozen=True, kw_only=True):
+    """A quote that waits for a mark of its own time."""
+
+    quote: Quote
+    mid: Price
+
+
 class Intake:
     """One venue's observations."""
 
     def __init__(
-        self, source: Source, *, prices: Prices, prints: Prints, ward: Ward, fresh: Freshness
+        self,
+        source: Source,
+        *,
+        prices: Prices,
+        prints: Prints,
+        ward: Ward,
+        fresh: Freshness,
+        schedule: Schedule,
     ) -> None:
         self._source = source
         self._prices = prices
         self._prints = prints
         self._ward = ward
         self._fresh = fresh
+        self._schedule = schedule
         self._marks: dict[str, Price] = {}
+        self._doubted: dict[str, Doubted] = {}
+        self._asked_us: int | None = None
 
     def take(self, seen: Observation, market: MarketClock, now: Now) -> Iterable[Effect]:
         """An observation of an instrument that we want; of others nothing comes."""
@@ -106,6 +129,10 @@ class Intake:
                     text="an observation that the feed does not know", level=AlertLevel.WARNING, fields=fields
                 )
 
+    def asks(self, now: Now) -> bool:
+        """Whether a mark was asked for just now: a question that should not wait for the next beat."""
+        return self._asked_us == now.mono_us
+
     def bad(self, instrument: str | None, nonsense: Nonsense, now: Now) -> Iterable[Effect]:
         """Shut out, and say so once."""
         if self._ward.bad(instrument, nonsense, now):
@@ -130,26 +157,54 @@ class Intake:
             yield from self.bad(slug, quote, now)
             return
         yield from self.clean(slug, "quote", now)
-        mid = (quote.bid + quote.ask) / 2
-        strange = self._price_fault(slug, mid, now)
+        mid = Price(value=(quote.bid + quote.ask) / 2, market_ms=now.market_ms, mono_us=now.mono_us)
+        self._doubted.pop(slug, None)
+        if self._doubtful(slug, mid):
+            self._doubted[slug] = Doubted(quote=quote, mid=mid)
+            self._ask_mark(now)
+        else:
+            yield from self._judge(quote, mid, now)
+
+    def _judge(self, quote: Quote, mid: Price, now: Now) -> Iterable[Effect]:
+        slug = quote.instrument
+        strange = self._price_fault(slug, mid.value, now)
         if strange is not None:
             yield from self.bad(slug, strange, now)
             return
         yield from self.clean(slug, "price", now)
-        self._prices.put(
-            self._source.venue, slug, Price(value=mid, market_ms=now.market_ms, mono_us=now.mono_us)
-        )
+        self._prices.put(self._source.venue, slug, mid)
         self._fresh.seen("quote", slug, now)
         yield from self._source.tell(subjects.quote, quote)
+
+    def _doubtful(self, slug: str, mid: Price) -> bool:
+        """Far from a mark that is too old to say whether the quote is nonsense or the market has moved."""
+        mark = self._marks.get(slug)
+        if mark is None:
+            return False
+        fault = far_from_mark(mid.value, mark.value)
+        told = fault is None or fault.reason == MULTIPLIER
+        return not told and not _together(mid, mark)
+
+    def _ask_mark(self, now: Now) -> None:
+        if self._asked_us is None or now.mono_us - self._asked_us >= MARK_ASKED_US_MIN:
+            self._asked_us = now.mono_us
+            self._schedule.ask(FUNDING, at_us=now.mono_us)
+
+    def _mark(self, slug: str, mark: float, now: Now) -> Iterable[Effect]:
+        """A mark; what waited for it is judged, unless it waited too long: then the next quote is."""
+        price = self._marks[slug] = Price(value=mark, market_ms=now.market_ms, mono_us=now.mono_us)
+        self._fresh.seen("mark", slug, now)
+        doubted = self._doubted.pop(slug, None)
+        if doubted is not None and _together(doubted.mid, price):
+            yield from self._judge(doubted.quote, doubted.mid, now)
 
     def _price_fault(self, slug: str, mid: float, now: Now) -> Nonsense | None:
         if kind_of(slug) is Kind.SPOT:
             return None
         mark = self._marks.get(slug)
-        if mark is not None:
-            fault = far_from_mark(mid, mark.value, apart_ms=now.market_ms - mark.market_ms)
-            if fault is not None:
-                return fault
+        fault = None if mark is None else far_from_mark(mid, mark.value)
+        if fault is not None:
+            return fault
         reference = self._prices.reference(self._source.venue, slug, now)
         return None if reference is None else far_from_reference(mid, reference[1], of=reference[0])
 
@@ -178,8 +233,7 @@ class Intake:
             return
         yield from self.clean(slug, "funding", now)
         if funding.mark is not None:
-            self._marks[slug] = Price(value=funding.mark, market_ms=now.market_ms, mono_us=now.mono_us)
-            self._fresh.seen("mark", slug, now)
+            yield from self._mark(slug, funding.mark, now)
         if funding.next_ms is not None and funding.next_ms <= now.market_ms:
             return  # it has just settled: no longer the rate that comes next, and the print is fetched apart
         former = self._prints.current(funding, now)
@@ -193,3 +247,7 @@ class Intake:
             yield Note(text="the funding interval changed", level=AlertLevel.WARNING, fields=fields)
         self._fresh.seen("funding", slug, now)
         yield from self._source.tell(subjects.funding, funding)
+
+
+def _together(one: Price, other: Price) -> bool:
+    return of_one_time(apart_us=one.mono_us - other.mono_us, apart_ms=one.market_ms - other.market_ms)

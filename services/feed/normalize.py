@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from libs.common.instant import MS_PER_HOUR, US_PER_MS, MarketClock, Now
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, MarketClock, Now
 from libs.common.messages import Book, Funding, Quote
 from libs.exchange.port import BookSeen, FundingSeen, IntervalSource, QuoteSeen, SettledSeen
 
@@ -27,9 +27,12 @@ INTERVAL_HOURS_MAX: Final = 24.0
 MULTIPLIER_RATIO_MAX: Final = 2.0
 # Mark and index come in one frame; a quarter apart they are not of one thing, or not to be traded on.
 MARK_INDEX_RATIO_MAX: Final = 1.25
+# No liquid market moves by a tenth within the seconds (in the demo: half an hour of a recorded crash, which
+# made at most 40 % in 8 h) between two prices that are compared.
 QUOTE_MARK_DISTANCE_MAX: Final = 0.10
-# Prices move while the older of two observations ages: 2 % for an hour of market time, with its square root.
-DRIFT_PER_SQRT_HOUR: Final = 0.02
+COMPARED_US_MAX: Final = 5 * US_PER_SEC
+COMPARED_MARKET_MS_MAX: Final = 1_800_000
+MULTIPLIER: Final = "multiplier"
 BOOK_LEVELS_MAX: Final = 100
 # How late a roll-over may show: a minute, or 3 s of wall time where market time runs faster.
 ROLL_TOLERANCE_MS: Final = 60_000
@@ -173,7 +176,7 @@ def mark_fault(mark: float | None, index: float | None) -> tuple[str, str] | Non
         return None
     ratio = max(mark / index, index / mark)
     if ratio > MULTIPLIER_RATIO_MAX:
-        return "multiplier", f"mark {mark:g} and index {index:g} differ by a factor of {ratio:.4g}"
+        return MULTIPLIER, f"mark {mark:g} and index {index:g} differ by a factor of {ratio:.4g}"
     if ratio > MARK_INDEX_RATIO_MAX:
         return "mark_off_index", f"mark {mark:g}, index {index:g}"
     return None
@@ -223,15 +226,23 @@ def settled_fault(seen: SettledSeen, *, market_ms: int, tolerance_ms: int) -> No
     return None if fault is None else Nonsense(aspect="settled", reason=f"settled_{fault[0]}", text=fault[1])
 
 
-def far_from_mark(mid: float, mark: float, *, apart_ms: int) -> Nonsense | None:
-    """A quote that cannot be of the instrument whose mark was seen `apart_ms` of market time from it."""
+def of_one_time(*, apart_us: int, apart_ms: int) -> bool:
+    """Whether prices seen so far apart, in monotonic us and in ms of market time, can be compared closely."""
+    return abs(apart_us) <= COMPARED_US_MAX and abs(apart_ms) <= COMPARED_MARKET_MS_MAX
+
+
+def far_from_mark(mid: float, mark: float) -> Nonsense | None:
+    """A quote that is not of the instrument with this mark.
+
+    `multiplier` holds whatever the age of the mark, `quote_off_mark` only `of_one_time` with it: prices
+    move by more within minutes when a market crashes.
+    """
     ratio = max(mid / mark, mark / mid)
     if ratio > MULTIPLIER_RATIO_MAX:
         return Nonsense(
-            aspect="price", reason="multiplier", text=f"mid {mid:g} and mark {mark:g}: factor {ratio:.4g}"
+            aspect="price", reason=MULTIPLIER, text=f"mid {mid:g} and mark {mark:g}: factor {ratio:.4g}"
         )
-    allowed = QUOTE_MARK_DISTANCE_MAX + DRIFT_PER_SQRT_HOUR * math.sqrt(abs(apart_ms) / MS_PER_HOUR)
-    if abs(mid / mark - 1.0) > allowed:
+    if abs(mid / mark - 1.0) > QUOTE_MARK_DISTANCE_MAX:
         return Nonsense(aspect="price", reason="quote_off_mark", text=f"mid {mid:g} against mark {mark:g}")
     return None
 
@@ -243,6 +254,6 @@ def far_from_reference(mid: float, reference: float, *, of: str) -> Nonsense | N
         return None
     return Nonsense(
         aspect="price",
-        reason="multiplier",
+        reason=MULTIPLIER,
         text=f"mid {mid:g}, but {of} has {reference:g}: factor {ratio:.4g}",
     )

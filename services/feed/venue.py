@@ -70,7 +70,14 @@ class VenueFeed:
             fresh=self._fresh,
             schedule=self._schedule,
         )
-        self._intake = Intake(source, prices=prices, prints=self._prints, ward=self._ward, fresh=self._fresh)
+        self._intake = Intake(
+            source,
+            prices=prices,
+            prints=self._prints,
+            ward=self._ward,
+            fresh=self._fresh,
+            schedule=self._schedule,
+        )
         self._instruments: dict[str, InstrumentInfo] = {}
         self._usable: tuple[str, ...] = ()
         self._asked_us: dict[str, int] = {}
@@ -106,6 +113,8 @@ class VenueFeed:
         """A stream pushed something."""
         self._fresh.heard(now)
         yield from self._intake.take(seen, market, now)
+        if self._intake.asks(now):
+            yield from self.beat(now)
         yield from self._changed(now)
 
     def answered(
