@@ -1,0 +1,118 @@
+"""A quote far from an older mark is neither believed nor called nonsense: the mark is asked for again."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.exchange.port import QuoteSeen
+from tests.helpers.fake_market import down
+from tests.unit.feed.rig import PERP, SPOT, Rig, clock_at, config_of, market_of, started
+
+
+async def quiet(seconds: float) -> Rig:
+    """A streaming feed whose last poll of the mark (100) was so long ago."""
+    rig = await started("bybit", streams=("quote",), interval_sec=30.0)
+    await rig.run(19 + seconds)  # rates are polled at 0 and at 30 s
+    rig.forget()
+    rig.markets["bybit"].calls.clear()
+    return rig
+
+
+async def seen_after(seconds: float, price: float, *, mark: float | None = None) -> Rig:
+    """Its stream shows `price` then; the venue's own mark is `mark` by now, else the same price."""
+    rig = await quiet(seconds)
+    market = rig.markets["bybit"]
+    for slug in (SPOT, PERP):
+        market.listed[slug].price = price
+    market.listed[PERP].mark = market.listed[PERP].index = price if mark is None else mark
+    await rig.see(market.quote(SPOT, source="stream"), market.quote(PERP, source="stream"))
+    return rig
+
+
+@pytest.mark.parametrize("price", [75.0, 88.0, 113.0, 160.0])
+async def test_a_crash_between_two_polls_of_the_mark_is_believed_at_once(price: float) -> None:
+    rig = await seen_after(12, price)
+    assert rig.markets["bybit"].count("fetch_funding") == 1
+    assert [quote.bid for quote in rig.quotes(PERP)] == [pytest.approx(price, rel=1e-3)]
+    await rig.run(1)
+    assert rig.quarantined("bybit") == {}
+    assert "quarantined" not in rig.notes()
+
+
+async def test_a_quote_far_from_the_mark_asked_for_again_is_nonsense() -> None:
+    rig = await seen_after(12, 113.0, mark=100.0)
+    assert rig.quotes(PERP) == []
+    assert rig.quarantined("bybit") == {PERP: "quote_off_mark"}
+
+
+async def test_a_mark_as_young_as_the_quote_needs_no_second_question() -> None:
+    rig = await seen_after(2, 113.0, mark=113.0)
+    assert rig.markets["bybit"].count("fetch_funding") == 0
+    assert rig.quotes(PERP) == []
+    assert rig.quarantined("bybit") == {PERP: "quote_off_mark"}
+
+
+async def test_a_wrong_multiplier_is_nonsense_however_old_the_mark() -> None:
+    rig = await seen_after(25, 100_000.0)
+    assert rig.quarantined("bybit") == {PERP: "multiplier"}
+    assert rig.quotes(PERP) == []
+
+
+async def test_while_the_mark_cannot_be_had_the_quote_waits() -> None:
+    rig = await quiet(12)
+    market = rig.markets["bybit"]
+    for slug in (SPOT, PERP):
+        market.listed[slug].price = 88.0
+    market.fail("fetch_funding", down("bybit", "exchange", "busy"))
+    await rig.see(market.quote(PERP, source="stream"))
+    await rig.run(1)
+    assert market.count("fetch_funding") == 1
+    assert rig.quarantined("bybit") == {}
+    assert rig.quotes(PERP) == []
+    await rig.run(2)  # asked again after the back-off of 2 s: young enough to be judged
+    assert [quote.bid for quote in rig.quotes(PERP)] == [pytest.approx(88.0, rel=1e-3)]
+
+
+async def test_a_quote_that_waited_too_long_is_dropped_and_the_next_one_judged() -> None:
+    rig = await quiet(12)
+    market = rig.markets["bybit"]
+    for slug in (SPOT, PERP):
+        market.listed[slug].price = 88.0
+    old: QuoteSeen = market.quote(PERP, source="stream")
+    market.fail("fetch_funding", *(down("bybit", "exchange", "busy") for _ in range(2)))
+    await rig.see(old)
+    await rig.run(7)  # back-off 2 s, then 4 s: the mark comes 6 s after the quote
+    assert market.count("fetch_funding") == 3
+    assert rig.quotes(PERP) == []
+    await rig.see(market.quote(PERP, source="stream"))
+    assert [quote.recv_us > old.recv_us for quote in rig.quotes(PERP)] == [True]
+    assert rig.quarantined("bybit") == {}
+
+
+async def test_many_doubts_make_one_question_a_second_at_most() -> None:
+    rig = await quiet(6)
+    market = rig.markets["bybit"]
+    for slug in (SPOT, PERP):
+        market.listed[slug].price = 88.0
+    market.left_out = {PERP}
+    for _ in range(40):
+        await rig.run(0.25)
+        await rig.see(market.quote(PERP, source="stream"))
+    assert 1 <= market.count("fetch_funding") <= 11
+    assert rig.quotes(PERP) == []
+
+
+async def test_in_the_demo_a_second_old_mark_is_most_of_an_hour_old() -> None:
+    clock = clock_at(speed=2_880.0)
+    market = market_of("bybit", clock, streams=("quote",))
+    rig = Rig(config_of("bybit", interval_sec=8.0), [market], clock)
+    await rig.start()
+    await rig.run(2)
+    rig.forget()
+    for price in (88.0, 77.0, 68.0, 60.0):
+        await rig.run(1)
+        for slug in (SPOT, PERP):
+            market.listed[slug].price = price
+        await rig.see(market.quote(SPOT, source="stream"), market.quote(PERP, source="stream"))
+        assert rig.quotes(PERP)[-1].bid == pytest.approx(price, rel=1e-3)
+    assert "quarantined" not in rig.notes()
