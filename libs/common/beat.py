@@ -53,6 +53,7 @@ class Beat:
         self._born_us = mono_us()
         self._runtime: Runtime | None = None
         self._store_problem = ""
+        self.store_forgets = ""
         self._drops: deque[tuple[int, int]] = deque()
         self._counted: dict[str, float] = {}
         self.waiting_for = "starting"
@@ -128,8 +129,7 @@ class Beat:
         runtime = self._runtime
         if runtime is None:
             return problems
-        if self._store_problem:
-            problems.append(self._store_problem)
+        problems += [text for text in (self._store_problem, self.store_forgets) if text]
         if lag_ms > LAG_MS_MAX:
             problems.append(f"late: {lag_ms / 1_000:.1f} s behind")
         if dropped := self._recent_drops(runtime.core.inbox.dropped):

@@ -17,6 +17,7 @@ import msgspec
 from libs.common.clock import SystemClock
 from libs.common.instant import US_PER_MS, Clock
 from libs.common.store import (
+    Durability,
     Entry,
     Lease,
     StoreConflict,
@@ -61,6 +62,7 @@ class MemoryStore:
         self.down = False
         self.full = False
         self.fault: Callable[[str], Fault] | None = None
+        self.lasting = Durability(durable=True)
         self._id = store_id
         self._kept: dict[str, _Kept] = {}
         self._versions: dict[str, int] = {}
@@ -70,6 +72,10 @@ class MemoryStore:
 
     async def connect(self) -> None:
         self._reads("connect")
+
+    async def durability(self) -> Durability:
+        self._reads("durability")
+        return self.lasting
 
     async def get(self, key: str) -> Versioned | None:
         check_key(key)

@@ -33,8 +33,10 @@ from redis.exceptions import (
 )
 
 from libs.common import clock
+from libs.common.redis_fit import durability_of, unfit
 from libs.common.store import (
     STORE_ID,
+    Durability,
     Entry,
     Lease,
     StoreConflict,
@@ -49,7 +51,6 @@ from libs.common.store import (
 
 CONNECTIONS_MAX: Final = 8
 RECONNECT_WAIT_SEC: Final = 0.1
-SERVER_MAJOR_MIN: Final = 7
 SCAN_BATCH: Final = 1_000
 _GLOB: Final = re.compile(r"([\\*?\[\]])")
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -107,7 +108,7 @@ class RedisStore:
         self._redis = redis.asyncio.Redis(connection_pool=pool)
 
     async def connect(self) -> None:
-        """Wait for the server, and refuse one that would lose what it acknowledges."""
+        """Wait for the server, and refuse one that would throw away what it acknowledged."""
         try:
             async with asyncio.timeout(self._connect_timeout_sec):
                 info = await self._first_info()
@@ -126,6 +127,16 @@ class RedisStore:
                 raise
             except (RedisError, OSError):
                 await asyncio.sleep(RECONNECT_WAIT_SEC)
+
+    async def durability(self) -> Durability:
+        with self._answering("durability"):
+            info = await self._info("persistence")
+            try:
+                told = await self._execute("CONFIG", "GET", "appendfsync")
+            except ResponseError:  # not for this user, or not at this provider
+                told = {}
+        fsync: bytes | None = told.get(b"appendfsync")
+        return durability_of(info, fsync.decode() if fsync is not None else None)
 
     async def get(self, key: str) -> Versioned | None:
         check_key(key)
@@ -290,19 +301,6 @@ def address_of(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
         raise ValueError("a Redis URL looks like redis://:password@host:6379/0 or unix:///path/to/socket")
     return f"{parts.hostname}:{parts.port or 6379}"
-
-
-def unfit(info: dict[str, Any]) -> str:
-    """Why a server cannot be trusted with state, from its INFO; empty when it can."""
-    version = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if int(version.split(".", 1)[0]) < SERVER_MAJOR_MIN:
-        return f"is version {version}: {SERVER_MAJOR_MIN} or newer is needed"
-    if info.get("cluster_enabled"):
-        return "is a cluster: a transition touches many keys at once, which needs one primary"
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if int(info.get("maxmemory", 0)) > 0 and policy != "noeviction":
-        return f"throws keys away when full (maxmemory-policy {policy}): set noeviction"
-    return ""
 
 
 def _is_value(key: str) -> bool:

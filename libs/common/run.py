@@ -201,9 +201,21 @@ class _Process:
         context = self._context
         until_us = mono_us() + int(wait_sec * US_PER_SEC)
         await self._connected("bus", context.bus.connect, until_us, stop)
-        await self._connected("store", context.store.connect, until_us, stop)
+        await self._connected("store", self._store, until_us, stop)
         if context.config.mode is Mode.DEMO and context.service != "venue":
             await self._market_clock(until_us, stop)
+
+    async def _store(self) -> None:
+        """Connect, and say once when what the store acknowledges may be lost; a demo keeps nothing anyway."""
+        context = self._context
+        await context.store.connect()
+        if context.config.mode is Mode.DEMO:
+            return
+        found = await context.store.durability()
+        if found.durable is not True:
+            log.warning("the store %s", found.text)
+        if found.durable is False:
+            self._beat.store_forgets = f"store: {found.text}"
 
     async def _connected(
         self, what: str, connect: Callable[[], Awaitable[None]], until_us: int, stop: asyncio.Event

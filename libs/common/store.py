@@ -50,6 +50,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, bytes]
 
 
+class Durability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether what a store acknowledges survives a crash (None: not known), and in words why not."""
+
+    durable: bool | None
+    text: str = ""
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic change.
 
@@ -126,6 +133,10 @@ class Store(Protocol):
 
     async def connect(self) -> None:
         """Raise `StoreUnavailable` with the address (never the password) when it cannot be reached."""
+        ...
+
+    async def durability(self) -> Durability:
+        """Whether what it acknowledges survives a crash. A store that does not is still a store: say it."""
         ...
 
     async def get(self, key: str) -> Versioned | None: ...

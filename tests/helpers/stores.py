@@ -27,6 +27,7 @@ async def everything_fails(store: RedisStore) -> None:
     """Each method says `StoreUnavailable`, without the password."""
     lease = Lease(name="x", owner="me", fence=1, until_mono_us=0)
     for attempt in (
+        store.durability(),
         store.get("k"),
         store.put("k", b""),
         store.compare_and_set("k", b"", expect=0),

@@ -114,8 +114,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path) -> AsyncIterator[Rig]:
-    async with running_servers() as (nats_url, redis_url, supervisor):
+async def rig(folder: Path, *, durable: bool = True) -> AsyncIterator[Rig]:
+    async with running_servers(durable=durable) as (nats_url, redis_url, supervisor):
         made = Rig(folder, nats_url, redis_url, supervisor)
         await made.bus.connect()
         await made.store.connect()
@@ -138,6 +138,30 @@ async def test_in_a_demo_no_service_reaches_out_of_this_machine(tmp_path: Path) 
             saying.cancel()
     assert "192.0.2.1" in r.log
     assert "nothing was sent" in r.log
+
+
+async def test_a_store_that_forgets_is_told_and_an_observer_goes_on(tmp_path: Path) -> None:
+    async with rig(tmp_path, durable=False) as r:
+        await r.supervisor.add(r.spec())
+        await r.counting()
+        await eventually(lambda: any(not health.ok and health.lag_ms for health in r.healths))
+        status, health = await r.health()
+    assert status == 503
+    assert [problem for problem in health["problems"] if "appendonly no" in problem]
+    assert r.log.count("set appendonly yes") == 1
+
+
+async def test_a_demo_keeps_nothing_and_says_nothing_of_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, durable=False) as r:
+        clock = ClockState(market0_ms=1, wall0_ms=1, speed=1.0)
+        saying = asyncio.create_task(said_again_and_again(r.bus, subjects.CLOCK, encode(clock)))
+        try:
+            await r.supervisor.add(r.spec(FUNDARB_MODE="demo"))
+            await r.counting()
+            await eventually(lambda: any(health.ok for health in r.healths))
+        finally:
+            saying.cancel()
+    assert "appendonly" not in r.log
 
 
 async def said_again_and_again(bus: NatsBus, subject: str, payload: bytes) -> None:

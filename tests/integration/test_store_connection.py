@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
-from libs.common.redis_store import RedisStore, address_of, unfit
+from libs.common.redis_fit import durability_of, unfit
+from libs.common.redis_store import RedisStore, address_of
 from libs.common.store import StoreUnavailable
 from tests.helpers.servers import RealServer, real_valkey
 from tests.helpers.stores import TTL_MS, connected, everything_fails
@@ -124,6 +126,64 @@ async def test_a_store_that_throws_keys_away_is_refused() -> None:
 )
 def test_which_servers_fit(info: dict[str, object], words: str) -> None:
     assert (words in unfit(info)) if words else (unfit(info) == "")
+
+
+@pytest.mark.parametrize(
+    ("journal", "durable", "words"),
+    [
+        ("appendonly yes\nappendfsync always", True, ""),
+        ("appendonly yes\nappendfsync everysec", False, r"appendfsync everysec.* set appendfsync always"),
+        ("appendonly no", False, r"appendonly no.* set appendonly yes and appendfsync always"),
+    ],
+)
+async def test_a_store_says_whether_it_keeps_what_it_acknowledges(
+    journal: str, *, durable: bool, words: str
+) -> None:
+    with real_valkey(lambda config: config.replace("appendonly yes\nappendfsync always", journal)) as server:
+        await server.ready()
+        async with connected(server.url) as store:
+            found = await store.durability()
+            assert found.durable is durable
+            assert re.search(words, found.text) if words else found.text == ""
+
+
+async def test_who_may_not_read_the_settings_says_that_it_does_not_know(server: RealServer) -> None:
+    """An ACL user without admin commands, as every service should have."""
+    async with connected(server.url) as store:
+        await store._execute("ACL", "SETUSER", "svc", "on", ">hunter2", "~*", "&*", "+@all", "-config")
+    url = f"redis://svc:hunter2@127.0.0.1:{urlsplit(server.url).port}/0"
+    async with connected(url) as store:
+        found = await store.durability()
+        assert found.durable is None
+        assert "CONFIG GET" in found.text
+        assert "hunter2" not in found.text
+
+
+async def test_durability_of_a_store_that_is_away_is_no_answer(server: RealServer) -> None:
+    async with connected(server.url, timeout_sec=0.5) as store:
+        server.kill()
+        with pytest.raises(StoreUnavailable):
+            await store.durability()
+
+
+@pytest.mark.parametrize(
+    ("info", "fsync", "durable"),
+    [
+        ({"aof_enabled": 1}, "always", True),
+        ({"aof_enabled": 1}, "no", False),
+        ({"aof_enabled": 1}, None, None),
+        ({"aof_enabled": 0}, "always", False),
+        ({"aof_enabled": 0}, None, False),
+        ({}, "always", None),
+        ({}, None, None),
+    ],
+)
+def test_what_a_server_says_decides(
+    info: dict[str, object], fsync: str | None, *, durable: bool | None
+) -> None:
+    found = durability_of(info, fsync)
+    assert found.durable is durable
+    assert (found.text == "") is (durable is True)
 
 
 def test_addresses_hide_credentials() -> None:

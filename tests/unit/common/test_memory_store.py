@@ -24,6 +24,7 @@ async def test_down_fails_everything_and_keeps_all() -> None:
     store.down = True
     for attempt in (
         store.connect(),
+        store.durability(),
         store.get("k"),
         store.put("k", b"2"),
         store.compare_and_set("k", b"2", expect=1),
