@@ -194,7 +194,7 @@ def price(desk: Desk, call: Call) -> Answer:
     rows = [
         {
             "symbol": i.symbol,
-            "price": price_text(i, round(desk.market.price(i, call.now.market_ms) / float(i.tick))),
+            "price": price_text(i, round(desk.price(i, call.now) / float(i.tick))),
             "time": call.now.market_ms,
         }
         for i in chosen

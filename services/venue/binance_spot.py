@@ -128,9 +128,7 @@ def day(desk: Desk, call: Call) -> Answer:
 def price(desk: Desk, call: Call) -> Answer:
     """Last prices, of one symbol or all."""
     chosen, one = chosen_of(desk, call, "spot")
-    rows = [
-        {"symbol": i.symbol, "price": rounded(i, desk.market.price(i, call.now.market_ms))} for i in chosen
-    ]
+    rows = [{"symbol": i.symbol, "price": rounded(i, desk.price(i, call.now))} for i in chosen]
     return one_or_all(rows, one=one)
 
 

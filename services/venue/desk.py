@@ -12,7 +12,8 @@ from services.venue.faults import ABSURD_RATE, RATES, Board, Kind, Where
 from services.venue.instruments import Instrument, Protocol
 from services.venue.market import MS_PER_HOUR, Day, Market, Settled
 
-# The books change this often in wall time; REST and streams show the same state in between.
+# Books and prices change this often in wall time, everywhere at once: within a step all streams and REST
+# answers of both protocols are of one instant of the price path, or a basis would show that nobody recorded.
 STEP_MS: Final = 250
 
 # Taker volume a day in USD, by how deep the book is; not recorded.
@@ -26,7 +27,7 @@ _SKEW: Final = frozenset({Kind.CLOCK_SKEW})
 
 
 class Instant(msgspec.Struct, frozen=True):
-    """A wall time, its market time, and the number and market time of the books' state then."""
+    """A wall time, its market time, and the number and market time of the prices' and books' state then."""
 
     wall_ms: int
     market_ms: int
@@ -120,16 +121,20 @@ class Desk:
         return fault.factor if fault is not None else 1.0
 
     def mark(self, instrument: Instrument, now: Instant, endpoint: str) -> float:
-        """The mark price now."""
-        return self.market.mark(instrument, now.market_ms) * self._factor(instrument, endpoint)
+        """The mark price of this step."""
+        return self.market.mark(instrument, now.step_market_ms) * self._factor(instrument, endpoint)
 
     def index(self, instrument: Instrument, now: Instant, endpoint: str) -> float:
-        """The index price now."""
-        return self.market.index(instrument, now.market_ms) * self._factor(instrument, endpoint)
+        """The index price of this step."""
+        return self.market.index(instrument, now.step_market_ms) * self._factor(instrument, endpoint)
 
     def day(self, instrument: Instrument, now: Instant) -> Day:
         """The last 24 hours."""
-        return self.market.day(instrument, now.market_ms)
+        return self.market.day(instrument, now.step_market_ms)
+
+    def price(self, instrument: Instrument, now: Instant) -> float:
+        """What it trades at in this step."""
+        return self.market.price(instrument, now.step_market_ms)
 
     def volume_usd(self, instrument: Instrument) -> float:
         """Synthesised turnover of a day."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,10 @@ STEPS_PER_SEC = 1_000 // STEP_MS
 
 # Real venues allow 1024 (Binance spot), 200 (USD-M) and 480 an hour (Bitget) a connection.
 SUBSCRIPTIONS_MAX = 1_024
+
+
+# Of a step, over which its frames are spread, as they are on real venues.
+SPREAD = 0.6
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -43,3 +48,19 @@ class Conversation(Protocol):
 def due(period_steps: int, last_step: int, step: int) -> bool:
     """Whether a multiple of the period lies in (last_step, step]."""
     return step // period_steps > last_step // period_steps
+
+
+def in_turn(frames: Iterable[Frame], step: int, ranks: Mapping[str, int]) -> list[tuple[float, Frame]]:
+    """(ms after the step's beginning, frame) in the order of sending; `ranks` numbers the venue's symbols.
+
+    A symbol has its turn at one moment on all connections, so that its spot and its perpetual never stand
+    at different steps of the price path for long. Another symbol is the first each time, for readers that
+    keep only the first of frames that come together (ccxt.pro's `watch_bids_asks` of several symbols).
+    Frames about no single symbol come at once.
+    """
+
+    def wait_ms(frame: Frame) -> float:
+        rank = ranks.get(frame.symbol)
+        return 0.0 if rank is None else STEP_MS * SPREAD * ((rank + step) % len(ranks)) / len(ranks)
+
+    return sorted(((wait_ms(frame), frame) for frame in frames), key=lambda turn: turn[0])

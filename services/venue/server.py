@@ -25,7 +25,7 @@ from services.venue.control import Control
 from services.venue.desk import STEP_MS, Desk
 from services.venue.door import Door, faulty, protocol_of
 from services.venue.faults import STREAM, TRANSPORT, Board, Fault, Kind, Plan, Where
-from services.venue.frames import Conversation, Frame
+from services.venue.frames import Conversation, Frame, in_turn
 from services.venue.instruments import Protocol
 from services.venue.market import Market
 from services.venue.wire import Answer, Call
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 BODY_BYTES_MAX: Final = 1 << 20
 FRAME_BYTES_MAX: Final = 1 << 16
 BACKLOG_BYTES_MAX: Final = 4 << 20  # a reader this far behind is cut off, as real venues do
-SPREAD: Final = 0.6  # of a step, over which a connection's frames are spread, as they are on real venues
 _DISCONNECT: Final = frozenset({Kind.WS_DISCONNECT})
 _GAP: Final = STREAM - _DISCONNECT
 
@@ -74,6 +73,8 @@ class VenueServer:
             "bitget": Desk("bitget", market, clock, self.board),
         }
         self._door = Door(self.desks)
+        symbols = sorted({symbol for _, symbol in market.recording.series})
+        self._ranks = {symbol: rank for rank, symbol in enumerate(symbols)}
         self._runners: list[web.AppRunner] = []
         self._sockets: set[web.WebSocketResponse] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -229,23 +230,15 @@ class VenueServer:
                 log.warning("a stream's reader is too slow: cut off")
                 _abort_request(request)
                 return
-            frames = self._in_turn(talk.push(now), now.step)
-            for frame in frames:
+            # Where the step began on the loop's own clock: all connections count their waits from there.
+            begin_sec = asyncio.get_running_loop().time() - (now.wall_ms - now.step * STEP_MS) / 1_000
+            for wait_ms, frame in in_turn(talk.push(now), now.step, self._ranks):
+                await asyncio.sleep(begin_sec + wait_ms / 1_000 - asyncio.get_running_loop().time())
                 if self._cut(talk.protocol, frame):
                     _abort_request(request)
                     return
                 if not self._held_back(talk.protocol, frame):
                     await socket.send_str(frame.text)
-                    await asyncio.sleep(STEP_MS * SPREAD / 1_000 / len(frames))
-
-    @staticmethod
-    def _in_turn(frames: list[Frame], step: int) -> list[Frame]:
-        """Another stream first each time, for readers that keep only the first of frames that come together.
-
-        (ccxt.pro's `watch_bids_asks` of several symbols returns the one that came first.)
-        """
-        first = step % len(frames) if frames else 0
-        return frames[first:] + frames[:first]
 
     def _cut(self, protocol: str, frame: Frame) -> bool:
         return self.board.strike(_DISCONNECT, Where(protocol, f"ws:{frame.stream}", frame.symbol)) is not None
