@@ -57,6 +57,7 @@ class CcxtMarketData:
         self._client_of: dict[str, Client] = {}
         self._slugs: dict[tuple[str, str], str] = {}
         self._marks: dict[str, tuple[float | None, float | None]] = {}
+        self._marked_us: dict[str, int] = {}
         self._funding = FundingReader(self)
         self._timekeeper: Client | None = None
 
@@ -213,25 +214,32 @@ class CcxtMarketData:
     ) -> QuoteSeen:
         """A ccxt ticker in base units; remembers its mark and index, which funding answers often lack."""
         mark, index = float_of(ticker.get("markPrice")), float_of(ticker.get("indexPrice"))
+        now_us = self.now_us() if recv_us is None else recv_us
         if mark is not None or index is not None:
             self._marks[item.slug] = (mark, index)
+            self._marked_us[item.slug] = now_us
         size = float(item.contract_size)
         bid_size, ask_size = float_of(ticker.get("bidVolume")), float_of(ticker.get("askVolume"))
         return QuoteSeen(
             venue=self.venue,
             instrument=item.slug,
-            recv_us=self.now_us() if recv_us is None else recv_us,
+            recv_us=now_us,
             ts_ms=int_of(ticker.get("timestamp")),
             bid=float_of(ticker.get("bid")),
             ask=float_of(ticker.get("ask")),
             bid_size=None if bid_size is None else bid_size * size,
             ask_size=None if ask_size is None else ask_size * size,
             source=source,
+            mark=mark,
         )
 
     def last_mark(self, slug: str) -> tuple[float | None, float | None]:
         """Mark and index of the newest ticker, None where none had them."""
         return self._marks.get(slug, (None, None))
+
+    def marked_us(self, slug: str) -> int | None:
+        """When `last_mark` was seen, in wall time."""
+        return self._marked_us.get(slug)
 
     async def fetch_book(self, slug: str, *, depth: int = BOOK_LEVELS_MAX) -> BookSeen:
         """See port.MarketData; never more than 100 levels a side."""

@@ -170,6 +170,7 @@ class FundingReader:
             next_ms=next_ms,
             mark=own_mark if own_mark is not None else mark,
             index=own_index if own_index is not None else index,
+            mark_us=None if own_mark is not None else self._market.marked_us(item.slug),
             source=source,
         )
 

@@ -56,13 +56,14 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class QuoteSeen(Observation, frozen=True, kw_only=True, gc=False):
-    """Best bid and ask; None where the venue gave none."""
+    """Best bid and ask; None where the venue gave none. `mark`: of the same answer, where it had one."""
 
     bid: float | None
     ask: float | None
     bid_size: float | None
     ask_size: float | None
     source: Literal["stream", "poll"]
+    mark: float | None = None
 
 
 class BookSeen(Observation, frozen=True, kw_only=True):
@@ -73,7 +74,10 @@ class BookSeen(Observation, frozen=True, kw_only=True):
 
 
 class FundingSeen(Observation, frozen=True, kw_only=True, gc=False):
-    """The rate settling next, with its interval (None only when no fallback had one)."""
+    """The rate settling next, with its interval (None only when no fallback had one).
+
+    `mark_us`: wall time at which `mark` was seen when that was earlier, in another answer.
+    """
 
     rate: float | None
     interval_hours: float | None
@@ -81,10 +85,11 @@ class FundingSeen(Observation, frozen=True, kw_only=True, gc=False):
     next_ms: int | None
     mark: float | None = None
     index: float | None = None
+    mark_us: int | None = None
     source: Literal["stream", "poll"] = "poll"
 
 
-class SettledSeen(Observation, frozen=True, kw_only=True):
+class SettledSeen(Observation, frozen=True, kw_only=True, gc=False):
     """One settled print at `settled_ms` (the venue's stamp, jitter of up to 999 ms included)."""
 
     settled_ms: int

@@ -25,6 +25,7 @@ from services.feed.normalize import (
     far_from_mark,
     far_from_reference,
     funding_of,
+    is_price,
     market_stamp_ms,
     of_one_time,
     quote_of,
@@ -34,7 +35,7 @@ from services.feed.prints import Prints
 from services.feed.quarantine import Ward
 from services.feed.schedule import Schedule
 from services.feed.source import Source
-from services.feed.work import FUNDING
+from services.feed.work import FUNDING, QUOTES
 
 # A price of another venue is compared while it is this young; a factor of two needs no closer match.
 REFERENCE_AGE_US_MAX: Final = 90 * US_PER_SEC
@@ -129,6 +130,10 @@ class Intake:
                     text="an observation that the feed does not know", level=AlertLevel.WARNING, fields=fields
                 )
 
+    def doubts(self, slug: str) -> bool:
+        """Whether a quote of it waits for a mark."""
+        return slug in self._doubted
+
     def asks(self, now: Now) -> bool:
         """Whether a mark was asked for just now: a question that should not wait for the next beat."""
         return self._asked_us == now.mono_us
@@ -157,7 +162,9 @@ class Intake:
             yield from self.bad(slug, quote, now)
             return
         yield from self.clean(slug, "quote", now)
-        mid = Price(value=(quote.bid + quote.ask) / 2, market_ms=now.market_ms, mono_us=now.mono_us)
+        if is_price(seen.mark) and seen.mark is not None:
+            yield from self._mark(slug, _price(seen.mark, now), now)
+        mid = _price((quote.bid + quote.ask) / 2, now)
         self._doubted.pop(slug, None)
         if self._doubtful(slug, mid):
             self._doubted[slug] = Doubted(quote=quote, mid=mid)
@@ -189,13 +196,18 @@ class Intake:
         if self._asked_us is None or now.mono_us - self._asked_us >= MARK_ASKED_US_MIN:
             self._asked_us = now.mono_us
             self._schedule.ask(FUNDING, at_us=now.mono_us)
+            self._schedule.ask(QUOTES, at_us=now.mono_us)  # some venues give marks only in their tickers
 
-    def _mark(self, slug: str, mark: float, now: Now) -> Iterable[Effect]:
+    def _mark(self, slug: str, mark: Price, now: Now) -> Iterable[Effect]:
         """A mark; what waited for it is judged, unless it waited too long: then the next quote is."""
-        price = self._marks[slug] = Price(value=mark, market_ms=now.market_ms, mono_us=now.mono_us)
+        known = self._marks.get(slug)
+        if known is not None and mark.mono_us < known.mono_us:
+            return
+        self._marks[slug] = mark
         self._fresh.seen("mark", slug, now)
-        doubted = self._doubted.pop(slug, None)
-        if doubted is not None and _together(doubted.mid, price):
+        doubted = self._doubted.get(slug)
+        if doubted is not None and _together(doubted.mid, mark):
+            del self._doubted[slug]
             yield from self._judge(doubted.quote, doubted.mid, now)
 
     def _price_fault(self, slug: str, mid: float, now: Now) -> Nonsense | None:
@@ -233,7 +245,7 @@ class Intake:
             return
         yield from self.clean(slug, "funding", now)
         if funding.mark is not None:
-            yield from self._mark(slug, funding.mark, now)
+            yield from self._mark(slug, _earlier(funding.mark, seen.mark_us, market, now), now)
         if funding.next_ms is not None and funding.next_ms <= now.market_ms:
             return  # it has just settled: no longer the rate that comes next, and the print is fetched apart
         former = self._prints.current(funding, now)
@@ -247,6 +259,18 @@ class Intake:
             yield Note(text="the funding interval changed", level=AlertLevel.WARNING, fields=fields)
         self._fresh.seen("funding", slug, now)
         yield from self._source.tell(subjects.funding, funding)
+
+
+def _price(value: float, now: Now) -> Price:
+    return Price(value=value, market_ms=now.market_ms, mono_us=now.mono_us)
+
+
+def _earlier(value: float, wall_us: int | None, market: MarketClock, now: Now) -> Price:
+    """A price seen at `wall_us`; None is now."""
+    if wall_us is None:
+        return _price(value, now)
+    ago_us = max(0, now.wall_us - wall_us)
+    return Price(value=value, market_ms=market.at(now.wall_us - ago_us), mono_us=now.mono_us - ago_us)
 
 
 def _together(one: Price, other: Price) -> bool:

@@ -56,6 +56,7 @@ class Task(msgspec.Struct, kw_only=True):
     due_us: int | None
     in_flight: bool = False
     failures: int = 0
+    held_until_us: int = 0
 
 
 class Schedule:
@@ -80,12 +81,12 @@ class Schedule:
             self.add(key, period_us=period_us, due_us=from_us + place * period_us // len(keys))
 
     def ask(self, key: Key, *, at_us: int) -> None:
-        """Do it at that time at the latest."""
+        """Do it at that time at the latest; a back-off after a failure is kept all the same."""
         task = self._tasks.get(key)
         if task is None:
             self._tasks[key] = Task(key=key, period_us=None, due_us=at_us)
         elif task.due_us is None or task.due_us > at_us:
-            task.due_us = at_us
+            task.due_us = max(at_us, task.held_until_us)
 
     def take(self, now_us: int) -> list[Key]:
         """What starts now, the most urgent first; they count as in flight until `done` or `failed`."""
@@ -121,7 +122,7 @@ class Schedule:
         """It succeeded: the venue is well."""
         if (task := self._tasks.get(key)) is not None:
             task.in_flight = False
-            task.failures = 0
+            task.failures = task.held_until_us = 0
         self._failures = 0
 
     def failed(self, key: Key, error_class: str, *, now_us: int, retry_after_sec: float | None = None) -> int:
@@ -145,7 +146,7 @@ class Schedule:
         if rule.whole_venue:
             self._held_until_us = max(self._held_until_us, until_us)
         if task is not None:
-            task.due_us = until_us
+            task.due_us = task.held_until_us = until_us
         return delay_us
 
     def failures_of(self, key: Key) -> int:

@@ -189,6 +189,9 @@ class VenueFeed:
     def _is_due(self, slug: str, now: Now) -> bool:
         """Quiet, and not asked about, for as long as its cadence: one rule for streamed and polled venues."""
         cadence_us = self._interval_us
+        if self._intake.doubts(slug):
+            asked_us = self._asked_us.get(slug)
+            return asked_us is None or now.mono_us - asked_us >= HOT_US
         if slug in self._hot:
             cadence_us = min(cadence_us, HOT_US)
         elif self._ward.holds(slug):

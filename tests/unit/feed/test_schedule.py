@@ -107,6 +107,19 @@ def test_a_rate_limit_is_waited_out_at_least_as_long_as_told(
     assert set(schedule.take(int(delay_sec * SEC))) == {FUNDING, QUOTES}
 
 
+def test_asking_does_not_shorten_a_back_off() -> None:
+    schedule = Schedule()
+    schedule.add(FUNDING, period_us=30 * SEC, due_us=0)
+    schedule.take(0)
+    schedule.failed(FUNDING, "exchange", now_us=0)
+    schedule.ask(FUNDING, at_us=1)
+    assert schedule.take(2 * SEC - 1) == []
+    assert schedule.take(2 * SEC) == [FUNDING]
+    schedule.done(FUNDING)
+    schedule.ask(FUNDING, at_us=3 * SEC)
+    assert schedule.take(3 * SEC) == [FUNDING]
+
+
 def test_success_forgives() -> None:
     schedule = Schedule()
     schedule.add(FUNDING, period_us=SEC, due_us=0)
