@@ -97,13 +97,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     first: LegInput
     second: LegInput
-    pair: str
-    score: float | None
+    key: OrderKey
     refused: int
-
-    @property
-    def key(self) -> OrderKey:
-        return order_key(self.score, self.pair, passes=not self.refused)
 
 
 class Screen:
@@ -119,6 +114,7 @@ class Screen:
         self._notional_usd = config.position.notional_usd
         self._hold_days = config.position.hold_days
         self._transfer_usd, self._transfer_hours = costs.transfer_usd, costs.transfer_hours
+        self._moving_costs = bool(costs.transfer_usd or costs.transfer_hours)
         self._daily_min = thresholds.daily_funding_min
         self._breakeven_max = thresholds.max_breakeven_days
         self._basis_max = thresholds.max_entry_basis_bps / BPS
@@ -138,14 +134,15 @@ class Screen:
             daily, way, long, short = -daily, ways.reverse, b, a
         else:
             way, long, short = ways.forward, a, b
-        notional_usd = self._notional_usd
-        transfer = transfer_usd(
-            self._transfer_usd,
-            self._transfer_hours,
-            same_venue=ways.same_venue,
-            daily=daily,
-            notional_usd=notional_usd,
-        )
+        notional_usd, transfer = self._notional_usd, 0.0
+        if self._moving_costs:
+            transfer = transfer_usd(
+                self._transfer_usd,
+                self._transfer_hours,
+                same_venue=ways.same_venue,
+                daily=daily,
+                notional_usd=notional_usd,
+            )
         net = net_daily_usd(
             daily,
             holding_daily=way.holding,
@@ -170,7 +167,8 @@ class Screen:
             if not soon(days, self._breakeven_max):
                 refused |= _BREAKEVEN
         score = score_of(ways.forecast, net, None, self._hold_days, way.capital_usd)
-        return Row(first, second, pair_name(a.stem, a.name, b.name), score, refused)
+        pair = pair_name(a.stem, a.name, b.name)
+        return Row(first, second, order_key(score, pair, passes=not refused), refused)
 
     def _apart(self, long: LegView, short: LegView) -> int:
         """What speaks against buying the one and selling the other, whatever they pay."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from libs.carry.case import LegInput
 from libs.carry.gates import CODES
+from libs.carry.ranking import order_of
 from libs.carry.screen import Row, Screen, codes_of, mask_of
 from libs.carry.slippage import Depth
 from libs.common.config.schema import Config, Costs, Limits, Position, Thresholds, VenueCosts
@@ -125,7 +126,7 @@ def test_a_screened_pair_has_the_score_and_the_refusals_of_its_evaluation(
         full = judge.evaluated(first, second, None)
         if row is None:
             continue
-        assert (row.pair, row.score, codes_of(row.refused)) == (full.pair, full.score, full.refusals)
+        assert (row.key, codes_of(row.refused)) == (order_of(full), full.refusals)
 
 
 def test_plain_pairs_are_screened_and_others_are_not() -> None:

@@ -23,8 +23,8 @@ HELP: Final = "rank the whole universe of funding once; needs no keys"
 TIMEOUT_SEC: Final = 15.0
 NAMED_MAX: Final = 3  # of failed venues in the one line
 ARCHIVE_NOTE: Final = (
-    "each venue as of its last settlement, whose rate stands for the current one; a funding archive holds no"
-    " prices, so that basis and the existence of spot markets are not checked"
+    "each pair as of its own last settlements, whose rate stands for the current one; a funding archive holds"
+    " no prices, so that basis and the existence of spot markets are not checked"
 )
 COLUMNS: Final = ("#", "pair", "rate / interval", "apr", "net USD/day", "flat", "expected", "why not")
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=20, metavar="N", help="rows to show (default 20)")
     parser.add_argument("--venues", metavar="A,B", help="ccxt ids; default: all that are known")
     parser.add_argument(
-        "--history", type=Path, metavar="DIR", help="rank an archive as of its last settlement; no network"
+        "--history", type=Path, metavar="DIR", help="rank an archive as of its last settlements; no network"
     )
     parser.add_argument("--config", type=Path, metavar="F", help="costs and thresholds (default: built in)")
     parser.add_argument(
