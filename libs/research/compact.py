@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from libs.research.archive import Archive, ArchiveError
-from libs.research.layout import Bar, Row, SeriesKey, slot_in
+from libs.research.layout import Bar, FundingPrint, Row, SeriesKey, slot_in
 from libs.research.merge import difference, unite
 from libs.research.segments import (
     BadLine,
@@ -35,7 +35,10 @@ SEGMENTS_AT_ONCE: Final = 16
 
 
 class CompactReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did, in rows; `updated` bars had a part before."""
+    """What a run did, in rows; `updated` bars had a part before, or prints were told otherwise or in part.
+
+    `conflicts` are the former values of restated prints.
+    """
 
     segments: int = 0
     added: int = 0
@@ -51,7 +54,7 @@ class CompactReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Absorbed(msgspec.Struct, frozen=True, kw_only=True):
-    """A series with what was seen added to it; `conflicts` are rows that contradict an older one."""
+    """A series with what was seen added to it; `conflicts` are the rows that a contradicting one replaced."""
 
     rows: Sequence[Row]
     conflicts: Sequence[Row]
@@ -77,14 +80,14 @@ def compact(root: Path) -> CompactReport:
 def absorb(key: SeriesKey, old: Iterable[Row], seen: Iterable[Row]) -> Absorbed:
     """Add what was seen to a series. Pure.
 
-    A settlement that is already there must agree with it; when it does not, the older one stays and the
-    new one is handed back. Parts of a bar grow together: the first open, the highest high, the lowest low,
-    the last close.
+    A venue that restates a settlement means the newer figure: the last telling stands (the rule of
+    `libs.carry.funding.settled_once`), and what it replaced is handed back. Parts of a bar grow together: the
+    first open, the highest high, the lowest low, the last close.
     """
     rows: dict[int, Row] = {slot_in(key.kind, row.ts_ms): row for row in old}
     new: set[int] = set()
     changed: set[int] = set()
-    conflicts: list[Row] = []
+    former: list[tuple[int, Row]] = []
     same = 0
     for row in seen:
         slot = slot_in(key.kind, row.ts_ms)
@@ -98,16 +101,25 @@ def absorb(key: SeriesKey, old: Iterable[Row], seen: Iterable[Row]) -> Absorbed:
         elif difference(known, row) is None:
             grown = unite(known, row)
         else:
-            conflicts.append(row)
-            continue
+            former.append((slot, known))
+            grown = _restated(known, row)
         if grown == known:
             same += 1
         else:
             rows[slot] = grown
             changed.add(slot)
+    # A segment that is merged again after a kill tells its old values anew: what stands in the end is none.
+    conflicts = [row for slot, row in former if difference(row, rows[slot]) is not None]
     ordered = [rows[slot] for slot in sorted(rows)]
     updated = len(changed - new)
     return Absorbed(rows=ordered, conflicts=conflicts, added=len(new), updated=updated, same=same)
+
+
+def _restated(known: Row, row: Row) -> Row:
+    """The newer print, with the mark of the former one where it names none."""
+    if isinstance(known, FundingPrint) and isinstance(row, FundingPrint) and row.mark is None:
+        return FundingPrint(row.ts_ms, row.rate, row.interval_hours, known.mark, row.derived)
+    return row
 
 
 def _grown(bar: Bar, part: Bar) -> Bar:
@@ -121,9 +133,9 @@ def _pass(archive: Archive, segments: Sequence[Path]) -> CompactReport:
     seen, unreadable = _read(segments)
     absorbed = {key: absorb(key, archive.read(key), rows) for key, rows in seen.items()}
     changed = {key: result.rows for key, result in absorbed.items() if result.added or result.updated}
-    archive.write(changed)
     conflicts = [(key, row) for key, result in absorbed.items() for row in result.conflicts]
-    _keep_conflicts(archive.root, conflicts)
+    _keep_conflicts(archive.root, conflicts)  # before they are replaced: a kill in between loses none
+    archive.write(changed)
     for path in segments:  # oldest first: what is left after a kill is merged again in the same order
         path.unlink(missing_ok=True)
     return CompactReport(
@@ -151,7 +163,7 @@ def _read(segments: Sequence[Path]) -> tuple[dict[SeriesKey, list[Row]], int]:
 
 
 def _keep_conflicts(root: Path, conflicts: Sequence[tuple[SeriesKey, Row]]) -> None:
-    """Keep what contradicts the archive beside it, as segment lines: nothing seen is thrown away."""
+    """Keep what is replaced beside the archive, as segment lines: nothing seen is thrown away."""
     if not conflicts:
         return
     path = segment_folder(root) / CONFLICTS

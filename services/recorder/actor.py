@@ -217,15 +217,14 @@ class Recorder:
         prints = history.prints
         if not prints:
             return
-        told = (len(prints), prints[0].settled_ms, prints[-1].settled_ms)
-        if self._settled.is_repeat(history.venue, history.instrument, told):
+        if self._settled.is_repeat(history.venue, history.instrument, prints):
             return
         for settled in prints:
             row = FundingPrint(settled.settled_ms, settled.rate, settled.interval_hours)
             self._print(history.venue, history.instrument, row)
 
     def _print(self, venue: str, instrument: str, row: FundingPrint) -> None:
-        if self._settled.is_new(venue, instrument, row.ts_ms):
+        if self._settled.is_news(venue, instrument, row):
             self._row(SeriesKey(Kind.FUNDING, venue, instrument), row)
 
     def _opportunity(self, opportunity: Opportunity, now: Now) -> None:
@@ -314,7 +313,7 @@ class Recorder:
             self._tell(
                 now,
                 "archive",
-                f"{report.conflicts} settled rates contradict earlier ones (see .segments/conflicts.log), "
+                f"{report.conflicts} settled rates were restated (former ones: .segments/conflicts.log), "
                 f"{report.unreadable} lines were unreadable",
             )
             yield Note(text="some rows did not fit the archive", level=AlertLevel.WARNING, fields=fields)

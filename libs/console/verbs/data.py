@@ -185,8 +185,8 @@ def _compact(args: argparse.Namespace) -> int:
         emit_json(msgspec.to_builtins(report))
     else:
         emit_text(
-            f"{report.segments} segments merged: {report.added} rows added, {report.updated} bars extended, "
-            f"{report.same} known, {report.conflicts} in conflict, {report.unreadable} lines unreadable"
+            f"{report.segments} segments merged: {report.added} rows added, {report.updated} updated, "
+            f"{report.same} known, {report.conflicts} restated, {report.unreadable} lines unreadable"
         )
     return OK
 

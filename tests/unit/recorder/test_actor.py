@@ -250,7 +250,20 @@ def test_merging_goes_on_and_a_failure_is_told_and_tried_again_soon(driven: Driv
 
 def test_contradictions_found_by_the_merge_are_in_the_story(driven: Driven) -> None:
     driven.tell(Answered(request=MergeSegments(), result=Merged(segments=1, conflicts=2)))
-    assert b"2 settled rates contradict" in driven.flush().log[0]
+    assert b"2 settled rates were restated" in driven.flush().log[0]
+
+
+def test_a_restated_rate_is_written_again_and_an_unchanged_one_is_not(driven: Driven) -> None:
+    first, later = T0_MS, T0_MS + 28_800_000
+    driven.hear(history((first, 0.0001, 8.0), (later, 0.0002, 8.0)), settled(0.0002, later + 7, mark=100.0))
+    assert len(rows(driven.flush())) == 2
+    driven.hear(history((first, 0.0001, 8.0), (later, 0.0003, 8.0)))  # same count, same ends
+    driven.hear(history((first, 0.0001, 8.0), (later, 0.0003, 8.0)), settled(0.0003, later + 7))
+    assert [row for _, row in rows(driven.flush())] == [FundingPrint(later, 0.0003, 8.0)]
+    driven.hear(settled(0.0004, later + 7), settled(0.0004, later - 9))
+    assert [row for _, row in rows(driven.flush())] == [FundingPrint(later + 7, 0.0004, 8.0)]
+    driven.hear(history((first, 0.0001, 4.0), (later, 0.0004, 8.0)))
+    assert [row for _, row in rows(driven.flush())] == [FundingPrint(first, 0.0001, 4.0)]
 
 
 def test_health_of_services_is_told_when_it_changes(driven: Driven) -> None:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.carry.funding import settled_once
+from libs.common.messages import Settlement
 from libs.research import compact as module
 from libs.research.archive import Archive, ArchiveError
 from libs.research.compact import CONFLICTS, CompactReport, absorb, compact
@@ -121,15 +123,63 @@ def test_a_jittered_repeat_is_known(tmp_path: Path) -> None:
     assert Archive(tmp_path).read_funding(FUNDING) == [print_(0, jitter=7)]
 
 
-def test_a_contradicting_print_is_kept_beside_and_once(tmp_path: Path) -> None:
+def formers(root: Path) -> list[tuple[SeriesKey, Row]]:
+    path = segment_folder(root) / CONFLICTS
+    return [decode_row(line) for line in lines_of(path)] if path.exists() else []
+
+
+def test_a_restated_print_replaces_and_its_former_value_is_kept_beside_once(tmp_path: Path) -> None:
+    """As `libs.carry.funding.settled_once` has it: a venue that restates a print means the newer figure."""
+    segment(tmp_path, 1, (FUNDING, print_(0)), (FUNDING, print_(1)))
+    compact(tmp_path)
+    for number, conflicts in ((2, 1), (3, 0)):
+        segment(tmp_path, number, (FUNDING, print_(0, rate=0.0009, jitter=12)))
+        assert compact(tmp_path).conflicts == conflicts
+    archive = Archive(tmp_path)
+    assert archive.read_funding(FUNDING) == [print_(0, rate=0.0009, jitter=12), print_(1)]
+    assert formers(tmp_path) == [(FUNDING, print_(0))]
+    told = [print_(0), print_(1), print_(0, rate=0.0009, jitter=12)]
+    settled = settled_once(Settlement(settled_ms=p.ts_ms, rate=p.rate, interval_hours=8.0) for p in told)
+    assert [p.rate for p in archive.read_funding(FUNDING)] == [p.rate for p in settled]
+
+
+def test_a_restated_print_keeps_the_mark_that_it_does_not_name(tmp_path: Path) -> None:
+    marked = FundingPrint(T0, 0.0001, 8.0, 101.5)
+    absorbed = absorb(FUNDING, [marked], [print_(0, rate=0.0009)])
+    assert list(absorbed.rows) == [FundingPrint(T0, 0.0009, 8.0, 101.5)]
+    assert list(absorbed.conflicts) == [marked]
+
+
+def test_restating_twice_and_back_leaves_the_last_word(tmp_path: Path) -> None:
+    segment(tmp_path, 1, (FUNDING, print_(0)), (FUNDING, print_(0, rate=0.0009)), (FUNDING, print_(0)))
+    compact(tmp_path)
+    assert Archive(tmp_path).read_funding(FUNDING) == [print_(0)]
+    assert formers(tmp_path) == [(FUNDING, print_(0, rate=0.0009))]
+
+
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_restated_prints_survive_a_kill_before_the_segments_are_deleted(tmp_path: Path, deleted: int) -> None:
+    rates = (0.0001, 0.0009)
+    paths = [segment(tmp_path, number, (FUNDING, print_(0, rate=rate))) for number, rate in enumerate(rates)]
+    contents = [path.read_bytes() for path in paths]
+    compact(tmp_path)
+    for path, content in list(zip(paths, contents, strict=True))[deleted:]:
+        path.write_bytes(content)
+    compact(tmp_path)
+    assert Archive(tmp_path).read_funding(FUNDING) == [print_(0, rate=0.0009)]
+    assert formers(tmp_path) == [(FUNDING, print_(0))]
+
+
+def test_a_former_value_is_kept_before_it_is_replaced(tmp_path: Path) -> None:
+    """A full disk or a kill in between leaves it in two places, not in none."""
     segment(tmp_path, 1, (FUNDING, print_(0)))
     compact(tmp_path)
-    for number in (2, 3):
-        segment(tmp_path, number, (FUNDING, print_(0, rate=0.0009)))
-        assert compact(tmp_path).conflicts == 1
+    segment(tmp_path, 2, (FUNDING, print_(0, rate=0.0009)), (PERP, Bar(T0, 1.0, 1.0, 1.0, 1.0)))
+    (tmp_path / "kind=perp").write_text("in the way")
+    with pytest.raises(ArchiveError, match="cannot write"):
+        compact(tmp_path)
+    assert formers(tmp_path) == [(FUNDING, print_(0))]
     assert Archive(tmp_path).read_funding(FUNDING) == [print_(0)]
-    kept = list(lines_of(segment_folder(tmp_path) / CONFLICTS))
-    assert [decode_row(line) for line in kept] == [(FUNDING, print_(0, rate=0.0009))]
 
 
 def test_a_bar_of_a_venue_is_not_touched_by_what_was_seen(tmp_path: Path) -> None:
