@@ -10,6 +10,9 @@ import re
 from enum import StrEnum
 from typing import Final
 
+_PAIR: Final = re.compile(
+    r"[^-]+-[A-Za-z0-9]+_(.+)-(?:spot|perp|[0-9]{6})_(.+)-(?:spot|perp|[0-9]{6})", re.ASCII
+)
 SLUG: Final = re.compile(r"\A[A-Za-z0-9_-]+\Z")
 _DATED: Final = re.compile(r"\A[0-9]{6}\Z")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9]")
@@ -123,6 +126,16 @@ def pair_stem(instrument: str) -> str:
 def pair_name(stem: str, first: str, second: str) -> str:
     """A pair's id out of its parts, for who makes many of the same legs."""
     return f"{stem}_{first}_{second}"
+
+
+def venues_of(pair: str) -> tuple[str, ...]:
+    """The two venues of a pair's id; none when it is no pair's id.
+
+    >>> venues_of("BTC-USDT_binance-spot_bitget-perp")
+    ('binance', 'bitget')
+    """
+    match = _PAIR.fullmatch(pair)
+    return match.groups() if match else ()
 
 
 def _checked(*tokens: str) -> str:

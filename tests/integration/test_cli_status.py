@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -12,13 +13,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from libs.common import messages as m
 from libs.common import subjects
 from libs.common.bus import Frame
 from libs.common.clock import wall_us
+from libs.common.metrics_http import MetricsServer, Pulse
 from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment, deployment_path, write
+from libs.console.verbs.status import LISTEN_SEC
+from libs.console.watch import SILENT_SEC
 from tests.helpers.servers import RealServer, real_nats
 from tests.integration.test_cli import COMMAND, ROOT, environment
 
@@ -61,8 +66,10 @@ def pulse(service: str, *, ok: bool = True) -> m.ServiceHealth:
 
 
 @asynccontextmanager
-async def signal_service(url: str, result: dict[str, Any] | None) -> AsyncIterator[None]:
-    """Beats like feed and signal, and answers `cmd.status` like signal (None: does not answer)."""
+async def signal_service(
+    url: str, result: dict[str, Any] | None, *, feed: bool = True
+) -> AsyncIterator[None]:
+    """Beats like signal (and feed), and answers `cmd.status` like signal (None: does not answer)."""
     bus = NatsBus(url, name="signal")
     await bus.connect()
 
@@ -73,16 +80,20 @@ async def signal_service(url: str, result: dict[str, Any] | None) -> AsyncIterat
     async def beat() -> None:
         while True:
             bus.publish(subjects.health("signal"), m.encode(pulse("signal")))
-            bus.publish(subjects.health("feed"), m.encode(pulse("feed", ok=False)))
-            health = m.VenueHealth(
-                venue="binance",
-                connected=False,
-                ages_sec={"quote": 12.0},
-                clock_offset_ms=3.0,
-                recv_us=wall_us(),
-            )
-            bus.publish(subjects.md_health("binance"), m.encode(health))
+            if feed:
+                say_as_feed()
             await asyncio.sleep(0.2)
+
+    def say_as_feed() -> None:
+        bus.publish(subjects.health("feed"), m.encode(pulse("feed", ok=False)))
+        health = m.VenueHealth(
+            venue="binance",
+            connected=False,
+            ages_sec={"quote": 12.0},
+            clock_offset_ms=3.0,
+            recv_us=wall_us(),
+        )
+        bus.publish(subjects.md_health("binance"), m.encode(health))
 
     if result is not None:
         await bus.subscribe(subjects.command("status"), answer)
@@ -94,12 +105,12 @@ async def signal_service(url: str, result: dict[str, Any] | None) -> AsyncIterat
         await bus.close()
 
 
-async def fundarb(folder: Path, *argv: str) -> tuple[int, str, str]:
+async def fundarb(folder: Path, *argv: str, **env: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *argv,
         cwd=ROOT,
-        env=environment(folder),
+        env=environment(folder) | env,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -107,8 +118,12 @@ async def fundarb(folder: Path, *argv: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-def running(folder: Path, url: str) -> None:
-    known = Deployment(nats_url=url, metrics_ports={"recorder": 1}, started_us=wall_us() - 90_000_000)
+SILENT = "silent: port 1 does not answer"
+
+
+def running(folder: Path, url: str, **ports: int) -> None:
+    metrics_ports = {"recorder": 1, **ports}
+    known = Deployment(nats_url=url, metrics_ports=metrics_ports, started_us=wall_us() - 90_000_000)
     write(deployment_path(folder / "run", "main"), known)
 
 
@@ -120,14 +135,14 @@ async def test_why_nothing_is_happening(tmp_path: Path, nats: RealServer) -> Non
         _, page, _ = await fundarb(tmp_path, "status")
     assert (code, err) == (0, "")
     status = json.loads(out)
-    assert status["services"] == {"feed": "frozen", "recorder": "not heard yet", "signal": "ok"}
+    assert status["services"] == {"feed": "frozen", "recorder": SILENT, "signal": "ok"}
     assert status["venues"]["binance"]["ages_sec"] == {"quote": 12.0}
     assert (status["pairs"], status["passing"]) == (2, [])
     assert list(status["refusals"].items()) == [("carry_low", 2), ("history_short", 1)]
     assert [near["pair"] for near in status["nearest"]] == [PAIR, OTHER]
     assert status["why"] == [
         "feed is not well: frozen",
-        "recorder is not well: not heard yet",
+        f"recorder is not well: {SILENT}",
         "binance is not connected",
         "binance data is 12 s old",
         "none of 2 pairs passes every rule, which is a normal answer",
@@ -149,6 +164,19 @@ async def test_what_passes_is_told(tmp_path: Path, nats: RealServer) -> None:
     assert status["why"][-1] == "1 pair passes every rule; an observer writes that down and sends no order"
 
 
+async def test_where_nothing_runs_the_server_of_the_variable_is_asked(
+    tmp_path: Path, nats: RealServer
+) -> None:
+    await nats.ready()
+    async with signal_service(nats.url, RESULT):
+        code, out, err = await fundarb(tmp_path, "status", "--json", FUNDARB_NATS_URL=nats.url)
+        gone, _, said = await fundarb(tmp_path, "status", "--deployment", "x", FUNDARB_NATS_URL=nats.url)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["services"] == {"feed": "frozen", "signal": "ok"}
+    assert gone == 3
+    assert "deployment x does not run here" in said
+
+
 async def test_a_stack_where_nobody_answers(tmp_path: Path, nats: RealServer) -> None:
     await nats.ready()
     running(tmp_path, nats.url)
@@ -158,6 +186,28 @@ async def test_a_stack_where_nobody_answers(tmp_path: Path, nats: RealServer) ->
     assert code == 0
     assert status["services"]["signal"] == "ok"
     assert "signal has not evaluated a pair yet" in status["why"][-1]
+
+
+async def test_a_frozen_feed_is_silent_and_its_venues_stay(tmp_path: Path, nats: RealServer) -> None:
+    """Its event loop stands; /health, which a thread of its own serves, still tells for how long."""
+    await nats.ready()
+    frozen = MetricsServer(registry=CollectorRegistry(), pulse=Pulse(), host="127.0.0.1", port=0)
+    try:
+        running(tmp_path, nats.url, feed=frozen.port)
+        async with signal_service(nats.url, RESULT, feed=False):
+            await asyncio.sleep(SILENT_SEC - LISTEN_SEC + 1.0)  # the command listens before it asks
+            code, out, err = await fundarb(tmp_path, "status", "--json")
+            _, page, _ = await fundarb(tmp_path, "status")
+    finally:
+        frozen.close()
+    assert (code, err) == (0, "")
+    status = json.loads(out)
+    assert re.fullmatch(r"silent for \d+ s", status["services"]["feed"])
+    assert status["services"]["signal"] == "ok"
+    assert status["venues"]["binance"]["connected"] is None
+    assert "binance is not heard" in status["why"]
+    assert re.search(r"feed +silent for \d+ s", page)
+    assert re.search(r"binance +not heard", page)
 
 
 async def test_a_broker_that_is_gone_is_one_line_and_exit_3(tmp_path: Path, nats: RealServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -12,15 +13,18 @@ import msgspec
 from libs.common import subjects
 from libs.common.bus import BusUnavailable
 from libs.common.clock import wall_us
+from libs.common.config.legs import pair_specs
 from libs.common.messages import Command, encode
 from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment
 from libs.console import output
+from libs.console.checks import legs_by_venue
 from libs.console.deployment import add_deployment, find
-from libs.console.options import add_config, add_json
+from libs.console.options import add_config, add_json, config_paths, load
 from libs.console.output import OK, UNREACHABLE, UserError
 from libs.console.servers import nats_url
-from libs.console.status_view import Status, page, replies_of, status_of
+from libs.console.status_view import Status, page, replies_of, silence, status_of, unheard_services
+from libs.console.verbs.health import ask
 from libs.console.watch import PATTERNS, Watch
 
 NAME = "status"
@@ -47,9 +51,11 @@ def run(args: argparse.Namespace) -> int:
     if args.nats is not None:
         name, known = args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
     else:
-        name, known = find(args)
+        name, known = _found(args)
     try:
-        asyncio.run(_show(name, known, watch=args.watch, as_json=args.json))
+        asyncio.run(
+            _show(heard(name, known, venues=_venues(args, name)), watch=args.watch, as_json=args.json)
+        )
     except BusUnavailable as error:
         raise UserError(f"deployment {name} does not answer: {error}", UNREACHABLE) from error
     except KeyboardInterrupt:
@@ -58,8 +64,27 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-async def _show(name: str, known: Deployment, *, watch: bool, as_json: bool) -> None:
-    async for status in heard(name, known):
+def _found(args: argparse.Namespace) -> tuple[str, Deployment]:
+    """The deployment that runs here, else whatever is on the server that FUNDARB_NATS_URL names."""
+    try:
+        return find(args)
+    except UserError as error:
+        url = nats_url(None, os.environ)
+        if url is None or args.deployment or error.exit_code != UNREACHABLE:
+            raise
+        return "?", Deployment(nats_url=url)
+
+
+def _venues(args: argparse.Namespace, name: str) -> tuple[str, ...]:
+    """Venues that the deployment's config names; none when the config at hand is not its."""
+    if not config_paths(args):
+        return ()
+    config = load(args).config
+    return tuple(legs_by_venue(pair_specs(config))) if config.deployment == name else ()
+
+
+async def _show(answers: AsyncIterator[Status], *, watch: bool, as_json: bool) -> None:
+    async for status in answers:
         if as_json:
             output.emit_json(msgspec.to_builtins(status))
         else:
@@ -71,7 +96,9 @@ async def _show(name: str, known: Deployment, *, watch: bool, as_json: bool) -> 
             return
 
 
-async def heard(name: str, known: Deployment, *, listen_sec: float = LISTEN_SEC) -> AsyncIterator[Status]:
+async def heard(
+    name: str, known: Deployment, *, venues: tuple[str, ...] = (), listen_sec: float = LISTEN_SEC
+) -> AsyncIterator[Status]:
     """A status after each moment of listening, without end. Raises `BusUnavailable`."""
     bus = NatsBus(known.nats_url, name="status", connect_timeout_sec=CONNECT_SEC)
     watch = Watch(started_us=wall_us())
@@ -84,6 +111,17 @@ async def heard(name: str, known: Deployment, *, listen_sec: float = LISTEN_SEC)
             frames = await bus.gather(subjects.command("status"), question, timeout_sec=listen_sec)
             if not frames:  # nobody answers at once, but beats may still be heard
                 await asyncio.sleep(listen_sec)
-            yield status_of(name, known, watch, replies_of(frames), wall_us=wall_us())
+            unheard = await _asked(known, unheard_services(known, watch))
+            yield status_of(
+                name, known, watch, replies_of(frames), wall_us=wall_us(), unheard=unheard, venues=venues
+            )
     finally:
         await bus.close()
+
+
+async def _asked(known: Deployment, services: tuple[str, ...]) -> dict[str, str]:
+    """What is known of services that are not heard, each asked for its /health."""
+    ports = {service: known.metrics_ports[service] for service in services if service in known.metrics_ports}
+    answers = await asyncio.gather(*(asyncio.to_thread(ask, port) for port in ports.values()))
+    said = dict(zip(ports, answers, strict=True))
+    return {service: silence(known, service, said.get(service), wall_us=wall_us()) for service in services}

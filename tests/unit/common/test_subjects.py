@@ -120,3 +120,20 @@ def test_no_builder_lets_a_bad_token_through(bad: str) -> None:
 )
 def test_what_must_not_wait_for_ticks_goes_over_control(subject: str, channel: Channel) -> None:
     assert subjects.channel_of(subject) is channel
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("binance", "BTC-USDT"), ("binance", "BTC-USDT-PERP")),
+        (("binance-sub_1", "BTC-USDT"), ("bitget", "BTC-USDT-261225")),
+        (("okx", "X_Y-USDT-PERP"), ("gate-a-b_c", "X_Y-USDT-PERP")),
+    ],
+)
+def test_a_pair_s_id_tells_its_venues(first: tuple[str, str], second: tuple[str, str]) -> None:
+    assert subjects.venues_of(subjects.pair_id(first, second)) == (first[0], second[0])
+
+
+@pytest.mark.parametrize("text", ["", "BTC-USDT", "BTC-USDT_binance-spot", "BTC-USDT_a-spot_b-x"])
+def test_what_is_no_pair_s_id_has_no_venues(text: str) -> None:
+    assert subjects.venues_of(text) == ()
