@@ -214,7 +214,8 @@ class _Process:
         found = await context.store.durability()
         if found.durable is not True:
             log.warning("the store %s", found.text)
-        if found.durable is False:
+        # An observer loses a notebook, not an order: it says so once and is well all the same.
+        if found.durable is False and context.config.mode is not Mode.OBSERVER:
             self._beat.store_forgets = f"store: {found.text}"
 
     async def _connected(
@@ -306,7 +307,7 @@ def _url(env: Mapping[str, str], variable: str, scheme: str, address_of: Callabl
     """The variable's URL; `BadSetting` when it is missing or none."""
     url = env.get(variable, "")
     if not url:
-        remedy = f"start everything with `fundarb up`, or set it ({scheme}://user:password@host:port)"
+        remedy = f"start everything with `fundarb up`, or set it ({scheme}://host:port, user:password@ before the host)"
         raise BadSetting(f"{variable} is not set: {remedy}")
     try:
         address_of(url)

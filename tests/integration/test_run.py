@@ -140,9 +140,17 @@ async def test_in_a_demo_no_service_reaches_out_of_this_machine(tmp_path: Path) 
     assert "nothing was sent" in r.log
 
 
-async def test_a_store_that_forgets_is_told_and_an_observer_goes_on(tmp_path: Path) -> None:
+async def test_a_store_that_forgets_is_told_and_an_observer_is_well_all_the_same(tmp_path: Path) -> None:
     async with rig(tmp_path, durable=False) as r:
         await r.supervisor.add(r.spec())
+        await r.counting()
+        await eventually(lambda: any(health.ok and health.lag_ms for health in r.healths))
+    assert r.log.count("set appendonly yes") == 1
+
+
+async def test_with_money_a_store_that_forgets_is_a_problem(tmp_path: Path) -> None:
+    async with rig(tmp_path, durable=False) as r:
+        await r.supervisor.add(r.spec(FUNDARB__MODE="paper"))
         await r.counting()
         await eventually(lambda: any(not health.ok and health.lag_ms for health in r.healths))
         status, health = await r.health()
