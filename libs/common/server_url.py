@@ -14,11 +14,9 @@ from redis.exceptions import RedisError
 from libs.common.nats_link import parse_url
 from libs.common.redis_store import address_of
 
-ENCODED: Final = "a password's special characters as %XX"
-NATS_SHAPE: Final = f"a NATS URL looks like nats://host:4222 or tls://user:password@host:4222 ({ENCODED})"
-REDIS_SHAPE: Final = (
-    f"a Redis URL looks like redis://:password@host:6379/0 or unix:///path/to/socket ({ENCODED})"
-)
+LOGIN: Final = "user:password@ goes before the host, special characters as %XX"
+NATS_SHAPE: Final = f"a NATS URL looks like nats://host:4222 or tls://host:4222; {LOGIN}"
+REDIS_SHAPE: Final = f"a Redis URL looks like redis://host:6379/0 or unix:///path/to/socket; {LOGIN}"
 
 
 class BadUrl(ValueError):

@@ -36,6 +36,7 @@ def test_a_missing_address_is_wrong_usage_and_says_the_remedy() -> None:
     code, line = refused(env={})
     assert code == 2
     assert "FUNDARB_NATS_URL is not set: start everything with `fundarb up`" in line
+    assert "***" not in line
 
 
 def test_a_broken_config_is_wrong_usage(tmp_path: Path) -> None:
@@ -70,6 +71,7 @@ def test_an_address_that_is_none_is_wrong_usage(variable: str, value: str, said:
     code, line = refused(env={**NOWHERE, variable: value})
     assert code == 2
     assert line.startswith(f"echo: {variable}: {said}")
+    assert "***" not in line
 
 
 def test_servers_that_cannot_be_reached_end_the_wait_with_exit_3() -> None:

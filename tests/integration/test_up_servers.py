@@ -38,6 +38,7 @@ def test_what_is_no_nats_url_is_wrong_usage(tmp_path: Path, verb: str, url: str)
     assert code == 2
     (line,) = lines
     assert line.startswith("--nats: a NATS URL looks like nats://host:4222")
+    assert "***" not in line  # the example shows no login that would be blanked out
 
 
 @pytest.mark.parametrize(
