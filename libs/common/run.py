@@ -40,7 +40,7 @@ from libs.common.metrics_http import HOST_ENV, BadSetting, MetricsServer, Pulse,
 from libs.common.nats_bus import NatsBus
 from libs.common.redact import REDACTOR
 from libs.common.redis_store import RedisStore
-from libs.common.server_url import BadUrl, nats_address, redis_address
+from libs.common.server_url import LOGIN, BadUrl, nats_address, redis_address
 from libs.common.store import Store, StoreUnavailable
 from libs.common.subjects import CLOCK
 
@@ -307,7 +307,7 @@ def _url(env: Mapping[str, str], variable: str, scheme: str, address_of: Callabl
     """The variable's URL; `BadSetting` when it is missing or none."""
     url = env.get(variable, "")
     if not url:
-        remedy = f"start everything with `fundarb up`, or set it ({scheme}://host:port, user:password@ before the host)"
+        remedy = f"start everything with `fundarb up`, or set it ({scheme}://host:port; {LOGIN})"
         raise BadSetting(f"{variable} is not set: {remedy}")
     try:
         address_of(url)
