@@ -54,7 +54,8 @@ class Funding(Message, frozen=True, kw_only=True):
     """A funding rate, never without its interval. `rate` > 0: longs pay shorts.
 
     `current`: the rate that settles at `next_ms`. `settled`: the print paid at `settled_ms`.
-    Both are fractions for one interval of `interval_hours`; times are market time.
+    Both are fractions for one interval of `interval_hours`; times are market time. `mark_us`: wall time at
+    which `mark` was seen when that was before `recv_us` (some venues give it in their tickers only).
     """
 
     venue: str
@@ -70,6 +71,7 @@ class Funding(Message, frozen=True, kw_only=True):
     ts_ms: int
     recv_us: int
     source: Literal["stream", "poll"] = "poll"
+    mark_us: int | None = None
 
 
 class Settlement(Message, frozen=True, kw_only=True, array_like=True):

@@ -134,6 +134,11 @@ class Intake:
         """Whether a quote of it waits for a mark."""
         return slug in self._doubted
 
+    def mark_age_us(self, slug: str, now: Now) -> int | None:
+        """How old its newest mark is, None when it has none (a spot leg, or never told)."""
+        mark = self._marks.get(slug)
+        return None if mark is None else now.mono_us - mark.mono_us
+
     def asks(self, now: Now) -> bool:
         """Whether a mark was asked for just now: a question that should not wait for the next beat."""
         return self._asked_us == now.mono_us
@@ -204,7 +209,7 @@ class Intake:
         if known is not None and mark.mono_us < known.mono_us:
             return
         self._marks[slug] = mark
-        self._fresh.seen("mark", slug, now)
+        self._fresh.seen("mark", slug, msgspec.structs.replace(now, mono_us=mark.mono_us))
         doubted = self._doubted.get(slug)
         if doubted is not None and _together(doubted.mid, mark):
             del self._doubted[slug]

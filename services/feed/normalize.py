@@ -215,6 +215,7 @@ def funding_of(
         ts_ms=ts_ms,
         recv_us=seen.recv_us,
         source=seen.source,
+        mark_us=seen.mark_us,
     )
 
 

@@ -198,7 +198,8 @@ class VenueFeed:
             cadence_us = min(cadence_us, DOUBTED_US)
         quiet_us = self._fresh.quiet_us("quote", slug, now)
         asked_us = self._asked_us.get(slug)
-        heard = quiet_us is not None and quiet_us < cadence_us
+        mark_age_us = self._intake.mark_age_us(slug, now)  # where only tickers tell marks, they are polled
+        heard = quiet_us is not None and quiet_us < cadence_us and (mark_age_us or 0) < cadence_us
         return not heard and (asked_us is None or now.mono_us - asked_us >= cadence_us)
 
     def _usable_perps(self) -> tuple[str, ...]:

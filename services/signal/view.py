@@ -148,7 +148,7 @@ class MarketView:
             return self._add_prints(state, (settled,))
         state.funding = message
         if message.mark is not None:
-            state.mark_us = message.recv_us
+            state.mark_us = message.recv_us if message.mark_us is None else message.mark_us
             if message.source == "stream":
                 state.mark_streamed_us = message.recv_us
         return True

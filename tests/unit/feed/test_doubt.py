@@ -157,3 +157,19 @@ async def test_marks_that_only_tickers_have_are_polled_there(*, honest: bool) ->
     await rig.run(1)
     assert rig.quarantined("bybit") == ({} if honest else {PERP: "quote_off_mark"})
     assert bool(rig.quotes(PERP)) is honest
+
+
+async def test_marks_that_only_tickers_have_are_polled_and_told_with_their_age() -> None:
+    clock = clock_at()
+    plain = market_of("bybit", clock, streams=("quote",))
+    market = TickerMarks("bybit", list(plain.listed), clock, streams=("quote",))
+    market.listed = plain.listed
+    rig = Rig(config_of("bybit", interval_sec=8.0), [market], clock)
+    await rig.start()
+    for _ in range(60):  # the quotes stream: without the marks nothing would have to be polled
+        await rig.see(market.quote(SPOT, source="stream"), market.quote(PERP, source="stream"))
+        await rig.run(1)
+    told = [one for one in rig.current(PERP)[2:] if one.mark_us is not None]
+    assert len(told) > 4
+    assert max(one.recv_us - one.mark_us for one in told if one.mark_us is not None) <= 10_000_000
+    assert rig.health("bybit").ages_sec["mark"] <= 10.0

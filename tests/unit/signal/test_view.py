@@ -146,6 +146,14 @@ def test_a_mark_that_streams_must_be_five_seconds_young() -> None:
     assert view.leg_input(leg, world.now).mark_age_max_sec == 75.0
 
 
+def test_a_mark_of_an_earlier_answer_is_as_old_as_that_answer() -> None:
+    world = World()
+    view = world.view()
+    said = world.funding("BTC-USDT-PERP", 0.0003, mark=100.0)
+    view.apply(replace(said, mark_us=said.recv_us - 7 * US_PER_SEC))
+    assert view.leg_input(view.legs[LEG].leg, world.now).mark_age_sec == pytest.approx(7.0)
+
+
 def test_quarantine_shuts_out_an_instrument_or_a_venue_and_ends() -> None:
     world = World()
     view = world.view()
