@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 PING_INTERVAL_SEC: Final = 1
 PINGS_OUTSTANDING_MAX: Final = 2
 RECONNECT_WAIT_SEC: Final = 0.1
+CANCEL_AGAIN_SEC: Final = 0.05
 CONNECT_TIMEOUT_SEC: Final = 2
 FLUSH_TIMEOUT_SEC: Final = 4.0
 CLOSE_TIMEOUT_SEC: Final = 2.0
@@ -76,6 +77,16 @@ class Owner(Protocol):
     def answered_by_nobody(self, message: Msg) -> bool: ...
 
 
+async def _ended(attempt: asyncio.Future[None]) -> None:
+    """Cancel until it is over: the client's own `wait_for` can lose a cancellation (before Python 3.12) that
+    comes as a connect fails, and would then go on trying for ever.
+    """
+    while not attempt.done():
+        attempt.cancel()
+        await asyncio.wait((attempt,), timeout=CANCEL_AGAIN_SEC)
+    await asyncio.gather(attempt, return_exceptions=True)
+
+
 class NatsLink:
     """One connection: settings, state, subscriptions."""
 
@@ -109,8 +120,7 @@ class NatsLink:
         if attempt.done() and attempt.exception() is None:
             self._up = True
             return
-        attempt.cancel()
-        await asyncio.gather(attempt, return_exceptions=True)
+        await _ended(attempt)
         reason = refused.result() if refused.done() else str(self.client.last_error or "no answer")
         await self.close()
         raise BusUnavailable(f"NATS at {self._address.text} cannot be reached: {reason}")

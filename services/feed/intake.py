@@ -103,6 +103,7 @@ class Intake:
         self._fresh = fresh
         self._schedule = schedule
         self._marks: dict[str, Price] = {}
+        self._ticker_marks: set[str] = set()
         self._doubted: dict[str, Doubted] = {}
         self._asked_us: int | None = None
 
@@ -134,10 +135,10 @@ class Intake:
         """Whether a quote of it waits for a mark."""
         return slug in self._doubted
 
-    def mark_age_us(self, slug: str, now: Now) -> int | None:
-        """How old its newest mark is, None when it has none (a spot leg, or never told)."""
+    def ticker_mark_age_us(self, slug: str, now: Now) -> int | None:
+        """Age of a mark that only tickers tell; None where rates or streams bring their own, or none came."""
         mark = self._marks.get(slug)
-        return None if mark is None else now.mono_us - mark.mono_us
+        return None if mark is None or slug not in self._ticker_marks else now.mono_us - mark.mono_us
 
     def asks(self, now: Now) -> bool:
         """Whether a mark was asked for just now: a question that should not wait for the next beat."""
@@ -250,6 +251,7 @@ class Intake:
             return
         yield from self.clean(slug, "funding", now)
         if funding.mark is not None:
+            (self._ticker_marks.discard if seen.mark_us is None else self._ticker_marks.add)(slug)
             yield from self._mark(slug, _earlier(funding.mark, seen.mark_us, market, now), now)
         if funding.next_ms is not None and funding.next_ms <= now.market_ms:
             return  # it has just settled: no longer the rate that comes next, and the print is fetched apart

@@ -60,9 +60,12 @@ class Prints:
         self._failed: set[str] = set()
         self._turn = 0
 
-    def recalled(self, said_ms: dict[str, int], slugs: Sequence[str], now: Now) -> None:
+    def recalled(self, said_ms: dict[str, int]) -> None:
         """A former life's last words are known: fetching may begin."""
         self._said_ms = {slug: at for slug, at in said_ms.items() if slug in self._ledgers}
+
+    def begin(self, slugs: Sequence[str], now: Now) -> None:
+        """Fetch the settled prints of these; those that are fetched already go on as they do."""
         keys = [Key("settled", slug) for slug in slugs]
         # The first round at once, in order; from then on evenly over the period.
         for place, key in enumerate(keys):

@@ -83,6 +83,7 @@ class VenueFeed:
         self._asked_us: dict[str, int] = {}
         self._hot: frozenset[str] = frozenset()
         self._recalled: dict[str, int] | None = None
+        self._begun = False
         self._shown = self._ward.listed()
 
     def start(self, now: Now) -> None:
@@ -198,9 +199,15 @@ class VenueFeed:
             cadence_us = min(cadence_us, DOUBTED_US)
         quiet_us = self._fresh.quiet_us("quote", slug, now)
         asked_us = self._asked_us.get(slug)
-        mark_age_us = self._intake.mark_age_us(slug, now)  # where only tickers tell marks, they are polled
-        heard = quiet_us is not None and quiet_us < cadence_us and (mark_age_us or 0) < cadence_us
+        heard = quiet_us is not None and quiet_us < cadence_us and not self._wants_mark(slug, now)
         return not heard and (asked_us is None or now.mono_us - asked_us >= cadence_us)
+
+    def _wants_mark(self, slug: str, now: Now) -> bool:
+        """Where only tickers tell marks they are polled at the polling cadence, however the quotes stream."""
+        age_us = self._intake.ticker_mark_age_us(slug, now)
+        asked_us = self._asked_us.get(slug)
+        asked_lately = asked_us is not None and now.mono_us - asked_us < self._interval_us
+        return age_us is not None and age_us >= self._interval_us and not asked_lately
 
     def _usable_perps(self) -> tuple[str, ...]:
         return tuple(slug for slug in self._usable if kind_of(slug) is Kind.PERP)
@@ -285,7 +292,12 @@ class VenueFeed:
         self._begin_prints(now)
 
     def _begin_prints(self, now: Now) -> None:
-        """Once both the instruments and the former life's watermarks are known."""
-        if self._recalled is not None and self._instruments:
-            self._prints.recalled(self._recalled, self._usable_perps(), now)
-            self._recalled = None
+        """Once both the instruments and the former life's watermarks are known; again at every load, for
+        what was not listed or did not trade before.
+        """
+        if self._recalled is None or not self._instruments:
+            return
+        if not self._begun:
+            self._prints.recalled(self._recalled)
+            self._begun = True
+        self._prints.begin(self._usable_perps(), now)

@@ -23,8 +23,17 @@ from libs.common.effects import (
 )
 from libs.common.instant import ManualClock, MarketClock
 from libs.common.memory_store import MemoryStore
-from libs.common.messages import Funding, FundingHistory, Message, Quote, VenueHealth
+from libs.common.messages import (
+    Funding,
+    FundingHistory,
+    LegFigures,
+    Message,
+    Opportunity,
+    Quote,
+    VenueHealth,
+)
 from libs.common.store import StoreUnavailable
+from libs.common.subjects import Kind
 from libs.exchange.port import MarketData, Observation
 from services.feed.actor import FeedActor, conflation_key, lane_of
 from services.feed.clients import VenueClients
@@ -227,3 +236,24 @@ async def started(*venues: str, streams: tuple[str, ...] = (), **changes: Any) -
     await rig.start()
     await rig.run(11)
     return rig
+
+
+def opportunity(*, passes: bool, venue: str = "bybit", allocated_usd: float = 0.0) -> Opportunity:
+    def leg(instrument: str, kind: Kind, side: Any) -> LegFigures:
+        return LegFigures(venue=venue, instrument=instrument, kind=kind, side=side)
+
+    return Opportunity(
+        pair=f"INJ-USDT_{venue}-spot_{venue}-perp",
+        symbol="INJ/USDT",
+        direction="forward",
+        long=leg(SPOT, Kind.SPOT, "long"),
+        short=leg(PERP, Kind.PERP, "short"),
+        notional_usd=1_000.0,
+        hold_days=30.0,
+        forecast="flat",
+        passes=passes,
+        allocated_usd=allocated_usd,
+        refusals=() if passes else ("daily_low",),
+        market_ms=START_MS,
+        eval_us=0,
+    )

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from libs.common import subjects
 from libs.common.effects import Answered, Started, TimerFired
-from libs.common.messages import Book, Funding, InstrumentInfo, LegFigures, Opportunity, Want
+from libs.common.messages import Book, Funding, InstrumentInfo, Want
 from libs.common.messages import FundingHistory as History
-from libs.common.subjects import Kind
 from libs.exchange.port import GapSeen
 from services.feed.actor import conflation_key, lane_of
 from services.feed.work import FetchSettled, LoadVenue, Observed
-from tests.unit.feed.rig import PERP, SPOT, START_MS, Rig, clock_at, config_of, market_of, started
+from tests.unit.feed.rig import (
+    PERP,
+    SPOT,
+    START_MS,
+    Rig,
+    clock_at,
+    config_of,
+    market_of,
+    opportunity,
+    started,
+)
 
 HOUR = 3_600_000
-
-
-def opportunity(*, passes: bool, venue: str = "bybit", allocated_usd: float = 0.0) -> Opportunity:
-    def leg(instrument: str, kind: Kind, side: Any) -> LegFigures:
-        return LegFigures(venue=venue, instrument=instrument, kind=kind, side=side)
-
-    return Opportunity(
-        pair=f"INJ-USDT_{venue}-spot_{venue}-perp",
-        symbol="INJ/USDT",
-        direction="forward",
-        long=leg(SPOT, Kind.SPOT, "long"),
-        short=leg(PERP, Kind.PERP, "short"),
-        notional_usd=1_000.0,
-        hold_days=30.0,
-        forecast="flat",
-        passes=passes,
-        allocated_usd=allocated_usd,
-        refusals=() if passes else ("daily_low",),
-        market_ms=START_MS,
-        eval_us=0,
-    )
 
 
 async def test_the_first_seconds_give_everything_once() -> None:

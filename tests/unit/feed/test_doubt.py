@@ -7,9 +7,10 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
+from libs.common import subjects
 from libs.exchange.port import FundingSeen, QuoteSeen
 from tests.helpers.fake_market import FakeMarket, down
-from tests.unit.feed.rig import PERP, SPOT, Rig, clock_at, config_of, market_of, started
+from tests.unit.feed.rig import PERP, SPOT, Rig, clock_at, config_of, market_of, opportunity, started
 
 
 async def quiet(seconds: float) -> Rig:
@@ -173,3 +174,17 @@ async def test_marks_that_only_tickers_have_are_polled_and_told_with_their_age()
     assert len(told) > 4
     assert max(one.recv_us - one.mark_us for one in told if one.mark_us is not None) <= 10_000_000
     assert rig.health("bybit").ages_sec["mark"] <= 10.0
+
+
+async def test_hot_pairs_whose_quotes_stream_need_no_polls_for_their_marks() -> None:
+    clock = clock_at()
+    market = market_of("bybit", clock, streams=("quote",))
+    rig = Rig(config_of("bybit", interval_sec=30.0), [market], clock)
+    await rig.start()
+    await rig.hear(subjects.opportunity("INJ-USDT_bybit-spot_bybit-perp"), opportunity(passes=True))
+    await rig.run(5)
+    before = market.count("fetch_quotes")
+    for _ in range(40):  # marks come with the rates, each 30 s: young enough by their own rule
+        await rig.see(market.quote(SPOT, source="stream"), market.quote(PERP, source="stream"))
+        await rig.run(0.5)
+    assert market.count("fetch_quotes") == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from libs.common import subjects
 from libs.common.messages import ClockState
 from tests.unit.feed.rig import PERP, START_MS, Rig, clock_at, config_of, market_of, started
@@ -163,3 +165,19 @@ async def test_a_rate_whose_settlement_has_passed_is_no_longer_current() -> None
     assert rig.current(PERP) == []
     await rig.run(1)
     assert rig.quarantined("bybit") == {}
+
+
+async def test_a_perpetual_that_trades_later_gets_its_history_then() -> None:
+    clock = clock_at()
+    market = market_of("bybit", clock)
+    listed = market.listed[PERP]
+    trading = listed.instrument
+    listed.instrument = replace(trading, refused="not trading")
+    rig = Rig(config_of("bybit"), [market], clock)
+    await rig.start()
+    await rig.run(5)
+    assert market.count("fetch_settled") == 0
+    listed.instrument = trading
+    await rig.run(3_700, step_ms=5_000)  # the markets are read again each hour
+    assert market.count("fetch_settled") > 0
+    assert len(rig.history(PERP).prints) > 80
