@@ -94,4 +94,8 @@ def _guard_uvloop() -> None:
     guarded("create_connection", lambda _factory=None, host=None, *_a, **_o: host)
     guarded("getaddrinfo", lambda host=None, *_a, **_o: host)
     guarded("sock_connect", lambda _sock=None, address=None, *_a, **_o: address)
-    guarded("create_datagram_endpoint", lambda _f=None, _local=None, remote_addr=None, *_a, **_o: remote_addr)
+    # Without a remote address a datagram may go anywhere later, in C: only connected ones are let through.
+    guarded(
+        "create_datagram_endpoint",
+        lambda _f=None, _local=None, remote_addr=None, *_a, **_o: remote_addr or ("anywhere", 0),
+    )

@@ -13,7 +13,8 @@ SERVER_MAJOR_MIN: Final = 7
 def unfit(info: Mapping[str, Any]) -> str:
     """Why a server cannot be trusted with state, from its INFO; empty when it can."""
     version = str(info.get("valkey_version") or info.get("redis_version") or "0")
-    if int(version.split(".", 1)[0]) < SERVER_MAJOR_MIN:
+    major = version.split(".", 1)[0]
+    if not major.isdecimal() or int(major) < SERVER_MAJOR_MIN:
         return f"is version {version}: {SERVER_MAJOR_MIN} or newer is needed"
     if info.get("cluster_enabled"):
         return "is a cluster: a transition touches many keys at once, which needs one primary"

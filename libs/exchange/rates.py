@@ -121,6 +121,10 @@ class RateReader:
                 return {}
         rows = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
+            shape = VenueError(
+                self._market.venue, "bad_payload", "fetch_funding: no list of rates in the answer"
+            )
+            self._refused.add(what, shape)
             return {}
         self._refused.answered(what)
         known = [row for row in rows if isinstance(row, dict)]

@@ -165,8 +165,9 @@ def _csv_batches(source: Source) -> Iterator[tuple[int, dict[str, Sequence[Any]]
             reader = _csv_rows(handle)
             header = [name.strip() for name in next(reader)]
             first, held = 1, list[list[str]]()
-            for number, cells in enumerate(reader, start=1):
-                blank = not any(cell.strip() for cell in cells)
+            for number, written in enumerate(reader, start=1):
+                cells = [cell.strip() for cell in written]
+                blank = not any(cells)
                 if not blank:
                     if len(cells) != len(header):
                         raise refuse(path, _ragged(len(cells), len(header)), row=number)

@@ -122,6 +122,7 @@ async def test_a_store_that_throws_keys_away_is_refused() -> None:
         ({"redis_version": "7.0.0", "cluster_enabled": 1}, "cluster"),
         ({"redis_version": "7.0.0", "maxmemory": 9, "maxmemory_policy": "volatile-ttl"}, "volatile-ttl"),
         ({}, "version 0"),
+        ({"redis_version": "unstable"}, "version unstable"),
     ],
 )
 def test_which_servers_fit(info: dict[str, object], words: str) -> None:

@@ -72,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     }
     try:
         return actions[args.action](args)
-    except (ImportRefused, ArchiveError) as error:
+    except ImportRefused as error:
+        raise UserError(f"{error}; nothing was written", USAGE) from error
+    except ArchiveError as error:
         raise UserError(str(error), USAGE) from error
     except CalibrationError as error:
         raise UserError(str(error), NO) from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME: Final = "scan"
 HELP: Final = "rank the whole universe of funding once; needs no keys"
 TIMEOUT_SEC: Final = 15.0
+UNREAD_SHOWN: Final = 5
 NAMED_MAX: Final = 3  # of failed venues in the one line
 ARCHIVE_NOTE: Final = (
     "each pair as of its own last settlements, whose rate stands for the current one; a funding archive holds"
@@ -140,7 +141,10 @@ def over_archive(args: argparse.Namespace, config: Config, venues: list[str]) ->
         raise UserError(f"fundarb scan: {args.history} holds no funding{of} (see: fundarb data list)", NO)
     notes = [ARCHIVE_NOTE]
     if unread:
-        notes.append(f"not read, since their names say no base and quote: {', '.join(unread[:5])}")
+        shown = unread if args.json else unread[:UNREAD_SHOWN]
+        more = f" and {len(unread) - len(shown)} more" if len(unread) > len(shown) else ""
+        names = f"{', '.join(shown)}{more}"
+        notes.append(f"{len(unread)} series not read, since their names say no base and quote: {names}")
     return show(args, ranking, source="archive", venues=list(seen), notes=notes)
 
 

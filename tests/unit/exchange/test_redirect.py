@@ -168,7 +168,12 @@ async def ccxt_without_redirect():
     finally:
         await exchange.close()
 
+async def unconnected():
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+
 import uvloop
+refused(lambda: uvloop.run(unconnected()))  # it could send anywhere later, unseen
 for work in (raw, raw_ex, datagram, lookup):
     refused(work)
 for run in (asyncio.run, uvloop.run):
