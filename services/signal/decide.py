@@ -117,7 +117,7 @@ def decide(
             notes[pair]["would_close"] = why
             continue
         kept[pair], current[pair] = after, seen
-        notes[pair]["held"] = _held_text(after, seen, now)
+        notes[pair]["held"] = _held_text(after, now)
         if action == "watch":
             notes[pair]["watch"] = why
     ordered = ranked(best.values())
@@ -206,10 +206,9 @@ def told(
     )
 
 
-def _held_text(held: Held, opportunity: Opportunity, now: Now) -> str:
+def _held_text(held: Held, now: Now) -> str:
     hours = (now.market_ms - held.holding.since_ms) / MS_PER_HOUR
-    carry = "unknown" if opportunity.daily is None else f"{percent(opportunity.daily)} a day"
     return (
         f"{held.direction} for {hours:.1f} h, funding so far {percent(held.holding.earned)},"
-        f" round trip {percent(held.round_trip)}, carry now {carry}"
+        f" round trip {percent(held.round_trip)}"
     )
