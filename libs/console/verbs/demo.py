@@ -142,10 +142,12 @@ def notes_of(facts: dict[str, str], *, full: bool) -> tuple[str, ...]:
     """
     if full:
         return tuple(f"{field}: {source}" for field, source in facts.items())
-    groups: dict[str, list[str]] = {"recorded": [], "partly": [], "synthesised": []}
+    groups: dict[str, list[str]] = {"recorded": [], "partly": [], "published": [], "synthesised": []}
     for field, source in facts.items():
         if source.startswith("synthesised"):
             groups["synthesised"].append(field)
+        elif "recorded" not in source:
+            groups["published"].append(field)
         elif any(word in source for word in MADE_UP):
             groups["partly"].append(field)
         else:
