@@ -288,9 +288,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     entry_price: Decimal  # `cost` / quantity, at most 12 decimals: for people and wires
     margin_mode: MarginMode
     leverage: int
-    cost: Decimal = (
-        ZERO  # signed sum of what was paid for what is open, exact: unrealised = quantity * mark - cost
-    )
+    cost: Decimal = ZERO  # exact and signed like quantity: unrealised = quantity * mark - cost
     isolated_margin: Decimal = ZERO  # only in isolated mode: the part of the wallet set aside for it
     realised: Decimal = ZERO  # price PnL since it was opened, before fees
     fees: Decimal = ZERO  # paid since it was opened (< 0: received)
