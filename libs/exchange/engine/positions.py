@@ -55,7 +55,7 @@ def entry_price(cost: Decimal, quantity: Decimal) -> Decimal:
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """The part of `amount` that `part` is of `whole`, to 8 decimals; all of it, unrounded, when `part` is the whole."""
+    """What `part` of `whole` is of `amount`, to 8 decimals; for the whole all of it, unrounded."""
     if part == whole:
         return amount
     return (amount * part / whole).quantize(MONEY_STEP, rounding=ROUND_HALF_EVEN)
