@@ -46,9 +46,10 @@ from libs.common.intake import Intake
 from libs.common.log import LEVELS, RateLimit, fields
 from libs.common.messages import AlertLevel, AlertRaised, Message, encode
 from libs.common.metrics import Metrics
+from libs.common.persisting import write
 from libs.common.redact import REDACTOR
 from libs.common.requests import Requests
-from libs.common.store import Store, StoreUnavailable, Transition
+from libs.common.store import Store
 from libs.common.store_log import StoreLog
 from libs.common.subjects import alert as alert_subject
 
@@ -60,8 +61,6 @@ PUMP_US_MAX: Final = 2 * US_PER_MS
 DRAIN_SEC_MAX: Final = 5.0
 LAST_WORDS_SEC: Final = 2.0
 """Of those, kept for what the actor does on `Draining`."""
-
-PERSIST_SEC_MAX: Final = 10.0
 
 
 class Runtime:
@@ -298,22 +297,16 @@ class Runtime:
 
     async def _persist(self, lane: str, persist: Persist) -> None:
         started_us = mono_us()
-        error: str | None = None
-        try:
-            async with asyncio.timeout(PERSIST_SEC_MAX):
-                await self._store.transition(Transition(writes=persist.writes))
-        except (StoreUnavailable, TimeoutError) as unavailable:
-            error = str(unavailable) or f"no answer within {PERSIST_SEC_MAX:g} s"
-        except Exception as unexpected:  # the lane must open again, whatever it was
-            log.exception("a write failed in an unexpected way")
-            error = f"{type(unexpected).__name__}: {unexpected}"
-        if error is None:
+        written = await write(self._store, persist)
+        if written.ok:
             self.metrics.measure("fundarb_persist_seconds", (mono_us() - started_us) / US_PER_SEC)
         else:
             self.metrics.measure("fundarb_store_failures_total", 1)
             if (silenced := self._limit.allow("persist", mono_us())) is not None:
-                log.warning("not durable: %s", error, extra=fields(write=persist.token, silenced=silenced))
-        self._carry_out(self.core.settle(lane, ok=error is None, error=error, now=self._clock.now()))
+                log.warning(
+                    "not durable: %s", written.error, extra=fields(write=persist.token, silenced=silenced)
+                )
+        self._carry_out(self.core.settle(lane, now=self._clock.now(), **written._asdict()))
         self._schedule()
 
     def _problem(self, key: str, problem: str) -> None:

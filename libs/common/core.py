@@ -157,7 +157,16 @@ class Core:
         waited_us = max(0, now.mono_us - entry.offered_us)
         return self._turn(entry.event, entry.lane, effects, now, waited_us)
 
-    def settle(self, lane: str, *, ok: bool, now: Now, error: str | None = None) -> Turn:
+    def settle(
+        self,
+        lane: str,
+        *,
+        ok: bool,
+        now: Now,
+        error: str | None = None,
+        conflict: bool = False,
+        repeated: bool = False,
+    ) -> Turn:
         """The store has answered the barrier of `lane`: go on with the turn, or drop the rest of it.
 
         `Persisted` comes before every other waiting event of the lane, so that the actor knows of a
@@ -165,7 +174,9 @@ class Core:
         """
         closed = self._closed.pop(lane)
         if not ok or closed.persist.tell:
-            told = Persisted(token=closed.persist.token, ok=ok, error=error)
+            told = Persisted(
+                token=closed.persist.token, ok=ok, error=error, conflict=conflict, repeated=repeated
+            )
             closed.held.appendleft(Entry(event=told, lane=lane, key=None, offered_us=now.mono_us))
         turn = self._turn(closed.event, lane, closed.rest if ok else (), now, 0)
         if turn.barrier is None:

@@ -17,6 +17,7 @@ import msgspec
 
 from libs.common.instant import Now
 from libs.common.messages import AlertLevel, CommandReply, Message
+from libs.common.store import Transition
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +52,17 @@ class Answered(Event, frozen=True, kw_only=True):
 
 
 class Persisted(Event, frozen=True, kw_only=True):
-    """Outcome of a `Persist` that asked for one (`tell`)."""
+    """Outcome of a `Persist` that asked for one (`tell`), or that failed.
+
+    `conflict`: another version or fence was there and nothing was written; without it a failed write may or
+    may not have happened. `repeated`: the change's `once` had happened before, so nothing was written.
+    """
 
     token: str
     ok: bool
     error: str | None = None
+    conflict: bool = False
+    repeated: bool = False
 
 
 class Draining(Event, frozen=True, kw_only=True):
@@ -83,12 +90,14 @@ class Reply(Effect, frozen=True, kw_only=True):
 class Persist(Effect, frozen=True, kw_only=True):
     """A barrier: durable in the store before the next effect starts.
 
-    `writes` maps key suffixes (without prefix) to JSON bytes; None deletes. When the store fails the
-    following effects of the same turn are dropped, and `Persisted(ok=False)` tells the actor.
+    `writes` maps key suffixes (without prefix) to JSON bytes; None deletes. `change` is a whole atomic
+    transition in their place (versions, fence, hashes, streams). When the store fails the following
+    effects of the same turn are dropped, and `Persisted(ok=False)` tells the actor.
     """
 
     token: str
-    writes: dict[str, bytes | None]
+    writes: dict[str, bytes | None] = {}
+    change: Transition | None = None
     tell: bool = False
 
 

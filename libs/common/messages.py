@@ -1,4 +1,4 @@
-"""The only home of wire types: JSON on every subject, one struct each.
+"""The home of wire types (with `messages_exec`): JSON on every subject, one struct each.
 
 Market observations are floats, money and quantities bound for a venue or ledger are Decimal (JSON
 strings). Names carry units. Readers tolerate unknown fields, so that a newer publisher can add some;
@@ -10,16 +10,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-import msgspec
-
+from libs.common import messages_exec
 from libs.common.codec import BadMessage, decode, encode
+from libs.common.message import Message
 from libs.common.subjects import Kind
 
-__all__ = ["BadMessage", "decode", "encode"]  # said again: whoever takes a message wants its codec
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels on the bus."""
+# said again: whoever takes a message wants its codec
+__all__ = ["BadMessage", "Message", "decode", "encode"]
 
 
 # --- market data -----------------------------------------------------------------------------
@@ -322,6 +319,14 @@ SUBJECT_TYPES: Final[dict[str, type[Message]]] = {
     "signal.opportunity.*": Opportunity,
     "signal.evaluation": Evaluation,
     "signal.intent.*": Intent,
+    "exec.pair.*": messages_exec.PairStatus,
+    "exec.order.*": messages_exec.OrderEvent,
+    "exec.fill.*": messages_exec.FillEvent,
+    "exec.ledger.*": messages_exec.LedgerLine,
+    "exec.account.*": messages_exec.AccountStatus,
+    "exec.books": messages_exec.BookSummary,
+    "risk.permit": messages_exec.Permit,
+    "risk.breaker.*": messages_exec.Breaker,
     "alert.*": AlertRaised,
     "sys.health.*": ServiceHealth,
     "sys.clock": ClockState,

@@ -32,6 +32,11 @@ ALL_OPPORTUNITIES: Final = "signal.opportunity.>"
 ALL_HEALTH: Final = "sys.health.>"
 ALL_ALERTS: Final = "alert.>"
 ALL_CMD: Final = "cmd.>"
+ALL_EXEC: Final = "exec.>"
+ALL_INTENTS: Final = "signal.intent.>"
+BOOKS: Final = "exec.books"
+NOBODY: Final = "none"
+PERMIT: Final = "risk.permit"
 CLOCK: Final = "sys.clock"
 EVALUATION: Final = "signal.evaluation"
 
@@ -183,6 +188,36 @@ def opportunity(pair: str) -> str:
 def intent(pair: str) -> str:
     """What the executor is asked to do."""
     return _checked(SIGNAL, "intent", pair)
+
+
+def exec_pair(pair: str) -> str:
+    """State of a pair."""
+    return _checked(EXEC, "pair", pair)
+
+
+def exec_order(pair: str) -> str:
+    """Each order event."""
+    return _checked(EXEC, "order", pair)
+
+
+def exec_fill(pair: str) -> str:
+    """Each fill."""
+    return _checked(EXEC, "fill", pair)
+
+
+def exec_ledger(pair: str) -> str:
+    """Each booked movement; what belongs to no pair goes to `NOBODY`."""
+    return _checked(EXEC, "ledger", pair)
+
+
+def exec_account(venue: str) -> str:
+    """Balances, positions, margin of an account."""
+    return _checked(EXEC, "account", venue)
+
+
+def breaker(scope: str) -> str:
+    """A change of one scope; `:` becomes `-`."""
+    return _checked(RISK, "breaker", scope.replace(":", "-"))
 
 
 def health(service: str) -> str:

@@ -1,0 +1,37 @@
+"""Client order ids: each is sent at most once, ever, and ours are known even after a lost store."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+LENGTH: Final = 26
+"""The most that every supported venue takes; only `[a-z0-9]`."""
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_MARK_HEX: Final = 4
+
+
+def mark_of(deployment: str) -> str:
+    """`fa` and 4 hex digits of the deployment: what our ids begin with."""
+    return "fa" + hashlib.sha256(deployment.encode()).hexdigest()[:_MARK_HEX]
+
+
+def order_id(*, store_id: str, deployment: str, pair: str, leg: int, purpose: str, n: int) -> str:
+    """The id of order number `n` of a pair.
+
+    `store_id` is new with every store, so that a counter that restarts with a lost store makes other ids.
+    """
+    text = f"{store_id}.{deployment}.{pair}.{leg}.{purpose}.{n}"
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+    mark = mark_of(deployment)
+    tail = []
+    for _ in range(LENGTH - len(mark)):
+        number, digit = divmod(number, len(_DIGITS))
+        tail.append(_DIGITS[digit])
+    return mark + "".join(tail)
+
+
+def is_ours(client_id: str, deployment: str) -> bool:
+    """Whether an order on a venue carries this deployment's mark."""
+    return client_id.startswith(mark_of(deployment))

@@ -1,0 +1,218 @@
+"""What the executor knows of a pair and of its orders: durable values, JSON in the store.
+
+Quantities are base units and signed where they are positions (short < 0), unsigned in orders; money is
+quote units; both Decimal. `wall_us` stamps survive a restart, `mono_us` ones count from recovery after it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from libs.common.subjects import Kind
+
+ZERO = Decimal(0)
+
+Direction = Literal["forward", "reverse"]
+"""forward: long the first leg of the pair's id, short the second."""
+
+Side = Literal["buy", "sell"]
+
+
+class State(StrEnum):
+    """Where a pair is (execution.md); the moves between them are in `pair.TABLE`."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    ACTIVE = "active"
+    CLOSING = "closing"
+    UNWINDING = "unwinding"
+    STUCK = "stuck"
+
+
+class Trigger(StrEnum):
+    """What moves a pair."""
+
+    OPEN = "open"  # an intent to open
+    OPENED = "opened"  # both legs stand, in full or as far as the hedged part reaches both minima
+    NOTHING_FILLED = "nothing_filled"  # an attempt ended without a position
+    ORPHAN = "orphan"  # one leg has more than the other, or too little of both
+    CLOSE = "close"
+    CLOSED = "closed"
+    RESTORED = "restored"  # a soft close failed, and the hedge stands again
+    RESTORE_FAILED = "restore_failed"
+    LEG_LOST = "leg_lost"  # a venue took a leg (ADL, liquidation, delisting) that cannot be followed in place
+    UNWOUND_HEDGED = "unwound_hedged"
+    UNWOUND_FLAT = "unwound_flat"
+    GIVE_UP = "give_up"  # tries or time are used up
+    FOREIGN = "foreign"  # the venue shows what nobody here has done
+    RESET_IDLE = "reset_idle"  # a person, after a clean reconcile
+    RESET_ACTIVE = "reset_active"
+
+
+class Purpose(StrEnum):
+    """Why an order is sent."""
+
+    OPEN = "open"
+    HEDGE = "hedge"  # the other leg of a maker fill
+    UNWIND = "unwind"
+    CLOSE = "close"
+    RESTORE = "restore"  # re-opens the closed part of a leg after a failed close
+    FOLLOW = "follow"  # reduces the other leg after the venue took from one
+    TRIM = "trim"  # delta drift
+    SHRINK = "shrink"  # both legs, on risk's demand
+    BORROW = "borrow"  # no order: coins for a short spot leg
+    REPAY = "repay"
+
+
+class OrderClass(StrEnum):
+    """INCREASE needs a permit; REDUCE is never blocked by one."""
+
+    INCREASE = "increase"
+    REDUCE = "reduce"
+
+
+class IntentState(StrEnum):
+    """SENT is written before anything is sent. The last five are final."""
+
+    SENT = "sent"
+    WORKING = "working"  # a resting order that the venue has confirmed
+    UNKNOWN = "unknown"
+    DONE = "done"  # filled, canceled or expired, as the venue says
+    REJECTED = "rejected"
+    VOID = "void"  # the gate refused, or the connection was: never sent
+    NOT_ACCEPTED = "not_accepted"  # resolved: the venue has never had it
+    FOREIGN = "foreign"  # resolved: the venue's position disagrees
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can come of it."""
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {
+        IntentState.DONE,
+        IntentState.REJECTED,
+        IntentState.VOID,
+        IntentState.NOT_ACCEPTED,
+        IntentState.FOREIGN,
+    }
+)
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """One order that was, or is about to be, sent: at most once, ever, under this id.
+
+    `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
+    `fills`: trade id -> base quantity of those that are booked; `fee_base`: what those took from a spot buy.
+    `mid`: of the leg's book when it was decided.
+    """
+
+    id: str
+    pair: str
+    leg: int
+    purpose: Purpose
+    order_class: OrderClass
+    side: Side
+    quantity: Decimal
+    price: Decimal | None
+    tif: Literal["ioc", "gtc", "post_only"]
+    reduce_only: bool
+    margin: bool
+    fence: int
+    attempt: int
+    state: IntentState
+    created_us: int
+    mid: Decimal | None = None
+    filled: Decimal = ZERO
+    filled_quote: Decimal = ZERO
+    fills: dict[str, Decimal] = {}
+    fee_base: Decimal = ZERO
+    order_id: str = ""
+    reason: str = ""
+    cancel_asked: bool = False
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
+
+    `quote` is what its fills have cost (> 0 paid, < 0 received); `borrowed`: coins owed for it.
+    """
+
+    venue: str
+    instrument: str
+    kind: Kind
+    quantity: Decimal = ZERO
+    quote: Decimal = ZERO
+    borrowed: Decimal = ZERO
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Mean price of what is held, None when nothing is."""
+        return None if self.quantity == 0 else abs(self.quote / self.quantity)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pair is on the way to: both legs' goals, and how hard it tries.
+
+    `goals`: signed quantities at which OPENING, CLOSING, UNWINDING or a trim ends. `tries` by leg and
+    `ladder` choose price and pause of the next try. `hard`: a close that goes on forcing the failing leg.
+    """
+
+    goals: tuple[Decimal, Decimal]
+    purpose: Purpose
+    reason: str
+    style: Literal["concurrent", "sequential", "maker_first"] = "concurrent"
+    slices: int = 1
+    slice: int = 1
+    tries: tuple[int, int] = (0, 0)
+    hard: bool = False
+    reverse_after: bool = False
+    notional_usd: Decimal = ZERO
+    alert_key: str = ""
+
+
+class PairState(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair as it lies in the store under `pair:{id}`; every change makes a new value with `version` + 1.
+
+    `counter` numbers the ids of its orders and only rises. `attempt` numbers entries into OPENING: fees of
+    an attempt that came to nothing are booked to it. `unwinds_ms`: market times of the unwinds that count
+    towards quarantine.
+    """
+
+    pair: str
+    legs: tuple[Leg, Leg]
+    state: State = State.IDLE
+    version: int = 0
+    counter: int = 0
+    attempt: int = 0
+    direction: Direction = "forward"
+    notional_usd: Decimal = ZERO
+    reason: str = ""
+    since_us: int = 0
+    opened_ms: int | None = None
+    plan: Plan | None = None
+    unwinds_ms: tuple[int, ...] = ()
+    quarantined_until_ms: int | None = None
+    close_failures: int = 0
+    epoch: int = 0
+
+    @property
+    def delta(self) -> Decimal:
+        """Net base quantity: 0 when the legs cancel."""
+        return self.legs[0].quantity + self.legs[1].quantity
+
+    @property
+    def hedged(self) -> Decimal:
+        """Base quantity that both legs have in opposite directions."""
+        first, second = (leg.quantity for leg in self.legs)
+        return min(abs(first), abs(second)) if first * second < 0 else ZERO
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether neither leg has anything."""
+        return all(leg.quantity == 0 for leg in self.legs)
