@@ -6,7 +6,7 @@ Ledger accounts are the users' wallets and the house's own (`@market`, `@fees`, 
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from typing import Final, TypeVar
 
 from libs.common.instant import Now
@@ -27,12 +27,12 @@ class Overdrawn(Exception):
 
 
 def money(amount: Decimal) -> Decimal:
-    """Rounded to 8 decimals, half away from zero: fees, realised PnL, funding and interest.
+    """Rounded to 8 decimals, half-even: fees, funding and interest.
 
     Both venues book such amounts with at most 8 decimals (Binance's income and commission figures); how
-    they round the ninth is not published. Price x quantity of a spot trade is never rounded.
+    they round the ninth is not published. Price x quantity is never rounded.
     """
-    return amount.quantize(QUANTUM, rounding=ROUND_HALF_UP)
+    return amount.quantize(QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
 def move(

@@ -198,7 +198,7 @@ class State(msgspec.Struct):
         key = self.spot_markets.get(f"{asset}/{quote}")
         return self.markets[key].mark if key is not None else None
 
-    def order_of(self, account: Account, instrument: str) -> list[Order]:
+    def open_orders(self, account: Account, instrument: str) -> list[Order]:
         """An account's open orders, of one instrument or ("") of all, oldest first."""
         return [self.orders[order_id] for order_id, key in account.open.items() if instrument in ("", key)]
 

@@ -1,0 +1,224 @@
+"""A contract fill booked: position, realised PnL and fee; and the cash that a contracts account owes.
+
+Nothing here refuses: orders are checked before they are taken, and what a wallet cannot pay the insurance
+fund adds. Corner cases, all on the side of the wallet never going below zero:
+
+- A loss or fee beyond the wallet while other positions have unrealised profit is paid by the fund, too: the
+  profit is not money yet, and it stays with the account.
+- In a unified account, coins locked by spot orders back a loss: those orders are canceled first.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from libs.common.instant import Now
+from libs.exchange.engine.commands import Event, Ordered, Positioned
+from libs.exchange.engine.fees import contract_fee, in_quote
+from libs.exchange.engine.fills import Fee, Match, record_fill
+from libs.exchange.engine.ledger import move
+from libs.exchange.engine.orders import cancel_reducing, end_all, filled, register
+from libs.exchange.engine.positions import apply_fill
+from libs.exchange.engine.state import FEES, INSURANCE, MARKET, Account, State
+from libs.exchange.engine.types import (
+    ZERO,
+    EntryKind,
+    Fill,
+    Liquidity,
+    Order,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionSide,
+    Side,
+    TimeInForce,
+)
+
+ROOM_FOR_LOSS: Final = "its coins are needed for a loss on contracts"
+
+
+def fill(state: State, order: Order, match: Match, now: Now) -> list[Event]:
+    """Fill so much of an order.
+
+    Events: the order with its fill, the ledger lines of PnL and fee, the position; when the position is gone,
+    the cancellation of resting orders (this one too) that could only close it.
+    """
+    account, listing = state.accounts[order.account], state.markets[order.instrument].listing
+    before = held(account, order.instrument, order.position_side)
+    after, realised = apply_fill(before, order.side, match.quantity, match.price)
+    fee = contract_fee(state, account, listing, match) if order.cause == "order" else Fee(listing.quote, ZERO)
+    trade = record_fill(state, order, match, fee, realised, now=now)
+    position = _stamped(before, after, in_quote(state, fee, listing.quote), now)
+    state.put_position(position)
+    events: list[Event] = [Ordered(order=filled(state, order, match, now), fill=trade)]
+    events += _booked(state, now, trade)
+    events.append(Positioned(position=position, cause=order.cause))
+    if not position.quantity:
+        events += cancel_reducing(state, order.account, order.instrument, order.position_side, now)
+    return events
+
+
+def force(
+    state: State,
+    now: Now,
+    *,
+    account_id: str,
+    instrument: str,
+    position_side: PositionSide,
+    quantity: Decimal,
+    price: Decimal,
+    cause: Literal["liquidation", "adl", "delivery"],
+) -> list[Event]:
+    """A fill that the venue makes: closes `quantity` (> 0, at most what is held) of a position at `price`,
+    without fee, by an order of the venue's own. A liquidation's fee is booked by who liquidates.
+    """
+    account = state.accounts[account_id]
+    position = held(account, instrument, position_side)
+    state.last_order_id += 1
+    order = Order(
+        order_id=state.last_order_id,
+        client_id="",
+        account=account_id,
+        instrument=instrument,
+        side=Side.SELL if position.quantity > ZERO else Side.BUY,
+        type=OrderType.MARKET,
+        tif=TimeInForce.IOC,
+        quantity=quantity,
+        price=None,
+        reduce_only=True,
+        position_side=position_side,
+        status=OrderStatus.OPEN,
+        created_us=now.wall_us,
+        updated_us=now.wall_us,
+        cause=cause,
+    )
+    register(state, account, order)
+    return fill(state, order, Match(price, quantity, Liquidity.TAKER), now)
+
+
+def held(account: Account, instrument: str, side: PositionSide) -> Position:
+    """The account's position, or an empty one with the settings that a new one would have."""
+    found = account.position(instrument, side)
+    if found is not None:
+        return found
+    settings = account.settings_of(instrument)
+    return Position(
+        account=account.spec.account,
+        instrument=instrument,
+        side=side,
+        quantity=ZERO,
+        entry_price=ZERO,
+        margin_mode=settings.margin_mode,
+        leverage=settings.leverage,
+    )
+
+
+def settle_cash(
+    state: State,
+    now: Now,
+    *,
+    account_id: str,
+    asset: str,
+    amount: Decimal,
+    kind: EntryKind,
+    counterparty: str,
+    instrument: str = "",
+    ref: str = "",
+) -> list[Event]:
+    """Pay `amount` to an account (> 0) or take it from there (< 0), whatever the account has.
+
+    What the wallet lacks the insurance fund adds first, after the spot orders that lock the asset were
+    canceled to free it.
+    """
+    if amount >= ZERO:
+        return move(
+            state,
+            now,
+            source=counterparty,
+            target=account_id,
+            asset=asset,
+            amount=amount,
+            kind=kind,
+            instrument=instrument,
+            ref=ref,
+        )
+    events: list[Event] = []
+    account, due = state.accounts[account_id], -amount
+    balance = account.balance(asset)
+    if balance.locked and balance.free < due:
+        events += end_all(state, _locking(state, account, asset), ROOM_FOR_LOSS, now)
+    if balance.total < due:
+        events += move(
+            state,
+            now,
+            source=INSURANCE,
+            target=account_id,
+            asset=asset,
+            amount=due - balance.total,
+            kind=EntryKind.INSURANCE,
+            instrument=instrument,
+            ref=ref,
+        )
+    events += move(
+        state,
+        now,
+        source=account_id,
+        target=counterparty,
+        asset=asset,
+        amount=due,
+        kind=kind,
+        instrument=instrument,
+        ref=ref,
+    )
+    return events
+
+
+def _booked(state: State, now: Now, trade: Fill) -> list[Event]:
+    quote = state.markets[trade.instrument].listing.quote
+    events: list[Event] = []
+    for amount, asset, kind, counterparty in (
+        (trade.realised, quote, EntryKind.PNL, MARKET),
+        (-trade.fee, trade.fee_asset, EntryKind.FEE, FEES),
+    ):
+        if amount:
+            events += settle_cash(
+                state,
+                now,
+                account_id=trade.account,
+                asset=asset,
+                amount=amount,
+                kind=kind,
+                counterparty=counterparty,
+                instrument=trade.instrument,
+                ref=str(trade.trade_id),
+            )
+    return events
+
+
+def _stamped(before: Position, after: Position, fee: Decimal, now: Now) -> Position:
+    """With fee and times; a fill that opens (from nothing or across zero) starts them anew."""
+    opens = bool(after.quantity) and (
+        not before.quantity or (before.quantity > 0) is not (after.quantity > 0)
+    )
+    return replace(
+        after,
+        fees=after.fees + fee,
+        opened_us=now.wall_us if opens else after.opened_us,
+        updated_us=now.wall_us,
+    )
+
+
+def _locking(state: State, account: Account, asset: str) -> list[Order]:
+    """The open spot orders that lock an asset."""
+    found = []
+    for order_id in account.open:
+        if order_id not in state.units:
+            continue
+        order = state.orders[order_id]
+        listing = state.markets[order.instrument].listing
+        if asset == (listing.quote if order.side is Side.BUY else listing.base):
+            found.append(order)
+    return found
