@@ -23,6 +23,7 @@ _VOLUME_USD_ELSE: Final = 150e6
 _CROSSED: Final = frozenset({Kind.BOOK_CROSSED})
 _MULTIPLIED: Final = frozenset({Kind.WRONG_MULTIPLIER})
 _INTERVAL: Final = frozenset({Kind.INTERVAL_CHANGE})
+_MAINTENANCE: Final = frozenset({Kind.MAINTENANCE})
 _SKEW: Final = frozenset({Kind.CLOCK_SKEW})
 
 
@@ -63,6 +64,7 @@ class Desk:
         self.market = market
         self.clock = clock
         self.board = board
+        self._restated: dict[str, list[tuple[int, int, list[Settled]]]] = {}
 
     def instant(self, wall_ms: int) -> Instant:
         """The instant of a wall time."""
@@ -74,8 +76,10 @@ class Desk:
         return self.instant(step * STEP_MS)
 
     def ended(self, now: Instant) -> bool:
-        """Whether the recording is over: the exchange is in maintenance for good."""
-        return self.market.ended(self.protocol, now.market_ms)
+        """Whether the exchange is in maintenance: the recording is over, or a fault says so."""
+        if self.market.ended(self.protocol, now.market_ms):
+            return True
+        return self.board.active(_MAINTENANCE, Where(self.protocol, "market")) is not None
 
     def server_ms(self, now: Instant, endpoint: str) -> int:
         """The venue's clock: wall time, skewed if a fault says so."""
@@ -108,9 +112,22 @@ class Desk:
         return Funding(rate=rate, interval_hours=interval, next_ms=next_ms)
 
     def settled(self, instrument: Instrument, now: Instant, *, since_ms: int, until_ms: int) -> list[Settled]:
-        """Settlements up to now."""
+        """Settlements up to now: the recorded ones, or what really settled where a fault changed it."""
         until = min(until_ms, now.market_ms)
-        return self.market.settled(self.protocol, instrument.symbol, since_ms=since_ms, until_ms=until)
+        found = self.market.settled(self.protocol, instrument.symbol, since_ms=since_ms, until_ms=until)
+        for begin, end, rows in self._restated.get(instrument.symbol, ()):
+            found = [row for row in found if not begin < row.settled_ms <= end]
+            found += [row for row in rows if since_ms <= row.settled_ms <= until]
+        return sorted(found, key=lambda row: row.settled_ms)
+
+    def restate(self, symbol: str, *, since_ms: int, until_ms: int, settled: list[Settled]) -> None:
+        """What really settled in (since, until], instead of the recording's."""
+        spans = self._restated.setdefault(symbol, [])
+        if spans and spans[-1][1] == since_ms:
+            begin, _, rows = spans.pop()
+            spans.append((begin, until_ms, [*rows, *settled]))
+        else:
+            spans.append((since_ms, until_ms, settled))
 
     # --- prices ------------------------------------------------------------------------------
 

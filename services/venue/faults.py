@@ -7,7 +7,9 @@ Pure: time comes in as monotonic seconds, chance from the plan's seed. A plan is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -20,17 +22,34 @@ from services.venue.dice import Dice
 class Kind(StrEnum):
     """What can go wrong."""
 
-    DELAY = "delay"  # the answer comes `delay_ms` late
+    DELAY = "delay"  # the answer comes `delay_ms` late; `processed`: the request was carried out at once
     DROP = "drop"  # the connection is reset before any answer (aiohttp repeats a GET once: use count >= 2)
+    REQUEST_LOST = "request_lost"  # the same by the name that orders know it by: nothing was carried out
+    REPLY_LOST = "reply_lost"  # carried out, then the connection is reset instead of an answer
+    LATE_LANDING = "late_landing"  # the connection is reset now, the request carried out `delay_ms` later
     HTTP_429 = "http_429"  # rate limit, with Retry-After `retry_after_sec`
     HTTP_418 = "http_418"  # banned
     HTTP_5XX = "http_5xx"  # `status`, with the venue's own error body
     HTML_200 = "html_200"  # a proxy's page instead of JSON, with status 200
     TRUNCATED = "truncated"  # half of the body, then the connection ends
+    OPERATION_FAILED = "operation_failed"  # the venue's "overloaded" (Binance -1008)
+    REJECTION = "rejection"  # an account's call is refused with `code`, in the venue's words
+    ORDER_WITHOUT_ID = "order_without_id"  # an order is carried out, its answer names no order
+    NOT_FOUND_WINDOW = "not_found_window"  # an order is not found by client id for `window_ms` after it came
+    PARTIAL_FILL = "partial_fill"  # `fraction` of an order fills, the rest expires; its endpoint is `order`
     WS_GAP = "ws_gap"  # the stream stays open and silent
     WS_DISCONNECT = "ws_disconnect"  # the stream's connection is cut
+    USER_STREAM_GAP = "user_stream_gap"  # an account's stream stays open, what it should have said is lost
+    USER_STREAM_DUPLICATE = "user_stream_duplicate"  # it says everything twice
+    USER_STREAM_REORDER = "user_stream_reorder"  # it says a thing after the one that came next
+    ADL = "adl"  # `fraction` of each position is closed at the mark by the venue
+    LIQUIDATION = "liquidation"  # positions are liquidated, whatever their margin
+    MANUAL_CLOSE = "manual_close"  # positions are closed at the market by their owner's hand
+    DELISTING = "delisting"  # the market ends now
+    FILTER_CHANGE = "filter_change"  # quantity step and minima `factor` times as large (a power of ten)
+    MAINTENANCE = "maintenance"  # the venue answers nobody
     CLOCK_SKEW = "clock_skew"  # the venue's clock is `offset_ms` off
-    INTERVAL_CHANGE = "interval_change"  # funding every `interval_hours`
+    INTERVAL_CHANGE = "interval_change"  # funding every `interval_hours`, and settled so
     RATE_NULL = "rate_null"  # null instead of a rate
     RATE_ABSURD = "rate_absurd"  # 1.8e11 % (seen on a real venue)
     RATE_NAN = "rate_nan"  # the string "NaN"
@@ -38,12 +57,17 @@ class Kind(StrEnum):
     WRONG_MULTIPLIER = "wrong_multiplier"  # a perpetual's prices `factor` times the spot's
 
 
+_CODE: Final = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 ABSURD_RATE: Final = "1800000000.00000000"
 
 TRANSPORT: Final = frozenset(
     {
         Kind.DELAY,
         Kind.DROP,
+        Kind.REQUEST_LOST,
+        Kind.REPLY_LOST,
+        Kind.LATE_LANDING,
+        Kind.OPERATION_FAILED,
         Kind.HTTP_429,
         Kind.HTTP_418,
         Kind.HTTP_5XX,
@@ -52,6 +76,9 @@ TRANSPORT: Final = frozenset(
     }
 )
 STREAM: Final = frozenset({Kind.WS_GAP, Kind.WS_DISCONNECT})
+USER_STREAM: Final = frozenset({Kind.USER_STREAM_GAP, Kind.USER_STREAM_DUPLICATE, Kind.USER_STREAM_REORDER})
+# What befalls positions and markets, once each time that it strikes; the endpoint is `market`.
+STATE: Final = frozenset({Kind.ADL, Kind.LIQUIDATION, Kind.MANUAL_CLOSE, Kind.DELISTING, Kind.FILTER_CHANGE})
 RATES: Final = frozenset({Kind.RATE_NULL, Kind.RATE_ABSURD, Kind.RATE_NAN})
 
 
@@ -59,7 +86,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One fault and where it strikes.
 
     `venue` is a protocol's name, `endpoint` a path (`/fapi/v1/depth`) or a stream (`ws:btcusdt@bookTicker`,
-    `ws:ticker`), `symbol` the venue's own; all three take shell patterns. It strikes from `after_sec` on, for
+    `ws:ticker`), `method` HTTP's, `symbol` the venue's own; all four take shell patterns. It strikes from `after_sec` on, for
     `duration_sec` (None: for ever), at most `count` times (an answer, or a value inside one), each time with
     `probability`.
     """
@@ -67,6 +94,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: Kind
     venue: str = "*"
     endpoint: str = "*"
+    method: str = "*"
     symbol: str = "*"
     after_sec: float = 0.0
     duration_sec: float | None = None
@@ -78,6 +106,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     offset_ms: int = -5_000
     interval_hours: float = 4.0
     factor: float = 1_000.0
+    processed: bool | None = (
+        None  # delay, 5xx, HTML, truncated, operation_failed: was the request carried out
+    )
+    code: str = ""  # rejection
+    window_ms: int = 2_000
+    fraction: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what could never strike or would not be a fault."""
@@ -87,7 +121,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             (not 500 <= self.status <= 599, "status must be 500..599"),
             (self.interval_hours <= 0 or 24 % self.interval_hours != 0, "interval_hours must divide a day"),
             (self.factor <= 0, "factor must be positive"),
-            (min(self.after_sec, self.delay_ms, self.retry_after_sec) < 0, "times must not be negative"),
+            (not 0.0 < self.fraction <= 1.0, "fraction must be in (0, 1]"),
+            (self.kind is Kind.REJECTION and not _CODE.fullmatch(self.code), "rejection needs a code"),
+            (
+                self.kind is Kind.FILTER_CHANGE
+                and Decimal(str(self.factor)).normalize().as_tuple().digits != (1,),
+                "the factor of a filter change must be a power of ten",
+            ),
+            (
+                min(self.after_sec, self.delay_ms, self.retry_after_sec, self.window_ms) < 0,
+                "times must not be negative",
+            ),
         ):
             if wrong:
                 raise ValueError(text)
@@ -134,6 +178,7 @@ class Where(msgspec.Struct, frozen=True):
     venue: str
     endpoint: str
     symbol: str = ""
+    method: str = ""
 
 
 class Board:
@@ -176,6 +221,18 @@ class Board:
             return fault
         return None
 
+    def holds(self, kinds: frozenset[Kind]) -> bool:
+        """Whether a fault of these kinds is on the board at all, now or later."""
+        return any(fault.kind in kinds for fault, _ in self._entries)
+
+    def active(self, kinds: frozenset[Kind], where: Where) -> Fault | None:
+        """The first fault of these kinds that lasts here now; asking is not a strike and counts nothing."""
+        now = self._seconds()
+        for i, (fault, begin) in enumerate(self._entries):
+            if fault.kind in kinds and self._applies(i, fault, begin, now, where):
+                return fault
+        return None
+
     def _applies(self, i: int, fault: Fault, begin: float, now: float, where: Where) -> bool:
         if now < begin or self._left.get(i, 1) < 1:
             return False
@@ -185,6 +242,7 @@ class Board:
             fnmatchcase(where.venue, fault.venue)
             and fnmatchcase(where.endpoint, fault.endpoint)
             and fnmatchcase(where.symbol, fault.symbol)
+            and (not where.method or fnmatchcase(where.method, fault.method))
         )
 
     def describe(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -42,6 +42,20 @@ class Conversation(Protocol):
 
     def push(self, now: Instant) -> list[Frame]:
         """Everything that is due since the last push."""
+        ...
+
+
+class PrivateConversation(Conversation, Protocol):
+    """A conversation that hears an account's events (`House.listen`) and keeps what it must say.
+
+    Whenever something is waiting, it calls `on_ready` (set by the server when the connection begins): the
+    server then asks `push` at once, not only at the next step. `close` ends its listening.
+    """
+
+    on_ready: Callable[[], None] | None
+
+    def close(self) -> None:
+        """The connection has ended."""
         ...
 
 

@@ -66,6 +66,7 @@ class Market:
         self._series: dict[tuple[Protocol, str], Series] = {}
         self._instruments: dict[tuple[Protocol, Kind, str], Instrument] = {}
         self._ends: dict[Protocol, int] = {}
+        self.revision = 0
         for protocol in ("binance", "bitget"):
             self._list(protocol)
 
@@ -133,6 +134,19 @@ class Market:
         if found is None or not found.listed_ms <= market_ms < found.ended_ms + SETTLING_MS:
             return None
         return found
+
+    def known(self, protocol: Protocol, kind: str, symbol: str) -> Instrument | None:
+        """The instrument of a symbol whether it is to be seen or not; None when there never was one."""
+        return self._instruments.get((protocol, kind, symbol))  # type: ignore[call-overload,no-any-return]
+
+    def all(self, protocol: Protocol) -> list[Instrument]:
+        """Everything that a protocol ever lists."""
+        return [found for (p, _, _), found in self._instruments.items() if p == protocol]
+
+    def replace(self, instrument: Instrument) -> None:
+        """Other filters or another end for an instrument; `revision` tells who keeps copies."""
+        self._instruments[instrument.protocol, instrument.kind, instrument.symbol] = instrument
+        self.revision += 1
 
     @staticmethod
     def trading(instrument: Instrument, market_ms: int) -> bool:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from services.venue.desk import Desk, Instant
+from services.venue.keys import Key, Permission
+
+if TYPE_CHECKING:
+    from services.venue.house import House
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that reached the venue. Header names are lower case."""
+    """A request that reached the venue. Header names are lower case; `raw_query` is as it was sent.
+
+    `arrived_ns` (CLOCK_MONOTONIC) is when the socket gave it.
+    """
 
     host: str
     method: str
@@ -20,6 +27,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     body: bytes
     now: Instant
+    raw_query: str = ""
+    arrived_ns: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +48,20 @@ class Route(msgspec.Struct, frozen=True):
 
     handler: Handler
     weight: Callable[[Call], int]
+
+
+PrivateHandler = Callable[["House", Call, Key], Answer]
+
+
+class PrivateRoute(msgspec.Struct, frozen=True):
+    """A handler of an account's call, its weight, the permission that the key needs, and how many orders
+    it counts for against the order-rate limits.
+    """
+
+    handler: PrivateHandler
+    weight: Callable[[Call], int]
+    permission: Permission
+    orders: int = 0
 
 
 def answer(body: Any, *, status: int = 200) -> Answer:
