@@ -28,9 +28,14 @@ def score_of(
 OrderKey = tuple[bool, float, str]
 
 
+def place_of(score: float | None) -> float:
+    """What scores sort by: the higher first, unknown ones last."""
+    return math.inf if score is None else -score
+
+
 def order_key(score: float | None, pair: str, *, passes: bool) -> OrderKey:
     """Sort key: those that pass, then the higher score, then the id so that ties are settled."""
-    return (not passes, math.inf if score is None else -score, pair)
+    return (not passes, place_of(score), pair)
 
 
 def order_of(opportunity: Opportunity) -> OrderKey:

@@ -5,7 +5,7 @@ each pair gets what the order and the counts need: the same formulas (`funding`,
 the same bounds (`bounds`), with what its legs and its venues have in common worked out once:
 
 - `LegView`: an instrument's mid, carry a day and own refusals, for all the pairs that it takes part in;
-- `Way`: costs and refusals of one direction between two (venue, kind)s, read off one full evaluation.
+- `Way`: costs of one direction between two (venue, kind)s, and from which carry on they are worth it.
 
 That holds for pairs without settled history, books and expiries. A pair with any of them, or with something
 unknown, gets no shortcut: `Screen.row` answers None, and the caller evaluates it.
@@ -13,27 +13,30 @@ unknown, gets no shortcut: `Screen.row` answers None, and the caller evaluates i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from libs.carry.bounds import apart_max, enough, narrow, paying, soon, together, unborrowable
 from libs.carry.breakeven import breakeven_days, net_daily_usd
-from libs.carry.case import Direction, Forecast, LegCase, LegInput, PairTerms, linear
+from libs.carry.case import Forecast, LegCase, LegInput, PairTerms, linear
 from libs.carry.costs import basis_entry, transfer_usd
 from libs.carry.evaluate import evaluate
 from libs.carry.funding import carry_daily
 from libs.carry.gates import CODES, PLACES, leg_refusals
 from libs.carry.pair import costs_of, leg_daily, reverse_is_better
-from libs.carry.ranking import OrderKey, order_key, score_of
+from libs.carry.ranking import OrderKey, place_of, score_of
 from libs.carry.slippage import BPS, mid_of
 from libs.common.config.schema import Config
+from libs.common.messages import Opportunity
 from libs.common.subjects import FUTURE, PERP, leg_name, pair_name, pair_stem
 
 TermsOf = Callable[[LegInput, LegInput], PairTerms]
 
-# Refusals that are the same for every pair of two (venue, kind)s while nothing has settled.
+# Refusals that are the same for every pair of two (venue, kind)s, either way, while nothing has settled.
 OF_THE_WAY: Final = ("not_consecutive", "history_short", "capital")
 
 
@@ -73,32 +76,59 @@ class LegView(msgspec.Struct, frozen=True, gc=False):
     lent: bool
 
 
-class Way(msgspec.Struct, frozen=True, gc=False):
-    """One direction between two (venue, kind)s: constant costs as `evaluate` has them, constant refusals."""
+class Way(msgspec.Struct, gc=False):
+    """One direction between two (venue, kind)s: constant costs as `evaluate` has them.
+
+    What a pair's carry breaks only gets less as the carry grows, in floats as on paper: each step of the
+    formulas rounds monotonically. So a carry that broke every rule answers for all below it, and one that
+    broke none for all above. Most pairs are far below.
+    """
 
     holding: float
     round_trip: float
     capital_usd: float
     borrow: float
-    refused: int
+    hopeless_to: float = -math.inf
+    worthy_from: float = math.inf
 
 
 class Ways(msgspec.Struct, frozen=True, gc=False):
-    """Both directions, and what they share."""
+    """Both directions, and what they share; `hopeless`: all that a carry can break."""
 
     forward: Way
     reverse: Way
     same_venue: bool
     forecast: Forecast
+    refused: int
+    hopeless: int
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """One pair as screened: its place in the order and its refusals."""
+    """One pair as screened: its place in the order and its refusals; `found` where it was evaluated."""
 
     first: LegInput
     second: LegInput
-    key: OrderKey
+    place: float
+    pair: str
     refused: int
+    found: Opportunity | None = None
+
+    @property
+    def key(self) -> OrderKey:
+        """As `order_key` has it."""
+        return (self.refused != 0, self.place, self.pair)
+
+
+def row_of(first: LegInput, second: LegInput, found: Opportunity) -> Row:
+    """An evaluated pair among screened ones."""
+    return Row(first, second, place_of(found.score), found.pair, mask_of(found.refusals), found)
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """By `Row.key`: stable sorts by one plain value each, which compare much faster than tuples do."""
+    ordered = sorted(rows, key=attrgetter("pair"))
+    ordered.sort(key=attrgetter("place"))
+    return [row for row in ordered if not row.refused] + [row for row in ordered if row.refused]
 
 
 class Screen:
@@ -109,6 +139,7 @@ class Screen:
         self._market_ms = market_ms
         self._views: dict[int, LegView] = {}  # by id: a view keeps its leg, so that no other gets the same
         self._sides: dict[tuple[str, bool], int] = {}
+        self._named: dict[str, tuple[str, str]] = {}  # by slug, which venues share: stem and tail of ids
         self._ways: dict[tuple[int, int], Ways] = {}
         thresholds, costs = config.thresholds, config.costs
         self._notional_usd = config.position.notional_usd
@@ -151,14 +182,22 @@ class Screen:
             transfer_usd=transfer,
             hold_days=self._hold_days,
         )
-        refused = a.refused | b.refused | way.refused | self._apart(long, short)
-        if not enough(daily, self._daily_min):
-            refused |= _FUNDING
+        refused = a.refused | b.refused | ways.refused | self._apart(long, short)
+        if daily <= way.hopeless_to:
+            refused |= ways.hopeless
+        elif not daily >= way.worthy_from:
+            refused |= self._unworthy(ways, way, daily, net, transfer)
+        score = score_of(ways.forecast, net, None, self._hold_days, way.capital_usd)
+        return Row(first, second, place_of(score), pair_name(a.stem, a.name, b.name), refused)
+
+    def _unworthy(self, ways: Ways, way: Way, daily: float, net: float, transfer: float) -> int:
+        """What a carry of so much a day breaks; the way learns from it."""
+        refused = 0 if enough(daily, self._daily_min) else _FUNDING
         if ways.forecast == "flat":
             days = breakeven_days(
                 daily,
                 holding_daily=way.holding,
-                notional_usd=notional_usd,
+                notional_usd=self._notional_usd,
                 round_trip=way.round_trip,
                 transfer_usd=transfer,
             )
@@ -166,9 +205,13 @@ class Screen:
                 refused |= _NET
             if not soon(days, self._breakeven_max):
                 refused |= _BREAKEVEN
-        score = score_of(ways.forecast, net, None, self._hold_days, way.capital_usd)
-        pair = pair_name(a.stem, a.name, b.name)
-        return Row(first, second, order_key(score, pair, passes=not refused), refused)
+        if self._moving_costs:  # what is missed meanwhile grows with the carry: nothing follows for others
+            return refused
+        if refused == ways.hopeless:
+            way.hopeless_to = daily
+        elif not refused:
+            way.worthy_from = daily
+        return refused
 
     def _apart(self, long: LegView, short: LegView) -> int:
         """What speaks against buying the one and selling the other, whatever they pay."""
@@ -191,11 +234,15 @@ class Screen:
             and leg.kind is not FUTURE
             and linear(leg)
         )
+        slug = leg.instrument
+        named = self._named.get(slug)
+        if named is None:
+            named = self._named[slug] = (pair_stem(slug), leg_name("", slug))
         view = self._views[id(leg)] = LegView(
             leg=leg,
             side=self._sides.setdefault((leg.venue, leg.kind is PERP), len(self._sides)),
-            name=leg_name(leg.venue, leg.instrument),
-            stem=pair_stem(leg.instrument),
+            name=leg.venue + named[1],
+            stem=named[0],
             plain=plain,
             mid=mid or 0.0,
             daily=daily or 0.0,
@@ -211,25 +258,22 @@ class Screen:
             return None
         terms = self._terms_of(first, second)
 
-        def way(direction: Direction) -> Way:
-            forward = direction == "forward"
-            long, short = (first, second) if forward else (second, first)
+        def way(long: LegInput, short: LegInput, *, forward: bool) -> Way:
             costs = costs_of(terms, long, short, forward=forward, pair_daily=None)
-            seen = evaluate(
-                terms, first, second, None, market_ms=self._market_ms, eval_us=0, direction=direction
-            )
             return Way(
                 holding=costs.figures["holding_daily"],
                 round_trip=costs.figures["round_trip"],
                 capital_usd=costs.capital_usd,
                 borrow=costs.borrow,
-                refused=mask_of(code for code in seen.refusals if code in OF_THE_WAY),
             )
 
+        seen = evaluate(terms, first, second, None, market_ms=self._market_ms, eval_us=0)
         found = self._ways[a.side, b.side] = Ways(
-            forward=way("forward"),
-            reverse=way("reverse"),
+            forward=way(first, second, forward=True),
+            reverse=way(second, first, forward=False),
             same_venue=terms.same_venue,
             forecast=terms.forecast,
+            refused=mask_of(code for code in seen.refusals if code in OF_THE_WAY),
+            hopeless=_FUNDING | _NET | _BREAKEVEN if terms.forecast == "flat" else _FUNDING,
         )
         return found

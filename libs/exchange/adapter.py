@@ -117,12 +117,12 @@ class CcxtMarketData:
 
     def groups(self, slugs: Iterable[str], *, kinds: frozenset[Kind] = frozenset(Kind)) -> list[Group]:
         """Instruments of `kinds`, grouped by what one bulk call can ask for."""
-        groups: dict[tuple[str, str, str], Group] = {}
+        groups: dict[tuple[str, Kind, str], Group] = {}
         for slug in dict.fromkeys(slugs):
             item = self._instruments.get(slug) or self.instrument(slug)
             kind, client = item.kind, self._client_of[slug]
             if kind in kinds:
-                key = (client.spec.ccxt_id, kind.value, "" if kind is SPOT else item.settle)
+                key = (client.spec.ccxt_id, kind, "" if kind is SPOT else item.settle)
                 group = groups.get(key)
                 if group is None:
                     group = groups[key] = (client, kind, [])
@@ -191,8 +191,8 @@ class CcxtMarketData:
         params = dict(self.quirks.quote_params.get(kind, {}))
         answer = await client.call("fetch_quotes", method(asked, params))
         found = answer if isinstance(answer, dict) else {}
-        tickers = {symbol: found[symbol] for symbol in symbols if isinstance(found.get(symbol), dict)}
-        if not tickers:
+        tickers = [found.get(symbol) for symbol in symbols]
+        if not any(isinstance(ticker, dict) for ticker in tickers):
             raise VenueError(
                 self.venue,
                 "bad_payload",
@@ -200,8 +200,8 @@ class CcxtMarketData:
             )
         recv_us = self.now_us()  # they came together
         return [
-            self.quote_of(item, tickers.get(item.symbol, {}), source="poll", recv_us=recv_us)
-            for item in items
+            self.quote_of(item, ticker if isinstance(ticker, dict) else {}, source="poll", recv_us=recv_us)
+            for item, ticker in zip(items, tickers, strict=True)
         ]
 
     def quote_of(
@@ -213,16 +213,17 @@ class CcxtMarketData:
         recv_us: int | None = None,
     ) -> QuoteSeen:
         """A ccxt ticker in base units; remembers its mark and index, which funding answers often lack."""
+        slug = item.slug
         mark, index = float_of(ticker.get("markPrice")), float_of(ticker.get("indexPrice"))
         now_us = self.now_us() if recv_us is None else recv_us
         if mark is not None or index is not None:
-            self._marks[item.slug] = (mark, index)
-            self._marked_us[item.slug] = now_us
+            self._marks[slug] = (mark, index)
+            self._marked_us[slug] = now_us
         size = float(item.contract_size)
         bid_size, ask_size = float_of(ticker.get("bidVolume")), float_of(ticker.get("askVolume"))
         return QuoteSeen(
             venue=self.venue,
-            instrument=item.slug,
+            instrument=slug,
             recv_us=now_us,
             ts_ms=int_of(ticker.get("timestamp")),
             bid=float_of(ticker.get("bid")),

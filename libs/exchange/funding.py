@@ -51,15 +51,14 @@ class FundingReader:
         rates = await self._rates.read(client, items, within_sec=within_sec)
         await self._refresh(client, rates)
         recv_us = self._market.now_us()  # they came together
-        known = [(item, rates[item.slug], self._interval(item, rates[item.slug])) for item in items]
-        found = {
-            item.slug: self._seen(item, rate, interval, self._next_ms(rate), recv_us=recv_us)
-            for item, rate, interval in known
-            if interval is not None or not rate
-        }
-        asked = await all_of(
-            self._by_settlements(item, rate) for item, rate, _ in known if item.slug not in found
-        )
+        found: dict[str, FundingSeen] = {}
+        for item in items:
+            rate = rates[item.slug]
+            interval = self._interval(item, rate)
+            if interval is not None or not rate:
+                found[item.slug] = self._seen(item, rate, interval, self._next_ms(rate), recv_us=recv_us)
+        missing = [item for item in items if item.slug not in found]
+        asked = await all_of(self._by_settlements(item, rates[item.slug]) for item in missing)
         found |= {seen.instrument: seen for seen in asked}
         return [found[item.slug] for item in items]
 
@@ -93,7 +92,11 @@ class FundingReader:
         book.read(hours, nexts, mono_us=mono_us())
 
     def _book(self, client: Client) -> IntervalBook:
-        return self._books.setdefault(client.spec.ccxt_id, IntervalBook())
+        ccxt_id = client.spec.ccxt_id
+        book = self._books.get(ccxt_id)
+        if book is None:
+            book = self._books[ccxt_id] = IntervalBook()
+        return book
 
     def _interval(self, item: Instrument, rate: dict[str, Any]) -> Interval | None:
         """The first three of the fallback order: what is known without another request."""
@@ -157,11 +160,12 @@ class FundingReader:
         source: Literal["stream", "poll"] = "poll",
         recv_us: int | None = None,
     ) -> FundingSeen:
-        mark, index = self._market.last_mark(item.slug)
+        slug = item.slug
+        mark, index = self._market.last_mark(slug)
         own_mark, own_index = float_of(rate.get("markPrice")), float_of(rate.get("indexPrice"))
         return FundingSeen(
             venue=self._market.venue,
-            instrument=item.slug,
+            instrument=slug,
             recv_us=self._market.now_us() if recv_us is None else recv_us,
             ts_ms=int_of(rate.get("timestamp")),
             rate=float_of(rate.get("fundingRate")),
@@ -170,7 +174,7 @@ class FundingReader:
             next_ms=next_ms,
             mark=own_mark if own_mark is not None else mark,
             index=own_index if own_index is not None else index,
-            mark_us=None if own_mark is not None else self._market.marked_us(item.slug),
+            mark_us=None if own_mark is not None else self._market.marked_us(slug),
             source=source,
         )
 

@@ -169,5 +169,4 @@ class RateReader:
 def rates_of(answer: object, items: Iterable[Instrument]) -> dict[str, Rate]:
     """By slug out of an answer by unified symbol; whatever is no structure is {}."""
     by_symbol = answer if isinstance(answer, dict) else {}
-    found = {item.slug: by_symbol.get(item.symbol) for item in items}
-    return {slug: rate if isinstance(rate, dict) else {} for slug, rate in found.items()}
+    return {item.slug: rate if isinstance(rate := by_symbol.get(item.symbol), dict) else {} for item in items}

@@ -18,7 +18,7 @@ from libs.common.clock import mono_us
 from libs.common.config.schema import Config
 from libs.common.instant import MS_PER_DAY, US_PER_SEC, Clock
 from libs.common.messages import Opportunity, Settlement
-from libs.common.subjects import Kind
+from libs.common.subjects import PERP, SPOT, Kind
 from libs.exchange.factory import open_market_data
 from libs.exchange.port import FundingSeen, Instrument, MarketData, QuoteSeen, SettledSeen, VenueError
 from libs.exchange.scan_rank import Judge, LegKey, Prints, Ranking, Universe, pairs_of, rank, ranking_of
@@ -132,12 +132,12 @@ def by_partners(venue: str, instruments: Mapping[str, Instrument], listed: Mappi
 
 def usable(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
     """Linear perpetuals that trade, and the spot markets of their bases in the same money."""
-    perps = {slug: i for slug, i in instruments.items() if i.kind is Kind.PERP and i.refused is None}
+    perps = {slug: i for slug, i in instruments.items() if i.kind is PERP and i.refused is None}
     paired = {(item.base, item.quote) for item in perps.values()}
     spots = {
         slug: item
         for slug, item in instruments.items()
-        if item.kind is Kind.SPOT and item.refused is None and (item.base, item.quote) in paired
+        if item.kind is SPOT and item.refused is None and (item.base, item.quote) in paired
     }
     return perps | spots
 

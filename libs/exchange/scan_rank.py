@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
+from operator import attrgetter
 from typing import overload
 
 import msgspec
@@ -22,11 +23,11 @@ from libs.carry.evaluate import (
     settled_carry,
     settled_samples,
 )
-from libs.carry.ranking import OrderKey, order_of, ranked
-from libs.carry.screen import Row, Screen, codes_of
+from libs.carry.ranking import ranked
+from libs.carry.screen import Row, Screen, codes_of, in_order, row_of
 from libs.common.config.schema import Config
 from libs.common.messages import Opportunity, Settlement
-from libs.common.subjects import Kind, pair_id
+from libs.common.subjects import FUTURE, PERP, Kind, pair_id
 
 LegKey = tuple[str, str]  # venue, instrument
 Prints = Mapping[LegKey, tuple[Settlement, ...]]
@@ -55,9 +56,7 @@ class Ranked(Sequence[Opportunity]):
     Nothing changes in between: a scan's universe, config and times are values.
     """
 
-    def __init__(
-        self, rows: Sequence[Row | Opportunity], judged: Callable[[LegInput, LegInput], Opportunity]
-    ) -> None:
+    def __init__(self, rows: Sequence[Row], judged: Callable[[LegInput, LegInput], Opportunity]) -> None:
         self._rows = rows
         self._judged = judged
 
@@ -74,19 +73,22 @@ class Ranked(Sequence[Opportunity]):
 
     def _at(self, place: int) -> Opportunity:
         row = self._rows[place]
-        found = self._judged(row.first, row.second) if isinstance(row, Row) else row
+        found = row.found or self._judged(row.first, row.second)
         return msgspec.structs.replace(found, rank=place + 1) if found.passes else found
 
 
 def pairs_of(legs: Iterable[LegInput]) -> list[tuple[LegInput, LegInput]]:
     """Spot with perpetual on each venue, perpetual with perpetual across venues; one base, one quote."""
-    groups: dict[tuple[str, str], dict[Kind, dict[str, LegInput]]] = {}
+    groups: dict[tuple[str, str], tuple[dict[str, LegInput], dict[str, LegInput]]] = {}
     for leg in legs:
-        group = groups.setdefault((leg.base, leg.quote), {})
-        group.setdefault(leg.kind, {}).setdefault(leg.venue, leg)
+        kind, key = leg.kind, (leg.base, leg.quote)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = ({}, {})
+        if kind is not FUTURE:
+            group[kind is PERP].setdefault(leg.venue, leg)
     pairs = []
-    for group in groups.values():
-        perps, spots = group.get(Kind.PERP, {}), group.get(Kind.SPOT, {})
+    for spots, perps in groups.values():
         pairs += [(spots[venue], perp) for venue, perp in perps.items() if venue in spots]
         pairs += combinations(perps.values(), 2)
     return pairs
@@ -96,31 +98,20 @@ def rank(config: Config, universe: Universe, prints: Prints, *, eval_us: int) ->
     """Every pair of the universe in its order; those of which history is known are evaluated with it."""
     judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
     screen = Screen(config, judge.terms, market_ms=universe.market_ms)
-    rows: list[tuple[OrderKey, int, Row | Opportunity]] = []
-    masks: Counter[int] = Counter()
-    refusals: Counter[str] = Counter()
-    passing = 0
-    for number, (first, second) in enumerate(pairs_of(universe.legs)):
+    rows: list[Row] = []
+    for first, second in pairs_of(universe.legs):
         settled = judge.settled(first, second, prints) if prints else None
         row = screen.row(first, second) if settled is None else None
-        if row is not None:
-            masks[row.refused] += 1
-            rows.append((row.key, number, row))
-            continue
-        found = judge.evaluated(first, second, settled)
-        passing += found.passes
-        refusals.update(found.refusals)
-        rows.append((order_of(found), number, found))
-    passing += masks[0]
+        rows.append(row or row_of(first, second, judge.evaluated(first, second, settled)))
+    masks = Counter(map(attrgetter("refused"), rows))
+    refusals: Counter[str] = Counter()
     for mask, count in masks.items():
-        for code in codes_of(mask):
-            refusals[code] += count
-    rows.sort()
+        refusals.update(dict.fromkeys(codes_of(mask), count))
     return Ranking(
         pairs=len(rows),
-        passing=passing,
+        passing=masks[0],
         refusals=by_count(refusals),
-        opportunities=Ranked([row for _, _, row in rows], lambda a, b: judge.evaluated(a, b, None)),
+        opportunities=Ranked(in_order(rows), lambda a, b: judge.evaluated(a, b, None)),
         market_ms=universe.market_ms,
     )
 

@@ -129,6 +129,26 @@ def test_a_screened_pair_has_the_score_and_the_refusals_of_its_evaluation(
         assert (row.key, codes_of(row.refused)) == (order_of(full), full.refusals)
 
 
+@MANY
+@given(
+    rates=st.lists(
+        st.floats(-0.0012, 0.0012) | st.sampled_from([0.0, 0.0001, 0.0002, -0.0002]), min_size=20, max_size=40
+    ),
+    cfg=configs,
+)
+def test_what_a_pair_has_taught_about_its_way_holds_for_the_next_one(rates: list[float], cfg: Config) -> None:
+    judge = Judge(cfg, market_ms=NOW_MS, eval_us=7)
+    screen = Screen(cfg, judge.terms, market_ms=NOW_MS)
+    for place, rate in enumerate(rates):
+        base = f"B{place}"
+        at = {"base": base, "settle": "USDT", "bid": 99.99, "ask": 100.01}
+        first = perp(venue="binance", instrument=f"{base}-USDT-PERP", rate=rates[-place], **at)
+        second = perp(venue="okx", instrument=f"{base}-USDT-PERP", rate=rate, **at)
+        row, full = screen.row(first, second), judge.evaluated(first, second, None)
+        assert row is not None
+        assert (row.key, codes_of(row.refused)) == (order_of(full), full.refusals)
+
+
 def test_plain_pairs_are_screened_and_others_are_not() -> None:
     screen = Screen(config(), lambda first, second: terms_of(config(), first, second), market_ms=NOW_MS)
     other = perp(venue="okx")
