@@ -98,6 +98,7 @@ def rank(config: Config, universe: Universe, prints: Prints, *, eval_us: int) ->
     """Every pair of the universe in its order; those of which history is known are evaluated with it."""
     judge = Judge(config, market_ms=universe.market_ms, eval_us=eval_us)
     screen = Screen(config, judge.terms, market_ms=universe.market_ms)
+    screen.read(universe.legs)
     rows: list[Row] = []
     for first, second in pairs_of(universe.legs):
         settled = judge.settled(first, second, prints) if prints else None
