@@ -152,8 +152,8 @@ class Screen:
         self._apart_max = apart_max(dated=False)
 
     def read(self, legs: Iterable[LegInput]) -> None:
-        """Look at legs before pairs mix them: in the order they were made in, neighbours in memory, and rule by
-        rule, since a call that stays the same is the interpreter's quickest.
+        """Look at legs before pairs mix them: in the order they were made in, neighbours in memory, and rule
+        by rule, since a call that stays the same is the interpreter's quickest.
         """
         market_ms, notional_usd = self._market_ms, self._notional_usd
         cases = [LegCase(leg, mid_of(leg.bid, leg.ask), market_ms, notional_usd) for leg in legs]
