@@ -1,17 +1,12 @@
 """A contract fill booked: position, realised PnL and fee; and the cash that a contracts account owes.
 
-Nothing here refuses: orders are checked before they are taken, and what a wallet cannot pay the insurance
-fund adds. Corner cases, all on the side of the wallet never going below zero:
-
-- A loss or fee beyond the wallet while other positions have unrealised profit is paid by the fund, too: the
-  profit is not money yet, and it stays with the account.
-- In a unified account, coins locked by spot orders back a loss: those orders are canceled first.
+Nothing here refuses: orders are checked before they are taken, and `losses` finds what a wallet lacks.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -20,9 +15,11 @@ from libs.exchange.engine.commands import Event, Ordered, Positioned
 from libs.exchange.engine.fees import contract_fee, in_quote
 from libs.exchange.engine.fills import Fee, Match, record_fill
 from libs.exchange.engine.ledger import move
-from libs.exchange.engine.orders import cancel_reducing, end_all, filled, register
+from libs.exchange.engine.losses import make_good
+from libs.exchange.engine.orders import cancel_reducing, filled, register
+from libs.exchange.engine.pools import leverage_of
 from libs.exchange.engine.positions import apply_fill
-from libs.exchange.engine.state import FEES, INSURANCE, MARKET, Account, State
+from libs.exchange.engine.state import FEES, MARKET, Account, State
 from libs.exchange.engine.types import (
     ZERO,
     EntryKind,
@@ -37,17 +34,15 @@ from libs.exchange.engine.types import (
     TimeInForce,
 )
 
-ROOM_FOR_LOSS: Final = "its coins are needed for a loss on contracts"
-
 
 def fill(state: State, order: Order, match: Match, now: Now) -> list[Event]:
     """Fill so much of an order.
 
-    Events: the order with its fill, the ledger lines of PnL and fee, the position; when the position is gone,
-    the cancellation of resting orders (this one too) that could only close it.
+    Events: the order with its fill, the ledger lines of PnL and fee, the position; when what was held is
+    gone, the cancellation of resting orders (this one too) that could only close it.
     """
     account, listing = state.accounts[order.account], state.markets[order.instrument].listing
-    before = held(account, order.instrument, order.position_side)
+    before = held(state, account, order.instrument, order.position_side)
     after, realised = apply_fill(before, order.side, match.quantity, match.price)
     fee = contract_fee(state, account, listing, match) if order.cause == "order" else Fee(listing.quote, ZERO)
     trade = record_fill(state, order, match, fee, realised, now=now)
@@ -55,8 +50,10 @@ def fill(state: State, order: Order, match: Match, now: Now) -> list[Event]:
     state.put_position(position)
     events: list[Event] = [Ordered(order=filled(state, order, match, now), fill=trade)]
     events += _booked(state, now, trade)
+    if position.quantity:  # a loss beyond the wallet may have drawn on its own profit
+        position = held(state, account, order.instrument, order.position_side)
     events.append(Positioned(position=position, cause=order.cause))
-    if not position.quantity:
+    if not position.quantity or _flipped(before, position):
         events += cancel_reducing(state, order.account, order.instrument, order.position_side, now)
     return events
 
@@ -76,7 +73,7 @@ def force(
     without fee, by an order of the venue's own. A liquidation's fee is booked by who liquidates.
     """
     account = state.accounts[account_id]
-    position = held(account, instrument, position_side)
+    position = held(state, account, instrument, position_side)
     state.last_order_id += 1
     order = Order(
         order_id=state.last_order_id,
@@ -99,20 +96,20 @@ def force(
     return fill(state, order, Match(price, quantity, Liquidity.TAKER), now)
 
 
-def held(account: Account, instrument: str, side: PositionSide) -> Position:
+def held(state: State, account: Account, instrument: str, side: PositionSide) -> Position:
     """The account's position, or an empty one with the settings that a new one would have."""
     found = account.position(instrument, side)
     if found is not None:
         return found
-    settings = account.settings_of(instrument)
+    listing = state.markets[instrument].listing
     return Position(
         account=account.spec.account,
         instrument=instrument,
         side=side,
         quantity=ZERO,
         entry_price=ZERO,
-        margin_mode=settings.margin_mode,
-        leverage=settings.leverage,
+        margin_mode=account.settings_of(instrument).margin_mode,
+        leverage=leverage_of(account, listing),
     )
 
 
@@ -130,8 +127,7 @@ def settle_cash(
 ) -> list[Event]:
     """Pay `amount` to an account (> 0) or take it from there (< 0), whatever the account has.
 
-    What the wallet lacks the insurance fund adds first, after the spot orders that lock the asset were
-    canceled to free it.
+    What the wallet lacks is found first, wherever `losses` says; so this never fails.
     """
     if amount >= ZERO:
         return move(
@@ -145,35 +141,18 @@ def settle_cash(
             instrument=instrument,
             ref=ref,
         )
-    events: list[Event] = []
-    account, due = state.accounts[account_id], -amount
-    balance = account.balance(asset)
-    if balance.locked and balance.free < due:
-        events += end_all(state, _locking(state, account, asset), ROOM_FOR_LOSS, now)
-    if balance.total < due:
-        events += move(
-            state,
-            now,
-            source=INSURANCE,
-            target=account_id,
-            asset=asset,
-            amount=due - balance.total,
-            kind=EntryKind.INSURANCE,
-            instrument=instrument,
-            ref=ref,
-        )
-    events += move(
+    events = make_good(state, account_id, asset, -amount, now, instrument=instrument, ref=ref)
+    return events + move(
         state,
         now,
         source=account_id,
         target=counterparty,
         asset=asset,
-        amount=due,
+        amount=-amount,
         kind=kind,
         instrument=instrument,
         ref=ref,
     )
-    return events
 
 
 def _booked(state: State, now: Now, trade: Fill) -> list[Event]:
@@ -198,6 +177,11 @@ def _booked(state: State, now: Now, trade: Fill) -> list[Event]:
     return events
 
 
+def _flipped(before: Position, after: Position) -> bool:
+    """Whether a one-way position went from long to short or back."""
+    return bool(before.quantity and after.quantity) and (before.quantity > 0) is not (after.quantity > 0)
+
+
 def _stamped(before: Position, after: Position, fee: Decimal, now: Now) -> Position:
     """With fee and times; a fill that opens (from nothing or across zero) starts them anew."""
     opens = bool(after.quantity) and (
@@ -209,16 +193,3 @@ def _stamped(before: Position, after: Position, fee: Decimal, now: Now) -> Posit
         opened_us=now.wall_us if opens else after.opened_us,
         updated_us=now.wall_us,
     )
-
-
-def _locking(state: State, account: Account, asset: str) -> list[Order]:
-    """The open spot orders that lock an asset."""
-    found = []
-    for order_id in account.open:
-        if order_id not in state.units:
-            continue
-        order = state.orders[order_id]
-        listing = state.markets[order.instrument].listing
-        if asset == (listing.quote if order.side is Side.BUY else listing.base):
-            found.append(order)
-    return found

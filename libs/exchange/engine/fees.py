@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from libs.common.subjects import Kind
 from libs.exchange.engine.fills import Fee, Match
-from libs.exchange.engine.ledger import money
+from libs.exchange.engine.ledger import QUANTUM, money
 from libs.exchange.engine.state import Account, State
 from libs.exchange.engine.types import ZERO, FeeRates, FeeSchedule, Liquidity, Listing, Side
 
@@ -37,28 +37,37 @@ def lock_rate(schedule: FeeSchedule, side: Side) -> Decimal:
     return max(schedule.spot.maker, schedule.spot.taker, ZERO)
 
 
+def fee_money(amount: Decimal) -> Decimal:
+    """A fee as it is booked: 8 decimals, the rest cut off. The venues publish no rule; this one never takes
+    more than the rate says, so that the fees of an order's fills never exceed what was checked or locked.
+    """
+    return amount.quantize(QUANTUM, rounding=ROUND_DOWN)
+
+
 def spot_fee(state: State, account: Account, listing: Listing, side: Side, match: Match) -> Fee:
     """Of a spot fill whose two legs are booked already.
 
     Buys pay in base or quote as the schedule says, sells in quote. A buy whose quote no longer covers the fee
-    (the schedule was changed while it rested) pays in base.
+    (the schedule was changed while it rested) pays in base. The third coin is not used where it is what the
+    order gives away: its next fill needs it.
     """
     schedule = account.spec.fees
     fraction = rate(schedule, Kind.SPOT, match.liquidity)
     amount = match.quote * fraction
-    in_coin = _in_coin(state, account, listing.quote, amount)
+    given = listing.quote if side is Side.BUY else listing.base
+    in_coin = _in_coin(state, account, listing.quote, amount) if schedule.coin != given else None
     if in_coin is not None:
         return in_coin
-    due = money(amount)
+    due = fee_money(amount)
     if side is Side.BUY and (schedule.spot_buy_fee == "base" or account.balance(listing.quote).free < due):
-        return Fee(listing.base, money(match.quantity * fraction))
+        return Fee(listing.base, fee_money(match.quantity * fraction))
     return Fee(listing.quote, due)
 
 
 def contract_fee(state: State, account: Account, listing: Listing, match: Match) -> Fee:
     """Of a contract fill: in what the contract settles in, or in the third coin."""
     amount = match.quote * rate(account.spec.fees, listing.kind, match.liquidity)
-    return _in_coin(state, account, listing.quote, amount) or Fee(listing.quote, money(amount))
+    return _in_coin(state, account, listing.quote, amount) or Fee(listing.quote, fee_money(amount))
 
 
 def in_quote(state: State, fee: Fee, quote: str) -> Decimal:
@@ -78,5 +87,5 @@ def _in_coin(state: State, account: Account, quote: str, amount: Decimal) -> Fee
     price = state.price(coin, quote)
     if not price:
         return None
-    due = money(amount * account.spec.fees.coin_factor / price)
+    due = fee_money(amount * account.spec.fees.coin_factor / price)
     return Fee(coin, due) if account.balance(coin).free >= due else None

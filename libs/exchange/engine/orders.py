@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from libs.common.instant import Now
 from libs.common.subjects import Kind
-from libs.exchange.engine.commands import Cancel, Event, Ordered, Reason, Refused, Submit
+from libs.exchange.engine.commands import Cancel, CancelAll, Event, Ordered, Reason, Refused, Submit
 from libs.exchange.engine.fees import lock_rate
 from libs.exchange.engine.fills import Match
 from libs.exchange.engine.ledger import put_balance
@@ -55,6 +55,7 @@ def from_submit(state: State, submit: Submit, quantity: Decimal, now: Now) -> Or
         updated_us=now.wall_us,
         quote_quantity=submit.quote_quantity,
         margin=submit.margin,
+        repays=submit.borrow == "auto_repay",
     )
 
 
@@ -93,6 +94,13 @@ def unlock(state: State, order: Order, quantity: Decimal) -> None:
     _lock(state, account, _locked_asset(market.listing, order.side), -(quantity * unit))
 
 
+def queue(state: State, order: Order, ahead: Decimal) -> Order:
+    """The order with so much ahead of it, kept. Nobody is told: a venue does not show it."""
+    changed = replace(order, queue_ahead=ahead)
+    state.orders[order.order_id] = changed
+    return changed
+
+
 def filled(state: State, order: Order, match: Match, now: Now) -> Order:
     """The order after a fill, kept; it leaves its queue when nothing remains."""
     done = order.filled + match.quantity
@@ -116,6 +124,29 @@ def end(state: State, order: Order, status: OrderStatus, reason: str, now: Now) 
     state.orders[order.order_id] = ended
     _retire(state, ended)
     return Ordered(order=ended)
+
+
+def cancel(state: State, command: Cancel, now: Now) -> list[Event]:
+    """Cancel one open order; refused when there is none of that id."""
+    account = state.account(command.account)
+    state.market(command.instrument)
+    if command.order_id is not None:
+        order = state.orders.get(command.order_id)
+    else:
+        order = by_client_id(state, account, command.client_id, command.instrument)
+    if order is None or order.account != command.account or order.instrument != command.instrument:
+        raise Refused(Reason.ORDER_NOT_FOUND, f"no order {command.order_id or command.client_id!r}")
+    if not order.is_open:
+        raise Refused(Reason.ORDER_NOT_FOUND, f"order {order.order_id} is {order.status}")
+    return [end(state, order, OrderStatus.CANCELED, command.reason, now)]
+
+
+def cancel_every(state: State, command: CancelAll, now: Now) -> list[Event]:
+    """Cancel all open orders of an account, on one instrument or on all; none is fine, too."""
+    state.account(command.account)
+    if command.instrument:
+        state.market(command.instrument)
+    return cancel_all(state, command.account, command.instrument, command.reason, now)
 
 
 def end_all(state: State, orders: Iterable[Order], reason: str, now: Now) -> list[Event]:
@@ -171,21 +202,6 @@ def by_client_id(state: State, account: Account, client_id: str, instrument: str
         if order is not None and instrument in ("", order.instrument):
             return order
     return None
-
-
-def to_cancel(state: State, cancel: Cancel) -> Order:
-    """The open order that a `Cancel` names; refused when there is none."""
-    account = state.account(cancel.account)
-    state.market(cancel.instrument)
-    if cancel.order_id is not None:
-        order = state.orders.get(cancel.order_id)
-    else:
-        order = by_client_id(state, account, cancel.client_id, cancel.instrument)
-    if order is None or order.account != cancel.account or order.instrument != cancel.instrument:
-        raise Refused(Reason.ORDER_NOT_FOUND, f"no order {cancel.order_id or cancel.client_id}")
-    if not order.is_open:
-        raise Refused(Reason.ORDER_NOT_FOUND, f"order {order.order_id} is {order.status}")
-    return order
 
 
 # --- the places kept in step ------------------------------------------------------------------------------

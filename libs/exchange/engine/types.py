@@ -190,6 +190,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     queue_ahead: Decimal = ZERO  # displayed size at its price that trades before it
     reason: str = ""  # why it ended, in words
     margin: bool = False  # sent to the margin desk (borrowing allowed)
+    repays: bool = False  # what its fills bring in repays what is owed of it
     cause: Literal["order", "liquidation", "adl", "delivery"] = "order"
 
     @property
