@@ -79,7 +79,7 @@ class Refused(Exception):
 # --- commands ---------------------------------------------------------------------------------------------
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="command", omit_defaults=True):
     """Something that happens to the exchange."""
 
 
@@ -282,7 +282,7 @@ class Liquidate(Command, frozen=True, kw_only=True):
 # --- events -----------------------------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
     """What became of a command, in order. Private streams are made of these."""
 
 
