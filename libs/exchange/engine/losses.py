@@ -43,17 +43,17 @@ ROOM_FOR_LOSS: Final = "its coins are needed for a loss on contracts"
 def make_good(
     state: State, account_id: str, asset: str, due: Decimal, now: Now, *, instrument: str = "", ref: str = ""
 ) -> list[Event]:
-    """See to it that the wallet has `due` (> 0) of the asset free; never fails, changes nothing when it has."""
+    """See to it that the wallet has `due` (> 0) of the asset free. It always succeeds."""
     account = state.accounts[account_id]
     events: list[Event] = []
     if account.balance(asset).free >= due:
         return events
     if account.balance(asset).locked:
         events += end_all(state, _locking(state, account, asset), ROOM_FOR_LOSS, now)
-    events += _from_profits(state, account, asset, due, now, ref)
+    events += _from_profits(state, account, asset, due, now, ref=ref)
     missing = due - account.balance(asset).total
     if missing > 0 and account.spec.kind is AccountKind.UNIFIED:
-        events += _lent(state, account, asset, missing, now, ref)
+        events += _lent(state, account, asset, missing, now, ref=ref)
     missing = due - account.balance(asset).total
     if missing > 0:
         events += move(
@@ -72,19 +72,18 @@ def make_good(
 
 def profits(state: State, account: Account, asset: str) -> list[tuple[Decimal, Position]]:
     """Unrealised PnL of the cross positions that settle in an asset, the largest first."""
-    found = []
-    for key, sides in account.positions.items():
-        market = state.markets[key]
-        if market.listing.quote != asset:
-            continue
-        for position in sides.values():
-            if position.margin_mode is MarginMode.CROSS:
-                found.append((unrealised(position, mark_of(market, position)), position))
+    found = [
+        (unrealised(position, mark_of(state.markets[key], position)), position)
+        for key, sides in account.positions.items()
+        if state.markets[key].listing.quote == asset
+        for position in sides.values()
+        if position.margin_mode is MarginMode.CROSS
+    ]
     return sorted(found, key=lambda pair: (-pair[0], pair[1].instrument, pair[1].side))
 
 
 def _from_profits(
-    state: State, account: Account, asset: str, due: Decimal, now: Now, ref: str
+    state: State, account: Account, asset: str, due: Decimal, now: Now, *, ref: str
 ) -> list[Event]:
     events: list[Event] = []
     for profit, position in profits(state, account, asset):
@@ -109,7 +108,7 @@ def _from_profits(
     return events
 
 
-def _lent(state: State, account: Account, asset: str, missing: Decimal, now: Now, ref: str) -> list[Event]:
+def _lent(state: State, account: Account, asset: str, missing: Decimal, now: Now, *, ref: str) -> list[Event]:
     price = value(state, asset)
     if not price:
         return []

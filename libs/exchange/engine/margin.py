@@ -204,9 +204,7 @@ def max_withdraw(state: State, account_id: str, asset: str) -> Decimal:
         case AccountKind.SPOT:
             return free
         case AccountKind.FUTURES:
-            return _down(
-                min(free, free - _set_aside(state, account, asset), available(state, account, asset))
-            )
+            return _down(min(free, free - set_aside(state, account, asset), available(state, account, asset)))
         case AccountKind.MARGIN:
             liabilities, price = liabilities_usd(state, account), value(state, asset)
             if not liabilities or not price:
@@ -215,11 +213,11 @@ def max_withdraw(state: State, account_id: str, asset: str) -> Decimal:
         case AccountKind.UNIFIED:
             weight = (value(state, asset) or ZERO) * ratio(state, account, asset)
             left = available(state, account, USD)
-            mine = free - _set_aside(state, account, asset)
+            mine = free - set_aside(state, account, asset)
             return _down(min(mine, left / weight) if weight else mine)
 
 
-def _set_aside(state: State, account: Account, asset: str) -> Decimal:
+def set_aside(state: State, account: Account, asset: str) -> Decimal:
     """The part of a wallet that isolated positions hold."""
     return sum(
         (

@@ -27,7 +27,7 @@ from libs.exchange.engine.pools import asset_of, available, leverage_of
 from libs.exchange.engine.positions import margin_for
 from libs.exchange.engine.state import Account, Market, Settings, State
 from libs.exchange.engine.tiers import leverage_max, notional_max
-from libs.exchange.engine.types import ZERO, AccountKind, MarginMode, Position
+from libs.exchange.engine.types import ZERO, AccountKind, MarginMode
 
 CONTRACTS = (AccountKind.FUTURES, AccountKind.UNIFIED)
 
@@ -54,12 +54,14 @@ def set_leverage(state: State, command: SetLeverage, now: Now) -> list[Event]:
         Configured(account=command.account, instrument=command.instrument, leverage=command.leverage)
     ]
     for position in held:
-        events.append(_put(state, replace(position, leverage=command.leverage, updated_us=now.wall_us)))
+        changed = replace(position, leverage=command.leverage, updated_us=now.wall_us)
+        state.put_position(changed)
+        events.append(Positioned(position=changed, cause="settings"))
     return events
 
 
 def set_margin_mode(state: State, command: SetMarginMode, now: Now) -> list[Event]:
-    """Of one contract; refused with a position or open orders of it, ALREADY_SET when nothing would change."""
+    """Of one contract; refused with a position or open orders of it, ALREADY_SET when it is so."""
     del now
     account, market = _trading(state, command.account), state.contract(command.instrument)
     old = account.settings_of(command.instrument)
@@ -74,7 +76,7 @@ def set_margin_mode(state: State, command: SetMarginMode, now: Now) -> list[Even
 
 
 def set_position_mode(state: State, command: SetPositionMode, now: Now) -> list[Event]:
-    """Of all contracts of the account; refused with any position or open contract order, or when already so."""
+    """Of all contracts of the account; refused with a position, an open contract order, or when it is so."""
     del now
     account = _trading(state, command.account)
     if account.position_mode is command.mode:
@@ -113,8 +115,3 @@ def _check_margin(state: State, account: Account, market: Market, leverage: int)
     left = available(state, account, asset_of(account, market.listing))
     if more > max(left, ZERO):
         raise Refused(Reason.INSUFFICIENT_MARGIN, f"{leverage}x needs {more:f} more, {left:f} is available")
-
-
-def _put(state: State, position: Position) -> Event:
-    state.put_position(position)
-    return Positioned(position=position, cause="settings")

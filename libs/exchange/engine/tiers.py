@@ -50,22 +50,19 @@ def liquidation_price(
 ) -> Decimal | None:
     """The mark at which what backs `position` falls to the maintenance margin, other marks unchanged.
 
-    rest: margin that this instrument's mark does not move (wallet or isolated margin, plus unrealised PnL less
-    maintenance of positions elsewhere). `others`: the account's positions that the same mark moves and the
-    same margin backs (hedge mode). The surplus is linear between the prices where a bracket changes, so it
-    is walked piece by piece away from the mark, down for a long and up for a short. None: no price above 0
-    does it. A position that is due at the mark already answers the mark.
+    rest: margin that this instrument's mark does not move (wallet or isolated margin, plus unrealised PnL
+    less maintenance of positions elsewhere). others: positions that the same mark moves and the same margin
+    backs (hedge mode). The surplus is linear between the prices where a bracket changes, so it is walked
+    piece by piece away from the mark, down for a long and up for a short. None: no price above 0 does it.
+    A position that is due at the mark already answers the mark.
     """
     held = (position, *others)
     if _surplus(held, listing, mark, rest) <= 0:
         return mark
-    down = position.quantity < 0
-    stops = _stops(held, listing, mark, up=down)
     near = mark
-    for far in stops:
-        edge = _surplus(held, listing, far, rest)
-        if edge <= 0:
-            return _root(held, listing, (near, far), rest)
+    for far in _stops(held, listing, mark, up=position.quantity < 0):
+        if _surplus(held, listing, far, rest) <= 0:
+            return _root(held, listing, (near, far), rest) or None
         near = far
     return None
 
@@ -97,7 +94,7 @@ def _root(
 ) -> Decimal:
     """Where the surplus, linear between two prices, is zero: to 12 decimals."""
     near, far = between
-    # The bracket of the piece itself: at its ends the surplus may jump when amounts do not make it continuous.
+    # The bracket of the piece itself: at its ends the surplus jumps where amounts do not make it continuous.
     inside = (near + far) / 2
     slope, offset = ZERO, rest
     for one in held:
