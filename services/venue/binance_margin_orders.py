@@ -12,6 +12,7 @@ import msgspec
 
 from libs.exchange.engine.commands import Submit
 from libs.exchange.engine.types import Balance, Side
+from services.venue import binance_spot_lists as lists
 from services.venue import binance_spot_texts as texts
 from services.venue import binance_spot_trading as trading
 from services.venue.binance_auth import forbidden
@@ -98,19 +99,19 @@ def cancel_orders(house: House, call: Call, key: Key) -> Answer:
 def open_orders(house: House, call: Call, key: Key) -> Answer:
     """GET /sapi/v1/margin/openOrders."""
     wallet = Wallet.of(house, call, key, "margin")
-    found = trading.open_orders(wallet, MarginForm(call))
+    found = lists.open_orders(wallet, MarginForm(call))
     return answer([texts.margin_row(one, wallet.symbol(one)) for one in found])
 
 
 def all_orders(house: House, call: Call, key: Key) -> Answer:
     """GET /sapi/v1/margin/allOrders."""
     wallet = Wallet.of(house, call, key, "margin")
-    found = trading.all_orders(wallet, MarginForm(call))
+    found = lists.all_orders(wallet, MarginForm(call))
     return answer([texts.margin_row(one, wallet.symbol(one)) for one in found])
 
 
 def my_trades(house: House, call: Call, key: Key) -> Answer:
     """GET /sapi/v1/margin/myTrades."""
     wallet = Wallet.of(house, call, key, "margin")
-    found = trading.trades(wallet, MarginForm(call))
+    found = lists.trades(wallet, MarginForm(call))
     return answer([texts.margin_trade(one, wallet.symbol(one)) for one in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.venue import binance_spot_lists as lists
 from services.venue import binance_spot_texts as texts
 from services.venue import binance_spot_trading as trading
 from services.venue.binance_spot_params import Form
@@ -60,19 +61,19 @@ def cancel_orders(house: House, call: Call, key: Key) -> Answer:
 def open_orders(house: House, call: Call, key: Key) -> Answer:
     """GET /api/v3/openOrders."""
     wallet = Wallet.of(house, call, key, "spot")
-    found = trading.open_orders(wallet, Form(call))
+    found = lists.open_orders(wallet, Form(call))
     return answer([texts.spot_row(one, wallet.symbol(one)) for one in found])
 
 
 def all_orders(house: House, call: Call, key: Key) -> Answer:
     """GET /api/v3/allOrders."""
     wallet = Wallet.of(house, call, key, "spot")
-    found = trading.all_orders(wallet, Form(call))
+    found = lists.all_orders(wallet, Form(call))
     return answer([texts.spot_row(one, wallet.symbol(one)) for one in found])
 
 
 def my_trades(house: House, call: Call, key: Key) -> Answer:
     """GET /api/v3/myTrades."""
     wallet = Wallet.of(house, call, key, "spot")
-    found = trading.trades(wallet, Form(call))
+    found = lists.trades(wallet, Form(call))
     return answer([texts.spot_trade(one, wallet.symbol(one)) for one in found])

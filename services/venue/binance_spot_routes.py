@@ -2,7 +2,8 @@
 
 Weights as documented: https://developers.binance.com/docs/binance-spot-api-docs/rest-api,
 https://developers.binance.com/docs/margin_trading and https://developers.binance.com/docs/wallet. Those of
-`sapi` are counted by IP (12,000 a minute) or by account (180,000 a minute), apart from `api/v3`.
+`sapi` are counted apart from `api/v3`, by IP (12,000 a minute) or by account (180,000); here one window of
+6,000 counts all calls of the host, so that they weigh the same share of it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from services.venue import binance_sapi_wallet as wallet
 from services.venue import binance_spot_account as account
 from services.venue import binance_spot_orders as orders
 from services.venue import binance_spot_stream as stream
+from services.venue.keys import Permission
 from services.venue.wire import Call, PrivateHandler, PrivateRoute
+
+_BY_IP: Final = 2
+_BY_ACCOUNT: Final = 30
 
 _Table = dict[tuple[str, str], PrivateRoute]
 
@@ -39,6 +44,18 @@ def _trade(handler: PrivateHandler, weight: int, *, counts: int = 0) -> PrivateR
     return PrivateRoute(handler, lambda _call: weight, "spot", counts)
 
 
+def _sapi(
+    handler: PrivateHandler,
+    weight: int,
+    permission: Permission = "read",
+    *,
+    by: int = _BY_IP,
+    counts: int = 0,
+) -> PrivateRoute:
+    share = -(-weight // by)
+    return PrivateRoute(handler, lambda _call: share, permission, counts)
+
+
 _API: Final[_Table] = {
     ("POST", "/api/v3/order"): _trade(orders.new_order, 1, counts=1),
     ("POST", "/api/v3/order/test"): _trade(orders.test_order, 1),
@@ -53,44 +70,44 @@ _API: Final[_Table] = {
     ("GET", "/api/v3/rateLimit/order"): _read(account.spot_order_counts, 40),
 }
 _WALLET: Final[_Table] = {
-    ("GET", "/sapi/v1/account/apiRestrictions"): _read(wallet.restrictions, 1),
-    ("GET", "/sapi/v1/account/status"): _read(wallet.status, 1),
-    ("GET", "/sapi/v1/account/apiTradingStatus"): _read(wallet.trading_status, 1),
-    ("GET", "/sapi/v1/asset/tradeFee"): _read(wallet.trade_fee, 1),
-    ("POST", "/sapi/v3/asset/getUserAsset"): _read(wallet.user_assets, 5),
-    ("POST", "/sapi/v1/asset/get-funding-asset"): _read(wallet.funding_assets, 1),
-    ("GET", "/sapi/v1/capital/config/getall"): _read(wallet.coins, 10),
-    ("GET", "/sapi/v1/bnbBurn"): _read(wallet.bnb_burn, 1),
-    ("POST", "/sapi/v1/bnbBurn"): _trade(wallet.set_bnb_burn, 1),
-    ("POST", "/sapi/v1/asset/transfer"): PrivateRoute(transfer.transfer, lambda _call: 900, "transfer"),
-    ("GET", "/sapi/v1/asset/transfer"): _read(transfer.transfers, 1),
-    ("POST", "/sapi/v1/userListenToken"): _read(stream.listen_token, 1),
+    ("GET", "/sapi/v1/account/apiRestrictions"): _sapi(wallet.restrictions, 1),
+    ("GET", "/sapi/v1/account/status"): _sapi(wallet.status, 1),
+    ("GET", "/sapi/v1/account/apiTradingStatus"): _sapi(wallet.trading_status, 1),
+    ("GET", "/sapi/v1/asset/tradeFee"): _sapi(wallet.trade_fee, 1),
+    ("POST", "/sapi/v3/asset/getUserAsset"): _sapi(wallet.user_assets, 5),
+    ("POST", "/sapi/v1/asset/get-funding-asset"): _sapi(wallet.funding_assets, 1),
+    ("GET", "/sapi/v1/capital/config/getall"): _sapi(wallet.coins, 10),
+    ("GET", "/sapi/v1/bnbBurn"): _sapi(wallet.bnb_burn, 1),
+    ("POST", "/sapi/v1/bnbBurn"): _sapi(wallet.set_bnb_burn, 1, "spot"),
+    ("POST", "/sapi/v1/asset/transfer"): _sapi(transfer.transfer, 900, "transfer", by=_BY_ACCOUNT),
+    ("GET", "/sapi/v1/asset/transfer"): _sapi(transfer.transfers, 1),
+    ("POST", "/sapi/v1/userListenToken"): _sapi(stream.listen_token, 1, by=_BY_ACCOUNT),
 }
 _MARGIN: Final[_Table] = {
-    ("POST", "/sapi/v1/margin/order"): _trade(margin_orders.new_order, 6, counts=1),
-    ("GET", "/sapi/v1/margin/order"): _read(margin_orders.order, 10),
-    ("DELETE", "/sapi/v1/margin/order"): _trade(margin_orders.cancel_order, 10),
-    ("GET", "/sapi/v1/margin/openOrders"): _read(margin_orders.open_orders, 10),
-    ("DELETE", "/sapi/v1/margin/openOrders"): _trade(margin_orders.cancel_orders, 1),
-    ("GET", "/sapi/v1/margin/allOrders"): _read(margin_orders.all_orders, 200),
-    ("GET", "/sapi/v1/margin/myTrades"): _read(margin_orders.my_trades, 10),
-    ("GET", "/sapi/v1/margin/rateLimit/order"): _read(account.margin_order_counts, 20),
-    ("GET", "/sapi/v1/margin/account"): _read(margin_account.account, 10),
-    ("GET", "/sapi/v1/margin/maxBorrowable"): _read(margin_account.max_borrowable, 50),
-    ("GET", "/sapi/v1/margin/maxTransferable"): _read(margin_account.max_transferable, 50),
-    ("GET", "/sapi/v1/margin/tradeCoeff"): _read(margin_account.levels, 10),
-    ("GET", "/sapi/v1/margin/allPairs"): _read(margin_account.all_pairs, 1),
-    ("GET", "/sapi/v1/margin/isolated/allPairs"): _read(margin_account.isolated_pairs, 10),
-    ("GET", "/sapi/v1/margin/allAssets"): _read(margin_account.all_assets, 1),
-    ("GET", "/sapi/v1/margin/crossMarginData"): _read_by(margin_account.cross_data, "coin", 1, 5),
-    ("GET", "/sapi/v1/margin/interestRateHistory"): _read(margin_account.rate_history, 1),
-    ("GET", "/sapi/v1/margin/next-hourly-interest-rate"): _read(margin_account.next_rates, 100),
-    ("POST", "/sapi/v1/margin/borrow-repay"): PrivateRoute(
-        margin_loans.borrow_repay, lambda _call: 1_500, "margin"
+    ("POST", "/sapi/v1/margin/order"): _sapi(margin_orders.new_order, 6, "spot", by=_BY_ACCOUNT, counts=1),
+    ("GET", "/sapi/v1/margin/order"): _sapi(margin_orders.order, 10),
+    ("DELETE", "/sapi/v1/margin/order"): _sapi(margin_orders.cancel_order, 10, "spot"),
+    ("GET", "/sapi/v1/margin/openOrders"): _sapi(margin_orders.open_orders, 10),
+    ("DELETE", "/sapi/v1/margin/openOrders"): _sapi(margin_orders.cancel_orders, 1, "spot"),
+    ("GET", "/sapi/v1/margin/allOrders"): _sapi(margin_orders.all_orders, 200),
+    ("GET", "/sapi/v1/margin/myTrades"): _sapi(margin_orders.my_trades, 10),
+    ("GET", "/sapi/v1/margin/rateLimit/order"): _sapi(account.margin_order_counts, 20),
+    ("GET", "/sapi/v1/margin/account"): _sapi(margin_account.account, 10),
+    ("GET", "/sapi/v1/margin/maxBorrowable"): _sapi(margin_account.max_borrowable, 50),
+    ("GET", "/sapi/v1/margin/maxTransferable"): _sapi(margin_account.max_transferable, 50),
+    ("GET", "/sapi/v1/margin/tradeCoeff"): _sapi(margin_account.levels, 10),
+    ("GET", "/sapi/v1/margin/allPairs"): _sapi(margin_account.all_pairs, 1),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): _sapi(margin_account.isolated_pairs, 10),
+    ("GET", "/sapi/v1/margin/allAssets"): _sapi(margin_account.all_assets, 1),
+    ("GET", "/sapi/v1/margin/crossMarginData"): _sapi(margin_account.cross_data, 5),
+    ("GET", "/sapi/v1/margin/interestRateHistory"): _sapi(margin_account.rate_history, 1),
+    ("GET", "/sapi/v1/margin/next-hourly-interest-rate"): _sapi(margin_account.next_rates, 100),
+    ("POST", "/sapi/v1/margin/borrow-repay"): _sapi(
+        margin_loans.borrow_repay, 1_500, "margin", by=_BY_ACCOUNT
     ),
-    ("GET", "/sapi/v1/margin/borrow-repay"): _read(margin_loans.loans, 10),
-    ("GET", "/sapi/v1/margin/interestHistory"): _read(margin_loans.interest_history, 1),
-    ("GET", "/sapi/v1/margin/forceLiquidationRec"): _read(margin_loans.forced, 1),
+    ("GET", "/sapi/v1/margin/borrow-repay"): _sapi(margin_loans.loans, 10),
+    ("GET", "/sapi/v1/margin/interestHistory"): _sapi(margin_loans.interest_history, 1),
+    ("GET", "/sapi/v1/margin/forceLiquidationRec"): _sapi(margin_loans.forced, 1),
 }
 
 PRIVATE: Final[_Table] = {**_API, **_WALLET, **_MARGIN}

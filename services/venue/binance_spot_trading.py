@@ -1,4 +1,4 @@
-"""What `api/v3/order` and `sapi/v1/margin/order` share: reading an order, sending, finding, canceling, lists.
+"""What `api/v3/order` and `sapi/v1/margin/order` share: reading an order, sending, finding, canceling.
 
 A place to trade is a `Wallet`: an account of the key's user. Nothing here writes answers.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,14 +26,11 @@ from services.venue.binance_spot_errors import (
     translated,
 )
 from services.venue.binance_spot_params import Form, unwanted
-from services.venue.binance_spot_texts import ms
 from services.venue.house import House
 from services.venue.keys import Key
 from services.venue.wire import Call
 
-ROWS_DEFAULT: Final = 500
-ROWS_MAX: Final = 1_000
-_SPAN_MAX_MS: Final = 24 * 3_600_000
+_TRIES_MAX: Final = 1_000
 _DEPTH_MAX: Final = 5_000
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ID_LENGTH: Final = 22
@@ -47,7 +43,6 @@ _NOT_HERE: Final = {
     "TAKE_PROFIT_LIMIT": "Take profit limit orders are not supported for this symbol.",
 }
 
-Row = TypeVar("Row", Order, Fill)
 WalletName = Literal["spot", "margin"]
 
 
@@ -199,7 +194,7 @@ def _sold_for(wallet: Wallet, submit: Submit, listing: Listing) -> Submit:
 def fresh_id(wallet: Wallet) -> str:
     """A client id for who gave none, in the venue's form, not taken by an order of the account."""
     house, call = wallet.house, wallet.call
-    for number in range(ROWS_MAX):
+    for number in range(_TRIES_MAX):
         seed = f"{house.seed}|{wallet.account}|{call.now.wall_ms}|{call.raw_query}|{call.body!r}|{number}"
         found = id_of(seed)
         if house.engine.order(wallet.account, client_id=found) is None:
@@ -319,65 +314,3 @@ def _canceled(events: list[Event]) -> list[Order]:
 def cancel_id(order: Order) -> str:
     """The id of a canceling whose sender gave none."""
     return id_of(f"cancel|{order.account}|{order.order_id}")
-
-
-# --- lists ----------------------------------------------------------------------------------------
-
-
-def open_orders(wallet: Wallet, form: Form) -> list[Order]:
-    """Open orders of one market, or of all without `symbol`."""
-    symbol = form.text("symbol")
-    key = listing_of(wallet.house, wallet.call, symbol).key if symbol else ""
-    form.flag("isIsolated")
-    form.done()
-    return wallet.house.engine.open_orders(wallet.account, key)
-
-
-def all_orders(wallet: Wallet, form: Form) -> list[Order]:
-    """Orders of a market: from an id or a time on, else the newest; oldest first."""
-    listing = market_of(wallet, form)
-    first_id, form_span = form.integer("orderId"), _span(form)
-    rows = wallet.house.engine.orders(wallet.account, listing.key)
-    return _page(form, rows, first_id, form_span, lambda row: (row.order_id, ms(row.created_us)))
-
-
-def trades(wallet: Wallet, form: Form) -> list[Fill]:
-    """Trades of a market: of one order, from an id or a time on, else the newest; oldest first."""
-    listing = market_of(wallet, form)
-    order_id, first_id, form_span = form.integer("orderId"), form.integer("fromId"), _span(form)
-    rows = wallet.house.engine.fills(wallet.account, listing.key)
-    if order_id is not None:
-        rows = [row for row in rows if row.order_id == order_id]
-    return _page(form, rows, first_id, form_span, lambda row: (row.trade_id, ms(row.wall_us)))
-
-
-def _span(form: Form) -> tuple[int | None, int | None]:
-    since, until = form.integer("startTime"), form.integer("endTime")
-    if since is not None and until is not None:
-        if until < since:
-            raise refuse(-1127, "Start time is greater than end time.")
-        if until - since > _SPAN_MAX_MS:
-            raise refuse(-1127, "More than 24 hours between startTime and endTime.")
-    return since, until
-
-
-def _page(
-    form: Form,
-    rows: list[Row],
-    first_id: int | None,
-    span: tuple[int | None, int | None],
-    place_of: Callable[[Row], tuple[int, int]],
-) -> list[Row]:
-    count = form.count("limit", ROWS_DEFAULT, ROWS_MAX)
-    form.flag("isIsolated")
-    form.done()
-    since, until = span
-    kept = [
-        row
-        for row, (number, at_ms) in ((row, place_of(row)) for row in rows)
-        if (first_id is None or number >= first_id)
-        and (since is None or at_ms >= since)
-        and (until is None or at_ms <= until)
-    ]
-    from_the_start = first_id is not None or since is not None
-    return kept[:count] if from_the_start else kept[-count:]
