@@ -1,5 +1,5 @@
-"""Bitget's v3 positions: open ones, closed ones, their rank in the queue of deleveraging; and as they stand on
-the stream.
+"""Bitget's v3 positions: open ones, closed ones, their rank in the queue of deleveraging; and as the stream
+shows them.
 
 Formulas were checked against published payloads: break-even is the price at which closing as a taker leaves
 nothing of entry cost, fees and funding; the profit rate is the unrealised PnL over the position's margin.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from libs.exchange.engine.orders import is_closing
 from libs.exchange.engine.types import (
     ZERO,
     Listing,
@@ -21,7 +22,7 @@ from services.venue.bitget_common import PERPS, body
 from services.venue.bitget_private_fields import Fields, figure, ms_text, page, plain, ratio
 from services.venue.bitget_private_lives import Life, lives_of, living_of
 from services.venue.bitget_private_place import account_of, listing_of
-from services.venue.bitget_private_rows import hold_mode, is_closing, symbol_of
+from services.venue.bitget_private_rows import hold_mode, symbol_of
 from services.venue.house import House
 from services.venue.keys import Key
 from services.venue.wire import Answer, Call, answer

@@ -14,7 +14,7 @@ from services.venue.bitget_private_fields import DIGITS, ratio
 
 
 class Life(msgspec.Struct):
-    """Base quantities, quote costs and fees (> 0: paid) of opening and closing; `closed_us` 0 while it lives."""
+    """Base quantities, quote costs and fees (> 0: paid) of opening and closing; `closed_us` 0: it lives."""
 
     number: int
     instrument: str
@@ -65,9 +65,11 @@ def lives_of(fills: Iterable[Fill], entries: Iterable[Entry]) -> list[Life]:
                 living[place] = _born(fill)
                 lives.append(living[place])
             _open(living[place], fill, left)
+    paid: dict[str, int] = {}
     for entry in entries:
         if entry.kind is EntryKind.FUNDING:
-            _fund(lives, entry)
+            _fund(lives, entry, paid.get(entry.ref, 0))
+            paid[entry.ref] = paid.get(entry.ref, 0) + 1
     return lives
 
 
@@ -119,11 +121,17 @@ def _fee(fill: Fill, part: Decimal) -> Decimal:
     return (fill.fee * part / fill.quantity).quantize(DIGITS, rounding=ROUND_HALF_EVEN)
 
 
-def _fund(lives: Iterable[Life], entry: Entry) -> None:
-    """Give a settlement to the position that lived then."""
-    for life in lives:
-        ended = bool(life.closed_us) and entry.wall_us > life.closed_us
-        if life.instrument == entry.instrument and entry.wall_us >= life.opened_us and not ended:
-            life.funding += entry.amount
-            life.updated_us = max(life.updated_us, entry.wall_us)
-            return
+def _fund(lives: Iterable[Life], entry: Entry, earlier: int) -> None:
+    """Give a settlement to the position that lived then: of a long and a short one, paid in the order of their
+    opening, to the one after those that `earlier` lines of the settlement were for.
+    """
+    alive = [
+        life
+        for life in lives
+        if life.instrument == entry.instrument
+        and life.opened_us <= entry.wall_us
+        and (not life.closed_us or entry.wall_us <= life.closed_us)
+    ]
+    if earlier < len(alive):
+        alive[earlier].funding += entry.amount
+        alive[earlier].updated_us = max(alive[earlier].updated_us, entry.wall_us)

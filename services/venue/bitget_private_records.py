@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from libs.common.instant import US_PER_MS
+from libs.exchange.engine.orders import is_closing
 from libs.exchange.engine.types import ZERO, Entry, EntryKind, Fill, Order, PositionSide, Side
 from services.venue.bitget_common import PERPS, SPOT, body
 from services.venue.bitget_private_fields import Fields, page, plain
@@ -25,7 +26,6 @@ from services.venue.bitget_private_place import account_of
 from services.venue.bitget_private_rows import (
     MARGIN,
     fill_category,
-    is_closing,
     is_contract,
     symbol_of,
 )

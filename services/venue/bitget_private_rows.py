@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from libs.common.subjects import Kind
 from libs.exchange.engine.orders import NO_POSITION_LEFT, is_closing
+from libs.exchange.engine.submission import WOULD_TAKE
 from libs.exchange.engine.types import (
     ZERO,
     Fill,
@@ -55,6 +56,10 @@ _PRESETS: Final = dict.fromkeys(
     ),
     "",
 )
+_CANCEL_REASONS: Final = {
+    WOULD_TAKE: "post_only_fill_cancel",
+    NO_POSITION_LEFT: "back_contract_cancel",
+}
 # Of trades that the venue makes: the beginning of `tradeSide`.
 _FORCED: Final = {"liquidation": "burst_", "adl": "dte_sys_adl_", "delivery": "delivery_"}
 
@@ -107,13 +112,9 @@ def cancel_reason(order: Order) -> str:
         return "fok_not_full_cancel" if order.tif is TimeInForce.FOK else "ioc_not_full_cancel"
     if order.status is not OrderStatus.CANCELED:
         return ""
-    if order.tif is TimeInForce.POST_ONLY and order.created_us == order.updated_us:
-        return "post_only_fill_cancel"
-    if order.tif is TimeInForce.FOK:
-        return "fok_not_full_cancel"
-    if order.reason == NO_POSITION_LEFT:
-        return "back_contract_cancel"
-    return "burst_cancel" if "liquidat" in order.reason else "normal_cancel"
+    if "liquidat" in order.reason:
+        return "burst_cancel"
+    return _CANCEL_REASONS.get(order.reason, "normal_cancel")
 
 
 def fees_of(fills: Sequence[Fill]) -> list[tuple[str, Decimal]]:

@@ -103,7 +103,7 @@ def repay(house: House, call: Call, key: Key) -> Answer:
     if not due:
         return _repaid(call, ZERO)
     if coin != payment:
-        events = _converted(house, fields, account, coin, payment, due)
+        events = _converted(house, fields, account, coin=coin, payment=payment)
     else:
         amount = min(due, _balance(house, account, coin).free)
         if not amount:
@@ -132,9 +132,7 @@ def _sum_of(events: list[Event], coin: str) -> Decimal:
     return sum(paid, ZERO)
 
 
-def _converted(
-    house: House, fields: Fields, account: str, coin: str, payment: str, due: Decimal
-) -> list[Event]:
+def _converted(house: House, fields: Fields, account: str, *, coin: str, payment: str) -> list[Event]:
     """A market order that turns the payment into what is owed, and repays with it."""
     call = fields.call
     if SETTLE not in (coin, payment):
@@ -143,7 +141,7 @@ def _converted(
     listing = listing_of(house, Fields(call, {"symbol": base + SETTLE}), "MARGIN")
     taker = house.engine.accounts[account].fees.spot.taker
     buying = coin != SETTLE
-    needed = due / (1 - taker)
+    needed = owed(_balance(house, account, coin)) / (1 - taker)
     if not buying:
         mark = house.engine.mark(listing.key)
         needed = needed / mark if mark else ZERO

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from libs.exchange.engine.types import ZERO, Balance, MarginFigures
-from services.venue.bitget_common import SPOT, kind_of
 from services.venue.bitget_private_fields import ratio
 from services.venue.desk import Instant
 from services.venue.house import House
@@ -79,17 +78,12 @@ def worth_of(house: House, account: str, now: Instant) -> Worth:
 
 
 def price_of(house: House, coin: str, now: Instant) -> Decimal:
-    """A coin in USDT: the engine's mark of its spot market, else the market's price; 0 where there is none."""
+    """A coin in USDT by the engine's mark of its spot market; 0 without one."""
     if coin == SETTLE:
         return Decimal(1)
-    mark = (
-        house.engine.mark(f"spot:{coin}{SETTLE}") if f"spot:{coin}{SETTLE}" in house.engine.listings else None
-    )
-    if mark is not None:
-        return mark
-    kind = kind_of(SPOT)
-    found = house.desk.market.find("bitget", kind, f"{coin}{SETTLE}", now.market_ms) if kind else None
-    return Decimal(f"{house.desk.price(found, now):.8f}") if found is not None else ZERO
+    key = house.listing_key("spot", coin + SETTLE, now)
+    mark = house.engine.mark(key) if key is not None else None
+    return mark if mark is not None else ZERO
 
 
 def owed(balance: Balance) -> Decimal:
