@@ -122,8 +122,8 @@ def _fee(fill: Fill, part: Decimal) -> Decimal:
 
 
 def _fund(lives: Iterable[Life], entry: Entry, earlier: int) -> None:
-    """Give a settlement to the position that lived then: of a long and a short one, paid in the order of their
-    opening, to the one after those that `earlier` lines of the settlement were for.
+    """Give a settlement to the position that lived then. A long and a short one are paid in the order of
+    their opening: to the one after those that `earlier` lines of the settlement were for.
     """
     alive = [
         life

@@ -49,7 +49,7 @@ WRONG_PARAM: Final[Code] = (30016, "Param error")
 class PrivateConversation:
     """One connection to `/v3/ws/private`.
 
-    `on_ready` is called when frames came up between two pushes; `push` gives them. `close` ends the listening.
+    `on_ready` is called when frames came up between two pushes; `push` gives them.
     """
 
     protocol: Final = "bitget"
@@ -82,17 +82,19 @@ class PrivateConversation:
             request = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError:
             return [error(ILLEGAL)]
-        arguments = request.get("args")
+        return self._asked(request.get("op"), request.get("args"), now)
+
+    def _asked(self, operation: Any, arguments: Any, now: Instant) -> list[Frame]:
         if not isinstance(arguments, list) or not all(isinstance(one, dict) for one in arguments):
             return [error(WRONG_PARAM)]
-        match request.get("op"):
+        match operation:
             case "login":
                 return [self._login(arguments, now)]
             case "subscribe":
                 return [frame for arg in arguments for frame in self._subscribe(arg, now)]
             case "unsubscribe":
                 return [self._unsubscribe(arg) for arg in arguments]
-            case operation:
+            case _:
                 return [error((30003, f"Invalid op: {operation}"))]
 
     def _login(self, arguments: list[dict[str, Any]], now: Instant) -> Frame:
@@ -245,9 +247,9 @@ def _account(event: Event) -> str:
 
 def _moves_money(event: Event) -> bool:
     """Ledger lines, and spot orders, which lock coins."""
-    return isinstance(event, Booked) or (
-        isinstance(event, Ordered) and not is_contract(event.order.instrument)
-    )
+    if isinstance(event, Ordered):
+        return not is_contract(event.order.instrument)
+    return isinstance(event, Booked)
 
 
 def error(code: Code) -> Frame:
