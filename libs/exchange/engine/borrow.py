@@ -2,7 +2,7 @@
 
 A debt is `borrowed` + `interest` of the asset's balance. Interest accrues on the principal (Binance: hourly,
 simple), rounded up to 8 decimals so that no debt is free; it is a ledger line that moves no coin. A
-repayment goes to interest first, then to principal.
+repayment goes to interest first, then to principal. Interest may be what liquidates an account.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from libs.common.instant import Now
 from libs.exchange.engine.collateral import BORROWING, owed
 from libs.exchange.engine.commands import AccrueInterest, Borrow, Event, Reason, Refused, Repay
-from libs.exchange.engine.ledger import move, put_balance, record
-from libs.exchange.engine.losses import lend
+from libs.exchange.engine.debts import lend, pay_back
+from libs.exchange.engine.ledger import put_balance, record
+from libs.exchange.engine.liquidation import after_change
 from libs.exchange.engine.margin import max_borrow
 from libs.exchange.engine.positions import MONEY_STEP
-from libs.exchange.engine.state import LENDER, Account, State
+from libs.exchange.engine.state import Account, State
 from libs.exchange.engine.transfers import check_amount
 from libs.exchange.engine.types import EntryKind
 
@@ -75,6 +76,7 @@ def accrue(state: State, command: AccrueInterest, now: Now) -> list[Event]:
                 ref=f"{command.asset}@{command.hour_ms}",
             )
         )
+        events += after_change(state, name, now)
     return events
 
 
@@ -91,19 +93,6 @@ def auto_repay(state: State, account_id: str, asset: str, received: Decimal, now
     balance = account.balance(asset)
     amount = min(received, owed(balance), balance.free)
     return pay_back(state, account, asset, amount, now) if amount > 0 else []
-
-
-def pay_back(state: State, account: Account, asset: str, amount: Decimal, now: Now) -> list[Event]:
-    """Interest first, then principal; `amount` is free and at most what is owed."""
-    name, balance = account.spec.account, account.balance(asset)
-    interest = min(amount, balance.interest)
-    left = replace(
-        balance,
-        interest=balance.interest - interest,
-        borrowed=balance.borrowed - (amount - interest),
-    )
-    put_balance(state, name, asset, left)
-    return move(state, now, source=name, target=LENDER, asset=asset, amount=amount, kind=EntryKind.REPAY)
 
 
 def _borrower(state: State, account_id: str) -> Account:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from libs.common.instant import Now
-from libs.exchange.engine.borrow import pay_back
 from libs.exchange.engine.collateral import debt_price, owed, value
 from libs.exchange.engine.commands import Event, Ordered
+from libs.exchange.engine.debts import pay_back
 from libs.exchange.engine.fills import Fee, Match, record_fill
 from libs.exchange.engine.ledger import move
 from libs.exchange.engine.orders import filled, register

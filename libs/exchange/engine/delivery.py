@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from libs.common.instant import Now
 from libs.common.subjects import Kind
 from libs.exchange.engine.commands import Deliver, Event, Listed, Reason, Refused
-from libs.exchange.engine.liquidation import close
+from libs.exchange.engine.liquidation import after_change, close
 from libs.exchange.engine.orders import cancel_market
 from libs.exchange.engine.state import Market, State
 from libs.exchange.engine.transfers import check_amount
@@ -54,4 +54,5 @@ def _settled(state: State, market: Market, price: Decimal | None, now: Now) -> l
         for position in list(state.accounts[name].positions[key].values()):
             at = position.entry_price if price is None else price
             events += close(state, position, abs(position.quantity), at, cause="delivery", now=now)
+        events += after_change(state, name, now)
     return events

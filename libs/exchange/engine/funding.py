@@ -3,7 +3,7 @@
     payment = -quantity * mark * rate            # rounded to 8 decimals, half away from zero; > 0 received
 
 It goes to or comes from the wallet; in isolated mode the position's own margin grows or shrinks by as much
-(not below zero: what is beyond the wallet pays).
+(not below zero: what is beyond the wallet pays). Whoever the payment leaves with too little is liquidated.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from libs.common.subjects import Kind
 from libs.exchange.engine.commands import Event, Positioned, Reason, Refused, SettleFunding
 from libs.exchange.engine.contracts import settle_cash
 from libs.exchange.engine.ledger import money
+from libs.exchange.engine.liquidation import after_change
 from libs.exchange.engine.state import MARKET, State
 from libs.exchange.engine.transfers import check_amount
 from libs.exchange.engine.types import ZERO, EntryKind, MarginMode, Position
@@ -44,6 +45,7 @@ def settle(state: State, command: SettleFunding, now: Now) -> list[Event]:
         for side in list(state.accounts[name].positions[command.instrument]):
             position = state.accounts[name].positions[command.instrument][side]
             events += _pay(state, position, command, now)
+        events += after_change(state, name, now)
     return events
 
 

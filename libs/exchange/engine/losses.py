@@ -22,11 +22,12 @@ from msgspec.structs import replace
 from libs.common.instant import Now
 from libs.exchange.engine.collateral import assets_usd, liabilities_usd, value
 from libs.exchange.engine.commands import Event, Positioned
-from libs.exchange.engine.ledger import move, put_balance
+from libs.exchange.engine.debts import lend
+from libs.exchange.engine.ledger import move
 from libs.exchange.engine.orders import end_all
 from libs.exchange.engine.pools import mark_of, unrealised
 from libs.exchange.engine.positions import MONEY_STEP, with_cost
-from libs.exchange.engine.state import INSURANCE, LENDER, MARKET, Account, State
+from libs.exchange.engine.state import INSURANCE, MARKET, Account, State
 from libs.exchange.engine.types import (
     ZERO,
     AccountKind,
@@ -117,20 +118,6 @@ def _lent(state: State, account: Account, asset: str, missing: Decimal, now: Now
     if amount < missing:
         amount = amount.quantize(MONEY_STEP, rounding=ROUND_DOWN)
     return lend(state, account, asset, amount, now, ref=ref)
-
-
-def lend(
-    state: State, account: Account, asset: str, amount: Decimal, now: Now, *, ref: str = ""
-) -> list[Event]:
-    """Coins from the lender, owed from now on; the caller has checked that they may be borrowed."""
-    if not amount:
-        return []
-    name = account.spec.account
-    balance = account.balance(asset)
-    put_balance(state, name, asset, replace(balance, borrowed=balance.borrowed + amount))
-    return move(
-        state, now, source=LENDER, target=name, asset=asset, amount=amount, kind=EntryKind.BORROW, ref=ref
-    )
 
 
 def _locking(state: State, account: Account, asset: str) -> list[Order]:
