@@ -58,6 +58,12 @@ class Kind(StrEnum):
 
 
 _CODE: Final = re.compile(r"-?[0-9]{1,6}", re.ASCII)
+# What plans by seed draw from: markets that a position may be in, and refusals that orders meet.
+SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+CODES: Final = {
+    "binance": ("-2019", "-2010", "-1015", "-2022", "-4164", "-1111"),
+    "bitget": ("40762", "25202", "45110", "40786"),
+}
 ABSURD_RATE: Final = "1800000000.00000000"
 
 TRANSPORT: Final = frozenset(
@@ -86,9 +92,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One fault and where it strikes.
 
     `venue` is a protocol's name, `endpoint` a path (`/fapi/v1/depth`) or a stream (`ws:btcusdt@bookTicker`,
-    `ws:ticker`), `method` HTTP's, `symbol` the venue's own; all four take shell patterns. It strikes from `after_sec` on, for
-    `duration_sec` (None: for ever), at most `count` times (an answer, or a value inside one), each time with
-    `probability`.
+    `ws:ticker`), `method` HTTP's, `symbol` the venue's own; all four take shell patterns. It strikes from
+    `after_sec` on, for `duration_sec` (None: for ever), at most `count` times (an answer, or a value inside
+    one), each time with `probability`. Kinds in STATE strike each venue once, when they find what to strike.
     """
 
     kind: Kind
@@ -111,7 +117,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     )
     code: str = ""  # rejection
     window_ms: int = 2_000
-    fraction: float = 0.5
+    fraction: float | None = None  # of an order or position; partial_fill, adl: half, manual_close: all
 
     def __post_init__(self) -> None:
         """Refuse what could never strike or would not be a fault."""
@@ -121,10 +127,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             (not 500 <= self.status <= 599, "status must be 500..599"),
             (self.interval_hours <= 0 or 24 % self.interval_hours != 0, "interval_hours must divide a day"),
             (self.factor <= 0, "factor must be positive"),
-            (not 0.0 < self.fraction <= 1.0, "fraction must be in (0, 1]"),
-            (self.kind is Kind.REJECTION and not _CODE.fullmatch(self.code), "rejection needs a code"),
+            (not 0.0 < self.share <= 1.0, "fraction must be in (0, 1]"),
+            (self.kind == Kind.REJECTION and not _CODE.fullmatch(self.code), "rejection needs a code"),
             (
-                self.kind is Kind.FILTER_CHANGE
+                self.kind == Kind.FILTER_CHANGE
                 and Decimal(str(self.factor)).normalize().as_tuple().digits != (1,),
                 "the factor of a filter change must be a power of ten",
             ),
@@ -135,6 +141,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ):
             if wrong:
                 raise ValueError(text)
+
+    @property
+    def share(self) -> float:
+        """`fraction`, or what the kind does without one."""
+        if self.fraction is not None:
+            return self.fraction
+        return 1.0 if self.kind == Kind.MANUAL_CLOSE else 0.5
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,14 +172,19 @@ def random_plan(seed: int, *, duration_sec: float, per_minute: float = 6.0) -> P
     faults = []
     for _ in range(max(1, round(duration_sec / 60.0 * per_minute))):
         kind = kinds[int(dice.uniform() * len(kinds))]
+        venue = ("binance", "bitget")[int(dice.uniform() * 2)]
+        codes, one = CODES[venue], int(dice.uniform() * 1_000)
         faults.append(
             Fault(
                 kind=kind,
-                venue=("binance", "bitget")[int(dice.uniform() * 2)],
+                venue=venue,
+                symbol=SYMBOLS[one % len(SYMBOLS)] if kind in STATE else "*",
                 after_sec=round(dice.uniform() * duration_sec, 3),
                 duration_sec=round(1.0 + 4.0 * dice.uniform(), 3),
                 count=1 if kind is Kind.WS_DISCONNECT else None,
                 delay_ms=round(200 + 3_000 * dice.uniform()),
+                factor=10.0 if kind is Kind.FILTER_CHANGE else 1_000.0,
+                code=codes[one % len(codes)] if kind is Kind.REJECTION else "",
             )
         )
     return Plan(seed=seed, faults=tuple(sorted(faults, key=lambda fault: fault.after_sec)))
@@ -188,6 +206,7 @@ class Board:
         self._seconds = seconds
         self._entries: list[tuple[Fault, float]] = []
         self._left: dict[int, int] = {}
+        self._befallen: set[tuple[int, str]] = set()
         self._dice = Dice(plan.seed, "faults")
         self.struck: dict[str, int] = {}
         self.add(plan.faults)
@@ -204,6 +223,7 @@ class Board:
         """Take all faults off."""
         self._entries.clear()
         self._left.clear()
+        self._befallen.clear()
 
     def strike(self, kinds: frozenset[Kind], where: Where) -> Fault | None:
         """The first fault of these kinds that strikes here now, counted."""
@@ -232,6 +252,28 @@ class Board:
             if fault.kind in kinds and self._applies(i, fault, begin, now, where):
                 return fault
         return None
+
+    def due(self, venue: str) -> list[tuple[int, Fault]]:
+        """The state faults that are to befall a venue now, numbered; each waits until `befell` is said.
+
+        One that found nothing to befall (no position yet) goes on waiting, while its `duration_sec` lasts.
+        """
+        now = self._seconds()
+        return [
+            (i, fault)
+            for i, (fault, begin) in enumerate(self._entries)
+            if fault.kind in STATE
+            and now >= begin
+            and (fault.duration_sec is None or now < begin + fault.duration_sec)
+            and fnmatchcase(venue, fault.venue)
+            and (i, venue) not in self._befallen
+        ]
+
+    def befell(self, number: int, venue: str) -> None:
+        """A state fault has struck: once on each venue is enough."""
+        self._befallen.add((number, venue))
+        kind = self._entries[number][0].kind
+        self.struck[kind] = self.struck.get(kind, 0) + 1
 
     def _applies(self, i: int, fault: Fault, begin: float, now: float, where: Where) -> bool:
         if now < begin or self._left.get(i, 1) < 1:

@@ -28,7 +28,7 @@ from libs.exchange.engine.commands import (
 )
 from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.types import AccountKind, AccountSpec, FeeRates, FeeSchedule, VenueRules
-from services.venue import keys, listings
+from services.venue import keys, listings, misfortunes
 from services.venue.desk import Desk, Instant
 from services.venue.instruments import Instrument, Protocol
 from services.venue.keys import Key, User
@@ -80,6 +80,7 @@ class House:
         self.users: dict[str, User] = {}
         self.keys: dict[str, Key] = {}
         self.listen_keys = ListenKeys(seed)
+        self._owners: dict[str, str] = {}
         self._ears: dict[str, list[Hear]] = {}
         self._deadlines: dict[tuple[str, str], int] = {}
         self.timetable = Timetable(self, born)
@@ -100,6 +101,7 @@ class House:
                 kind=_KINDS[wallet],
                 fees=fees or FEES[self.protocol],
             )
+            self._owners[spec.account] = name
             self.apply(OpenAccount(spec=spec), now)
         self.users[name] = user
         return user
@@ -162,6 +164,7 @@ class House:
         self.catch_up(now)
         if not self.desk.ended(now):
             self.tape.step(now)
+            misfortunes.strike(self, now)
 
     def catch_up(self, now: Instant) -> None:
         """Settlements, interest, delistings and dead man's switches up to now, each once and in order."""
@@ -183,15 +186,16 @@ class House:
     def instrument(self, key: str) -> Instrument | None:
         """The instrument behind an engine key, also one that has gone; None when there never was one."""
         kind, _, symbol = key.partition(":")
-        return self.desk.market.known(self.protocol, kind, symbol)
+        if kind not in ("spot", "perp"):
+            return None
+        return self.desk.market.known(self.protocol, "spot" if kind == "spot" else "perp", symbol)
 
     def listing_key(self, kind: Kind | str, symbol: str, now: Instant) -> str | None:
         """The engine's name of a venue's symbol, listed when it is new; None when it is not to be seen."""
         key = listings.key_of(str(kind), symbol)
-        if key in self.engine.listings:
-            return key
-        self.tape.list_all(now)
-        return key if key in self.engine.listings else None
+        if key not in self.tape.listed:
+            self.tape.list_all(now)
+        return key if key in self.tape.listed else None
 
     def borrow_rate_hourly(self, asset: str) -> Decimal:
         """The fraction of a loan that one hour costs."""
@@ -213,10 +217,9 @@ class House:
     def _spread(self, events: list[Event], now: Instant) -> None:
         by_user: dict[str, list[Event]] = {}
         for event in events:
-            account = account_of(event)
-            spec = self.engine.accounts.get(account) if account else None
-            if spec is not None:
-                by_user.setdefault(spec.user, []).append(event)
+            user = self._owners.get(account_of(event))
+            if user is not None:
+                by_user.setdefault(user, []).append(event)
         for user, own in by_user.items():
             for hear in list(self._ears.get(user, ())):
                 hear(own, now)

@@ -52,7 +52,15 @@ def build(env: dict[str, str]) -> VenueServer:
     wanted = options.from_env(env)
     market = options.market_of(wanted)
     clock = options.clock_of(wanted, wall_ms=wall_us() // 1_000)
-    return VenueServer(market, clock, plan=wanted.plan, port=wanted.port, since_ms=wanted.wall0_ms)
+    return VenueServer(
+        market,
+        clock,
+        plan=wanted.plan,
+        port=wanted.port,
+        since_ms=wanted.wall0_ms,
+        users=wanted.users,
+        deposits=wanted.deposits,
+    )
 
 
 async def launch(env: dict[str, str]) -> VenueServer:

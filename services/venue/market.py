@@ -135,9 +135,9 @@ class Market:
             return None
         return found
 
-    def known(self, protocol: Protocol, kind: str, symbol: str) -> Instrument | None:
+    def known(self, protocol: Protocol, kind: Kind, symbol: str) -> Instrument | None:
         """The instrument of a symbol whether it is to be seen or not; None when there never was one."""
-        return self._instruments.get((protocol, kind, symbol))  # type: ignore[call-overload,no-any-return]
+        return self._instruments.get((protocol, kind, symbol))
 
     def all(self, protocol: Protocol) -> list[Instrument]:
         """Everything that a protocol ever lists."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from libs.common.instant import MarketClock
-from services.venue import faults, generator, recording
+from services.venue import customers, faults, generator, recording
 from services.venue.market import DEFAULT_START_MS, Market
 
 ENV_PREFIX: Final = "FUNDARB_VENUE_"
 SPEED_DEFAULT: Final = 2_880.0  # a day in 30 s
 SPEED_MAX: Final = 100_000.0
+USERS_MAX: Final = 100
 GENERATED_HISTORY_DAYS: Final = 60
 
 
@@ -34,6 +36,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     wall0_ms: int | None = None
     plan: faults.Plan = faults.Plan()
+    users: int = 1
+    deposits: dict[tuple[str, str, str], Decimal] = msgspec.field(
+        default_factory=lambda: dict(customers.DEPOSITS)
+    )
 
 
 _HELP: Final = {
@@ -45,6 +51,9 @@ _HELP: Final = {
     "wall0": "wall time in ms at which the market starts (default: now); a restart with it goes on",
     "faults": "fault plan: a file or JSON text",
     "chaos": "seconds of a fault plan made from the seed",
+    "users": "how many users u1, u2, .. begin with money (default 1)",
+    "deposits": "what each begins with (default binance.spot.USDT=50000,binance.usdm.USDT=50000,"
+    "bitget.unified.USDT=100000)",
 }
 
 
@@ -76,7 +85,25 @@ def from_env(env: Mapping[str, str]) -> Options:
         port=_whole(found, "port", 0),
         wall0_ms=_whole(found, "wall0", 0) or None,
         plan=_plan(found, seed),
+        users=_users(found),
+        deposits=_deposits(found),
     )
+
+
+def _users(found: Mapping[str, str]) -> int:
+    users = _whole(found, "users", 1)
+    if not 1 <= users <= USERS_MAX:
+        raise BadOption(f"users: {users} is not between 1 and {USERS_MAX}")
+    return users
+
+
+def _deposits(found: Mapping[str, str]) -> dict[tuple[str, str, str], Decimal]:
+    if "deposits" not in found:
+        return customers.DEPOSITS
+    try:
+        return customers.deposits_of(found["deposits"])
+    except ValueError as error:
+        raise BadOption(f"deposits: {error}") from None
 
 
 def _whole(found: Mapping[str, str], name: str, default: int) -> int:

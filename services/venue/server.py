@@ -1,6 +1,6 @@
 """The venue's sockets: one loopback TLS port for every exchange host, REST and WebSocket, and its faults.
 
-Nothing of a protocol is known here: `door` answers calls, `binance_ws` and `bitget_ws` hold conversations.
+Nothing of a protocol is known here: `door` answers calls, `streams` holds conversations, `house` trades.
 """
 
 from __future__ import annotations
@@ -9,43 +9,46 @@ import asyncio
 import logging
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from libs.common import runtime_file
 from libs.common.clock import mono_us, wall_us
 from libs.common.instant import MarketClock
 from libs.exchange.redirect import EXCHANGE_HOSTS, LOOPBACK, VENUE_FILE, Redirect
-from services.venue import binance_ws, bitget_ws, certificate
+from services.venue import certificate, customers
+from services.venue.arrivals import Arrivals, parameters_of
 from services.venue.control import Control
-from services.venue.desk import STEP_MS, Desk
-from services.venue.door import Door, faulty, protocol_of
-from services.venue.faults import STREAM, TRANSPORT, Board, Fault, Kind, Plan, Where
-from services.venue.frames import Conversation, Frame, in_turn
+from services.venue.desk import STEP_MS, Desk, Instant
+from services.venue.door import Door
+from services.venue.faults import TRANSPORT, Board, Fault, Kind, Plan, Where
+from services.venue.house import House
 from services.venue.instruments import Protocol
+from services.venue.keys import Key
 from services.venue.market import Market
+from services.venue.refusals import faulty, protocol_of
+from services.venue.stamped import Stamped, arrived_ns
+from services.venue.streams import Streams, abort_request
 from services.venue.wire import Answer, Call
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX: Final = 1 << 20
-FRAME_BYTES_MAX: Final = 1 << 16
-BACKLOG_BYTES_MAX: Final = 4 << 20  # a reader this far behind is cut off, as real venues do
-_DISCONNECT: Final = frozenset({Kind.WS_DISCONNECT})
-_GAP: Final = STREAM - _DISCONNECT
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What `venue.json` says."""
+    """What `venue.json` says. `keys` are those of the first user, by protocol."""
 
     port: int
     ca_path: str
     control_port: int
     pid: int
+    keys: dict[str, dict[str, str]]
 
 
 class VenueServer:
@@ -59,6 +62,8 @@ class VenueServer:
         plan: Plan | None = None,
         port: int = 0,
         since_ms: int | None = None,
+        users: int = 1,
+        deposits: Mapping[tuple[str, str, str], Decimal] = customers.DEPOSITS,
         wall_ms: Callable[[], int] = lambda: wall_us() // 1_000,
     ) -> None:
         self.market = market
@@ -68,15 +73,20 @@ class VenueServer:
         self._since_ms = since_ms
         begin = mono_us()
         self.board = Board(plan or Plan(), seconds=lambda: (mono_us() - begin) / 1e6)
-        self.desks: dict[Protocol, Desk] = {
-            "binance": Desk("binance", market, clock, self.board),
-            "bitget": Desk("bitget", market, clock, self.board),
-        }
-        self._door = Door(self.desks)
+        self.houses: dict[Protocol, House] = {}
+        for name in customers.PROTOCOLS:
+            desk = Desk(name, market, clock, self.board)
+            self.houses[name] = House(desk, born=desk.instant(wall_ms()), seed=market.seed)
+        self.desks: dict[Protocol, Desk] = {name: house.desk for name, house in self.houses.items()}
+        self.keys = customers.move_in(self.houses, users, deposits, wall_ms())
+        self.arrivals = Arrivals()
+        self._door = Door(self.houses)
         symbols = sorted({symbol for _, symbol in market.recording.series})
-        self._ranks = {symbol: rank for rank, symbol in enumerate(symbols)}
+        ranks = {symbol: rank for rank, symbol in enumerate(symbols)}
+        self._streams = Streams(self.houses, self.board, ranks=ranks, wall_ms=wall_ms)
         self._runners: list[web.AppRunner] = []
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.port = 0
         self.control_port = 0
@@ -94,6 +104,7 @@ class VenueServer:
         self.ca_path = str(authority)
         self.port = await self._listen(self._handle, self._wanted_port, context)
         self.control_port = await self._listen(Control(self).handle, 0, None)
+        self._spawn(self._pump())
         return self.redirect
 
     @property
@@ -107,23 +118,64 @@ class VenueServer:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, LOOPBACK, port, ssl_context=context)
-        await site.start()
-        found: int = runner.addresses[0][1]
+        loop = asyncio.get_running_loop()
+        manager = runner.server
+        listener = await loop.create_server(
+            lambda: Stamped(manager, loop=loop, access_log=None), LOOPBACK, port, ssl=context
+        )
+        self._listeners.append(listener)
+        found: int = listener.sockets[0].getsockname()[1]
         return found
+
+    def _spawn(self, work: Any) -> None:
+        """Run beside the requests; what goes wrong in it is said, and `stop` ends it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("the venue's own work has failed", exc_info=error)
 
     async def stop(self) -> None:
         """Close every connection and forget the certificate."""
-        for socket in list(self._sockets):
-            _abort(socket)
+        for listener in self._listeners:
+            listener.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._streams.stop()
         for runner in self._runners:
             await runner.cleanup()
         if self._folder is not None:
             self._folder.cleanup()
 
+    def open_user(self, name: str) -> dict[Protocol, Key]:
+        """A user without money in every house, and his keys; the same ones when he is known already."""
+        return customers.open_user(self.houses, name, self._wall_ms())
+
+    def now(self, protocol: Protocol) -> Instant:
+        """The instant now, as a protocol's desk sees it."""
+        return self.desks[protocol].instant(self._wall_ms())
+
+    async def _pump(self) -> None:
+        """Each step: the market moves on in the engines, and what is due happens."""
+        while True:
+            await asyncio.sleep((STEP_MS - self._wall_ms() % STEP_MS) / 1_000)
+            for name, house in self.houses.items():
+                house.step(self.now(name))
+
     def announce(self, folder: Path, *, pid: int) -> None:
         """Write `venue.json`."""
-        said = Announcement(port=self.port, ca_path=self.ca_path, control_port=self.control_port, pid=pid)
+        said = Announcement(
+            port=self.port,
+            ca_path=self.ca_path,
+            control_port=self.control_port,
+            pid=pid,
+            keys=customers.told(self.keys[customers.FIRST]),
+        )
         runtime_file.write(folder / VENUE_FILE, said)
 
     # --- REST --------------------------------------------------------------------------------
@@ -133,7 +185,8 @@ class VenueServer:
         if host not in EXCHANGE_HOSTS:
             return web.Response(status=421, text=f"{host}: no host of this venue")
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await self._stream(request, host)
+            return await self._streams.serve(request, host)
+        protocol = protocol_of(host)
         call = Call(
             host=host,
             method=request.method,
@@ -141,128 +194,60 @@ class VenueServer:
             query=dict(request.query),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=await request.read(),
-            now=self.desks[protocol_of(host)].instant(self._wall_ms()),
+            now=self.now(protocol),
+            raw_query=request.rel_url.raw_query_string,
+            arrived_ns=arrived_ns(request),
         )
         name = f"{host}{request.path}"
         if name in self.calls or len(self.calls) < 1_000:
             self.calls[name] = self.calls.get(name, 0) + 1
-        where = Where(protocol_of(host), call.path, call.query.get("symbol", ""))
+        parameters = parameters_of(call)
+        where = Where(protocol, call.path, parameters.get("symbol", ""), call.method)
         fault = self.board.strike(TRANSPORT, where)
-        if fault is not None:
-            return await self._faulty(request, call, fault)
-        return _response(self._door.answer(call))
+        found = await self._faulty(call, fault) if fault is not None else self._door.answer(call)
+        if self._door.is_private(call):
+            self.arrivals.note(protocol, call, parameters, found.status if found is not None else 0)
+        if found is None:
+            abort_request(request)
+            return web.Response(status=500)
+        if fault is not None and fault.kind == Kind.TRUNCATED:
+            return await _truncated(request, found)
+        return _response(found)
 
-    async def _faulty(self, request: web.Request, call: Call, fault: Fault) -> web.StreamResponse:
+    async def _faulty(self, call: Call, fault: Fault) -> Answer | None:
+        """What is answered under a fault; None resets the connection."""
+        found: Answer | None = None
         match fault.kind:
+            case Kind.DELAY if fault.processed:
+                found = self._door.answer(call)
+                await asyncio.sleep(fault.delay_ms / 1_000)
             case Kind.DELAY:
                 await asyncio.sleep(fault.delay_ms / 1_000)
-                return _response(self._door.answer(call))
-            case Kind.DROP:
-                _abort_request(request)
-                return web.Response(status=500)
-            case Kind.TRUNCATED:
-                return await _truncated(request, self._door.answer(call))
+                found = self._door.answer(call, landing=self.now(protocol_of(call.host)))
+            case Kind.DROP | Kind.REQUEST_LOST:
+                pass
+            case Kind.REPLY_LOST:
+                self._door.answer(call)
+            case Kind.LATE_LANDING:
+                self._spawn(self._land(call, fault.delay_ms))
+            case Kind.TRUNCATED if fault.processed is not False:
+                found = self._door.answer(call)
             case _:
-                return _response(faulty(fault, call))
+                if fault.processed:
+                    self._door.answer(call)
+                found = faulty(fault, call)
+        return found
 
-    # --- streams -----------------------------------------------------------------------------
-
-    async def _stream(self, request: web.Request, host: str) -> web.StreamResponse:
-        conversation = self._conversation(request, host)
-        if conversation is None:
-            return web.Response(status=404, text="no such stream")
-        socket = web.WebSocketResponse(max_msg_size=FRAME_BYTES_MAX, compress=False)
-        await socket.prepare(request)
-        self._sockets.add(socket)
-        pusher = asyncio.create_task(self._push(request, socket, conversation))
-        try:
-            async for message in socket:
-                if message.type is not WSMsgType.TEXT:
-                    break
-                now = self.desks[protocol_of(host)].instant(self._wall_ms())
-                for frame in conversation.hear(message.data, now):
-                    await socket.send_str(frame.text)
-        except ConnectionError as error:
-            log.debug("%s: the client has gone: %s", host, error)
-        finally:
-            pusher.cancel()
-            await asyncio.gather(pusher, return_exceptions=True)
-            self._sockets.discard(socket)
-        return socket
-
-    def _conversation(self, request: web.Request, host: str) -> Conversation | None:
-        """Who talks on which host and path; None when the real host has no such stream."""
-        path = request.path.rstrip("/")
-        if host == "ws.bitget.com":
-            if path == "/v3/ws/public":
-                return bitget_ws.Conversation(self.desks["bitget"])
-            return bitget_ws.PrivateConversation() if path == "/v3/ws/private" else None
-        desk = self.desks["binance"]
-        if host in ("ws-api.binance.com", "ws-fapi.binance.com"):
-            return binance_ws.ApiConversation(desk)
-        if host not in ("stream.binance.com", "fstream.binance.com"):
-            return None
-        parts = [part for part in path.split("/") if part not in ("public", "market", "private", "")]
-        if not parts or parts[0] not in ("ws", "stream"):
-            return None
-        wrapped = parts[0] == "stream"
-        streams = request.query.get("streams", "").split("/") if wrapped else parts[1:]
-        return binance_ws.Conversation(
-            desk,
-            "spot" if host == "stream.binance.com" else "perp",
-            wrapped=wrapped,
-            streams=tuple(name for name in streams if "@" in name or name.startswith("!")),
-            now=desk.instant(self._wall_ms()),
-        )
-
-    async def _push(self, request: web.Request, socket: web.WebSocketResponse, talk: Conversation) -> None:
-        """Every step: what is due, unless a fault holds it back; a cut or a slow reader ends it."""
-        desk = self.desks[talk.protocol]
-        while not socket.closed:
-            wall = self._wall_ms()
-            await asyncio.sleep((STEP_MS - wall % STEP_MS) / 1_000)
-            now = desk.instant(self._wall_ms())
-            if desk.ended(now):
-                await socket.close(code=1001, message=b"maintenance")
-                return
-            transport = request.transport
-            if transport is None or transport.get_write_buffer_size() > BACKLOG_BYTES_MAX:
-                log.warning("a stream's reader is too slow: cut off")
-                _abort_request(request)
-                return
-            # Where the step began on the loop's own clock: all connections count their waits from there.
-            begin_sec = asyncio.get_running_loop().time() - (now.wall_ms - now.step * STEP_MS) / 1_000
-            for wait_ms, frame in in_turn(talk.push(now), now.step, self._ranks):
-                await asyncio.sleep(begin_sec + wait_ms / 1_000 - asyncio.get_running_loop().time())
-                if self._cut(talk.protocol, frame):
-                    _abort_request(request)
-                    return
-                if not self._held_back(talk.protocol, frame):
-                    await socket.send_str(frame.text)
-
-    def _cut(self, protocol: str, frame: Frame) -> bool:
-        return self.board.strike(_DISCONNECT, Where(protocol, f"ws:{frame.stream}", frame.symbol)) is not None
-
-    def _held_back(self, protocol: str, frame: Frame) -> bool:
-        return self.board.strike(_GAP, Where(protocol, f"ws:{frame.stream}", frame.symbol)) is not None
+    async def _land(self, call: Call, delay_ms: int) -> None:
+        """Carry out a request whose sender has long been told that the connection is gone."""
+        await asyncio.sleep(delay_ms / 1_000)
+        self._door.answer(call, landing=self.now(protocol_of(call.host)))
 
 
 def _response(found: Answer) -> web.Response:
     return web.Response(
         status=found.status, body=found.body, content_type=found.content_type, headers=found.headers
     )
-
-
-def _abort_request(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _abort(socket: web.WebSocketResponse) -> None:
-    transport = socket.get_extra_info("transport") or getattr(socket, "_req", None)
-    target = getattr(transport, "transport", transport)
-    if target is not None and hasattr(target, "abort"):
-        target.abort()
 
 
 async def _truncated(request: web.Request, found: Answer) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.exchange.engine.commands import PublicTrade, SetBook, SetListing, SetMark, Submit
-from libs.exchange.engine.types import OrderType, Side, TimeInForce
+from libs.exchange.engine.types import Listing, OrderType, Side, TimeInForce
 from services.venue import listings
 from services.venue.desk import STEP_MS, Instant
 from services.venue.dice import Dice
@@ -42,6 +42,7 @@ class Tape:
         self._market = house.desk.market
         self._versions: dict[str, int] = {}
         self._revision = -1
+        self.listed: dict[str, Listing] = {}
 
     def step(self, now: Instant) -> None:
         """Books, others' trades and marks of what anybody has a stake in; now and then everything else."""
@@ -58,7 +59,7 @@ class Tape:
             instrument = self._trading(key, now)
             if instrument is not None:
                 self._trades(key, instrument, now)
-        for key in sorted(engine.listings if slow else exposed):
+        for key in sorted(self.listed if slow else exposed):
             self._mark(key, now)
 
     def bring(self, key: str, now: Instant, *, anew: bool = False) -> None:
@@ -72,23 +73,26 @@ class Tape:
         instrument = self._house.instrument(key)
         if instrument is None or not self._market.trading(instrument, now.market_ms):
             return None
-        return instrument if key in self._house.engine.listings else None
+        return instrument if key in self.listed else None
 
     # --- listings and marks ------------------------------------------------------------------
 
     def list_all(self, now: Instant) -> None:
         """What is to be seen now is listed as it stands; what has ended is delisted by the timetable."""
         self._revision = self._market.revision
-        known = self._house.engine.listings
         for kind in ("perp", "spot"):
             for instrument in self._market.listed(self._house.protocol, kind, now.market_ms):
                 trading = self._market.trading(instrument, now.market_ms)
                 listing = listings.listing_of(instrument, trading=trading)
-                if listing.key not in known:
-                    self._house.tell(SetListing(listing=listing), now)
+                known = self.listed.get(listing.key)
+                if known is None or (trading and known != listing):
+                    self.list_one(listing, now)
                     self._mark(listing.key, now)
-                elif trading and known[listing.key] != listing:
-                    self._house.tell(SetListing(listing=listing), now)
+
+    def list_one(self, listing: Listing, now: Instant, *, market_ms: int | None = None) -> None:
+        """A market is new or has changed."""
+        self.listed[listing.key] = listing
+        self._house.tell(SetListing(listing=listing), now, market_ms=market_ms)
 
     def mark_at(self, instrument: Instrument, market_ms: int) -> Decimal:
         """What values a position or coin at a market time, as the wire says it: to 8 digits."""
@@ -136,7 +140,7 @@ class Tape:
         wanted = order.quantity
         if order.quote_quantity is not None:
             wanted = order.quote_quantity / asks[0][0]
-        part = _down(wanted * Decimal(str(fault.fraction)), instrument.step)
+        part = down(wanted * Decimal(str(fault.share)), instrument.step)
         cut = _first(asks if buys else bids, part)
         self._set(order.instrument, bids if buys else cut, cut if buys else asks, now)
         if order.type is OrderType.MARKET:
@@ -161,7 +165,8 @@ class Tape:
                 self._house.tell(trade, now)
 
 
-def _down(quantity: Decimal, step: Decimal) -> Decimal:
+def down(quantity: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of `step` that is not above `quantity`."""
     return (quantity / step).to_integral_value(rounding=ROUND_DOWN) * step
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from libs.common.instant import MS_PER_HOUR
-from libs.exchange.engine.commands import AccrueInterest, SetListing, SetMark, SettleFunding
+from libs.exchange.engine.commands import AccrueInterest, SetMark, SettleFunding
 from services.venue import listings
 from services.venue.desk import Instant
 from services.venue.faults import Kind, Where
@@ -128,11 +128,10 @@ class Timetable:
         """Settle positions at the mark of the last moment, cancel orders, end the market."""
         house = self._house
         key = listings.key_of(instrument.kind, instrument.symbol)
-        if key not in house.engine.listings:
+        if key not in house.tape.listed:
             return
         end_ms = instrument.ended_ms
         house.tell(
             SetMark(instrument=key, mark=house.tape.mark_at(instrument, end_ms)), now, market_ms=end_ms
         )
-        gone = listings.listing_of(instrument, trading=False)
-        house.tell(SetListing(listing=gone), now, market_ms=end_ms)
+        house.tape.list_one(listings.listing_of(instrument, trading=False), now, market_ms=end_ms)

@@ -8,12 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from libs.common.instant import MarketClock
-from services.venue import recording
+from services.venue import customers, recording
 from services.venue.desk import Desk
-from services.venue.door import Door, protocol_of
+from services.venue.door import Door
 from services.venue.faults import Board, Fault, Plan
+from services.venue.house import House
 from services.venue.instruments import Protocol
 from services.venue.market import DEFAULT_START_MS, Market
+from services.venue.refusals import protocol_of
 from services.venue.wire import Answer, Call
 
 WALL0_MS = 1_800_000_000_000
@@ -33,7 +35,9 @@ class Bench:
             "binance": Desk("binance", self.market, self.clock, self.board),
             "bitget": Desk("bitget", self.market, self.clock, self.board),
         }
-        self.door = Door(self.desks)
+        self.houses = {name: House(desk, born=desk.instant(WALL0_MS)) for name, desk in self.desks.items()}
+        self.keys = customers.move_in(self.houses, 1, customers.DEPOSITS, WALL0_MS)[customers.FIRST]
+        self.door = Door(self.houses)
 
     def fault(self, **fields: Any) -> None:
         self.board.add([Fault(**fields)])

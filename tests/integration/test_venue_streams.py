@@ -9,7 +9,7 @@ import aiohttp
 import ccxt.pro
 import pytest
 
-from services.venue.door import protocol_of
+from services.venue.refusals import protocol_of
 from tests.helpers.venue import running_venue
 
 PERP, SPOT = "BTC/USDT:USDT", "BTC/USDT"

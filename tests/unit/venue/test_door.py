@@ -11,6 +11,12 @@ from services.venue.market import MS_PER_HOUR
 from tests.helpers.venue_calls import Bench
 
 SPOT, PERP, BITGET = "https://api.binance.com", "https://fapi.binance.com", "https://api.bitget.com"
+BITGET_HEADERS = {
+    "access-key": "abc",
+    "access-sign": "AAAA",
+    "access-timestamp": "1800000000000",
+    "access-passphrase": "x",
+}
 V3 = f"{BITGET}/api/v3/market"
 
 
@@ -44,8 +50,8 @@ def test_a_bad_call_gets_the_venues_error(url: str, status: int, code: int | str
 def test_a_private_call_with_an_unknown_key_is_refused_as_such() -> None:
     bench = Bench()
     for url, header, code in (
-        (f"{SPOT}/api/v3/order", {"x-mbx-apikey": "abc"}, -2015),
-        (f"{BITGET}/api/v3/trade/place-order", {"access-key": "abc"}, "40006"),
+        (f"{SPOT}/api/v3/order", {"x-mbx-apikey": "a" * 64}, -2015),
+        (f"{BITGET}/api/v3/trade/place-order", BITGET_HEADERS, "40006"),
     ):
         answer = bench.call(url, method="POST", headers=header)
         assert answer.status in (400, 401)
