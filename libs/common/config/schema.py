@@ -145,12 +145,13 @@ class Timeouts(Section, frozen=True, kw_only=True):
 
 
 class Execution(Section, frozen=True, kw_only=True):
-    """How a pair is opened and closed."""
+    """How a pair is opened and closed. `collar_bps`: how far beyond the best price an order may reach."""
 
     style: Literal["concurrent", "sequential", "maker_first"] = "concurrent"
     keep_partial: bool = True
     slices: int = 1
     slice_interval_sec: float = 5.0
+    collar_bps: float = 20.0
 
 
 class Limits(Section, frozen=True, kw_only=True):

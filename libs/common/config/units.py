@@ -76,6 +76,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "timeouts.poll_interval_sec": Bound(Unit.SECONDS, 0.05, 60.0),
     "timeouts.request_timeout_sec": Bound(Unit.SECONDS, 1.0, 120.0),
     "execution.slices": Bound(Unit.COUNT, 1, 1_000),
+    "execution.collar_bps": Bound(Unit.BPS, 0.0, 500.0),
     "execution.slice_interval_sec": Bound(Unit.SECONDS, 0.0, 3_600.0),
     "limits.max_notional_usd": Bound(Unit.USD, 0.0, 1e10, above=True),
     "limits.max_notional_per_venue_usd": Bound(Unit.USD, 0.0, 1e10, above=True),

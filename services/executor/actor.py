@@ -1,0 +1,273 @@
+"""The executor: intents, commands and permits in; orders, states and alerts out. One lane a pair.
+
+Pure: same events in, same effects out. Everything that changes a pair happens in the pair's lane; the lane
+"" keeps what all pairs share (prices, rules) and changes no pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from libs.common import subjects
+from libs.common.effects import (
+    Answered,
+    Draining,
+    Effect,
+    Event,
+    Health,
+    Measure,
+    Note,
+    Persisted,
+    Publish,
+    Received,
+    SetTimer,
+    Started,
+    TimerFired,
+)
+from libs.common.instant import US_PER_SEC, Now
+from libs.common.messages import AlertLevel, Funding, InstrumentInfo, Quote, Want
+from libs.common.messages import Intent as Wanted
+from libs.exchange.trading_values import QueryFailed, QueryOutcome
+from services.executor import news, recovery, wishes
+from services.executor.advance import advance
+from services.executor.events import (
+    AccountSeen,
+    CancelOrder,
+    FetchFills,
+    FillSeen,
+    LeaseHeld,
+    LeaseLost,
+    LoadPair,
+    OrderAnswered,
+    OrderSeen,
+    PairLoaded,
+    QueryOrder,
+    ReadAccount,
+    SendOrders,
+)
+from services.executor.lane import Draft, Lane
+from services.executor.model import State
+from services.executor.say import pair_status
+from services.executor.steps import tick_name
+from services.executor.world import World, exact, rules_of
+
+TICK_US: Final = US_PER_SEC // 4
+"""How often a pair looks at permits, drift and deadlines by itself."""
+
+SAY_US: Final = 5 * US_PER_SEC
+
+Work = Callable[[Lane, Draft], None]
+
+
+class ExecutorActor:
+    """All pairs of one executor. `lanes`: pair id -> lane."""
+
+    def __init__(self, world: World, lanes: Mapping[str, Lane]) -> None:
+        self.world = world
+        self.lanes = dict(lanes)
+        self._said_us: dict[str, int] = {}
+
+    # --- lanes ------------------------------------------------------------------------------------
+
+    def lane_of(self, event: Event) -> str:
+        """The pair that an event concerns; "" for what all share."""
+        match event:
+            case Received():
+                wanted = event.subject.startswith("signal.intent.")
+                return event.subject.rsplit(".", 1)[1] if wanted else ""
+            case TimerFired():
+                return event.name.split("|", 1)[0] if "|" in event.name else ""
+            case Answered():
+                return getattr(event.request, "pair", "")
+            case Persisted():
+                return event.token.rsplit(":", 1)[0]
+            case _:
+                return getattr(event, "pair", "")
+
+    def own(self, venue: str, instrument: str) -> Decimal:
+        """What all pairs own of an instrument together, dust included."""
+        return sum(
+            (
+                leg.quantity + lane.dust[index]
+                for lane in self.lanes.values()
+                for index, leg in enumerate(lane.state.legs)
+                if (leg.venue, leg.instrument) == (venue, instrument)
+            ),
+            Decimal(0),
+        )
+
+    def _disturbed(self, lane: Lane) -> bool:
+        """Whether other pairs have open orders on this pair's instruments: a look proves nothing then."""
+        return any(
+            other.keys[intent.leg] in lane.keys
+            for other in self.lanes.values()
+            if other is not lane
+            for intent in other.intents.values()
+            if not intent.state.is_final
+        )
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Now) -> Iterable[Effect]:
+        """One event; effects in the order in which they are to be done."""
+        match event:
+            case Received():
+                yield from self._received(event, now)
+            case TimerFired():
+                yield from self._timer(event, now)
+            case Answered():
+                yield from self._answered(event, now)
+            case Persisted():
+                yield from self._persisted(event, now)
+            case Started():
+                yield from self._started()
+            case Draining():
+                pass
+            case _:
+                yield from self._observed(event, now)
+
+    def _started(self) -> Iterable[Effect]:
+        want = Want(service="executor", what=("instruments",))
+        yield Publish(subject=subjects.want("feed"), message=want)
+        for pair in self.lanes:
+            yield SetTimer(name=tick_name(pair), after_us=TICK_US)
+
+    def _observed(self, event: Event, now: Now) -> Iterable[Effect]:
+        """What the shell itself tells: answers, the user stream, leases."""
+        work: Work
+        match event:
+            case OrderAnswered():
+                if event.latency_us is not None:
+                    seconds = event.latency_us / US_PER_SEC
+                    yield Measure(metric="fundarb_order_latency_seconds", value=seconds)
+                work = lambda lane, draft: news.on_answered(lane, draft, event)  # noqa: E731
+            case OrderSeen(report=report):
+                work = lambda lane, draft: news.on_report(lane, draft, report)  # noqa: E731
+            case FillSeen(fill=fill):
+                work = lambda lane, draft: news.on_fills(lane, draft, (fill,))  # noqa: E731
+            case LeaseHeld(store_id=store_id):
+                self.world.store_id = store_id
+                work = lambda lane, draft: recovery.on_lease(lane, draft, event)  # noqa: E731
+            case LeaseLost(text=text):
+                work = lambda lane, draft: recovery.on_lease_lost(lane, draft, text)  # noqa: E731
+            case _:
+                fields = {"event": type(event).__name__}
+                text = "an event that the executor does not know"
+                yield Note(text=text, level=AlertLevel.WARNING, fields=fields)
+                return
+        yield from self._turn(event.pair, now, work)
+
+    def _turn(self, pair: str, now: Now, work: Work) -> Iterable[Effect]:
+        """One turn of a pair: news, then the next step, then one write and what follows from it."""
+        lane = self.lanes.get(pair)
+        if lane is None:
+            return
+        draft = Draft(lane, now)
+        work(lane, draft)
+        advance(lane, draft)
+        yield from lane.finish(draft)
+        for move in draft.moves:
+            if move.target is State.UNWINDING:
+                labels = {"pair": pair, "reason": move.trigger.value}
+                yield Measure(metric="fundarb_unwinds_total", value=1, labels=labels)
+        if draft.moves:
+            self._said_us[pair] = now.mono_us
+
+    # --- from the bus -----------------------------------------------------------------------------
+
+    def _received(self, event: Received, now: Now) -> Iterable[Effect]:
+        match event.message:
+            case Quote() as quote:
+                self.world.on_quote(quote, now)
+            case Funding(mark=mark) as funding if mark is not None:
+                self.world.marks[funding.venue, funding.instrument] = exact(mark)
+            case InstrumentInfo() as info:
+                self.world.rules[info.venue, info.instrument] = rules_of(info)
+            case Wanted() as wanted:
+                yield from self._turn(
+                    wanted.pair, now, lambda lane, draft: wishes.on_intent(lane, draft, wanted)
+                )
+            case _:
+                pass
+
+    # --- timers -----------------------------------------------------------------------------------
+
+    def _timer(self, event: TimerFired, now: Now) -> Iterable[Effect]:
+        pair, _, rest = event.name.partition("|")
+        if rest.startswith("ask|"):
+            order_id = rest.removeprefix("ask|")
+            yield from self._turn(pair, now, lambda lane, draft: news.ask(lane, draft, order_id))
+        elif event.name == recovery.reload_name(pair):
+            yield from self._turn(pair, now, recovery.reload)
+        elif rest == "tick":
+            yield SetTimer(name=event.name, after_us=TICK_US)
+            yield from self._turn(pair, now, wishes.on_tick)
+            yield from self._say(pair, now)
+
+    def _say(self, pair: str, now: Now) -> Iterable[Effect]:
+        """State is said again every few seconds: whoever missed an edge is right again."""
+        lane = self.lanes[pair]
+        if now.mono_us - self._said_us.get(pair, -SAY_US) < SAY_US:
+            return
+        self._said_us[pair] = now.mono_us
+        status = pair_status(lane, now)
+        yield Publish(subject=subjects.exec_pair(pair), message=status)
+        yield Measure(metric="fundarb_pair_delta_ratio", value=status.delta_ratio, labels={"pair": pair})
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def _answered(self, event: Answered, now: Now) -> Iterable[Effect]:
+        match event.request:
+            case SendOrders(pair=pair, intents=intents) if event.error is not None:
+                # the shell failed between the write and the answers: what was sent is not known
+                ids, why = [intent.id for intent in intents], event.error
+                yield from self._turn(pair, now, lambda lane, draft: news.unanswered(lane, draft, ids, why))
+            case QueryOrder(pair=pair, id=order_id) | CancelOrder(pair=pair, id=order_id):
+                canceling = isinstance(event.request, CancelOrder)
+                outcome = _query_outcome(event)
+                yield from self._turn(
+                    pair,
+                    now,
+                    lambda lane, draft: news.on_queried(lane, draft, order_id, outcome, canceling=canceling),
+                )
+            case FetchFills(pair=pair) if event.error is None:
+                fills = tuple(event.result)
+                yield from self._turn(pair, now, lambda lane, draft: news.on_fills(lane, draft, fills))
+            case LoadPair(pair=pair):
+                yield from self._loaded(pair, event, now)
+            case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
+                seen = event.result
+                yield from self._turn(pair, now, lambda lane, draft: self._compare(lane, draft, seen))
+            case _:
+                pass
+
+    def _loaded(self, pair: str, event: Answered, now: Now) -> Iterable[Effect]:
+        loaded = event.result
+        if isinstance(loaded, PairLoaded):
+            yield Health(key=f"load:{pair}", problem="")
+            yield from self._turn(pair, now, lambda lane, draft: recovery.on_loaded(lane, draft, loaded))
+        else:
+            yield Health(key=f"load:{pair}", problem=f"{pair} cannot be read: {event.error}")
+            yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
+
+    def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
+        news.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane))
+        recovery.on_account(lane, draft, seen, self.own)
+
+    def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
+        """A write that failed: nothing behind it was done. Read the truth again before anything else."""
+        if event.ok:
+            return
+        pair = event.token.rsplit(":", 1)[0]
+        error = event.error or "no reason given"
+        yield Health(key=f"load:{pair}", problem=f"the store did not take the last change of {pair}: {error}")
+        yield from self._turn(pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error))
+
+
+def _query_outcome(event: Answered) -> QueryOutcome:
+    if event.error is not None:
+        return QueryFailed(why=event.error)
+    outcome: QueryOutcome = event.result
+    return outcome

@@ -1,0 +1,159 @@
+"""Leaving a pair. A soft close that fails restores the hedge; a hard one goes on forcing the failing leg.
+
+Perp sizes come from our fills and are reduce-only at the venue; a spot leg sells what its own fills say.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
+from services.executor.lane import Draft, Lane, plan_of
+from services.executor.model import ZERO, Plan, Purpose, Side, Trigger
+from services.executor.sizing import LADDER, floor_to, grossed_up
+from services.executor.steps import (
+    count_try,
+    give_up,
+    ladder_pause,
+    last_reason,
+    out_of_tries,
+    price_for,
+    reduce_leg,
+    reducible,
+    to_dust,
+    unbalanced,
+)
+
+replace = msgspec.structs.replace
+
+SOFT_TRIES: Final = 3
+SOFT_US_MAX: Final = 15 * US_PER_SEC
+RESTORE_TRIES: Final = 3
+BACK_OFF_US: Final = 60 * US_PER_SEC
+BACK_OFF_US_MAX: Final = 3_600 * US_PER_SEC
+
+
+def begin(draft: Draft, *, reason: str, hard: bool, reverse_after: bool = False) -> None:
+    """ACTIVE -> CLOSING. Any trim under way is dropped: closing does its work."""
+    plan = Plan(
+        goals=(ZERO, ZERO), purpose=Purpose.CLOSE, reason=reason, hard=hard, reverse_after=reverse_after
+    )
+    draft.move(Trigger.CLOSE, reason)
+    draft.set(plan=plan)
+    draft.lane.not_before_us = 0
+
+
+def harden(draft: Draft, reason: str) -> None:
+    """A close under way becomes a hard one (flatten, delisting, liquidation near)."""
+    plan = plan_of(draft)
+    if not plan.hard:
+        draft.set(
+            plan=replace(
+                plan, goals=(ZERO, ZERO), purpose=Purpose.CLOSE, hard=True, reason=reason, tries=(0, 0)
+            )
+        )
+        draft.lane.not_before_us = 0
+
+
+def back_off_us(failures: int) -> int:
+    """How long a pair whose close failed rests before the next one."""
+    return min(BACK_OFF_US_MAX, BACK_OFF_US << min(max(0, failures - 1), 10))
+
+
+def advance(lane: Lane, draft: Draft) -> None:
+    """The next orders of the close, or of its restoration; or its end."""
+    if plan_of(draft).purpose is Purpose.RESTORE:
+        _restore(lane, draft)
+        return
+    over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
+    if not over:
+        _closed(lane, draft)
+        return
+    plan = plan_of(draft)
+    if plan.hard:
+        if reason := out_of_tries(lane, draft):
+            give_up(draft, reason)
+            return
+        for leg in over:
+            reduce_leg(lane, draft, leg, Purpose.CLOSE)
+        ladder_pause(lane, draft)
+        return
+    late = draft.now.mono_us - lane.entered_us > SOFT_US_MAX and max(plan.tries) > 0
+    if late or any(plan.tries[leg] >= SOFT_TRIES for leg in over):
+        _fail(lane, draft)
+        return
+    for leg in over:
+        collar = lane.world.collar if plan.tries[leg] == 0 else LADDER[0]
+        reduce_leg(lane, draft, leg, Purpose.CLOSE, collar=collar)
+    ladder_pause(lane, draft)
+
+
+def _closed(lane: Lane, draft: Draft) -> None:
+    plan = plan_of(draft)
+    to_dust(lane, draft)
+    draft.move(Trigger.CLOSED, plan.reason)
+    draft.set(plan=None, opened_ms=None, close_failures=0)
+    lane.not_before_us = 0
+
+
+def _fail(lane: Lane, draft: Draft) -> None:
+    """Three tries or 15 s: re-open what the other leg has closed, and try the close later."""
+    state = draft.state
+    reason = f"the close failed: {last_reason(draft, Purpose.CLOSE)}"
+    kept = max(abs(leg.quantity) for leg in state.legs)
+    goals = tuple(_signed(draft, leg, kept) for leg in (0, 1))
+    draft.set(
+        plan=Plan(goals=(goals[0], goals[1]), purpose=Purpose.RESTORE, reason=reason),
+        close_failures=state.close_failures + 1,
+    )
+    draft.alert(
+        AlertLevel.WARNING,
+        f"close:{state.close_failures + 1}",
+        f"{state.pair}: {reason}; restoring the hedge",
+    )
+    lane.entered_us = draft.now.mono_us
+    lane.not_before_us = 0
+    _restore(lane, draft)
+
+
+def _signed(draft: Draft, leg: int, quantity: Decimal) -> Decimal:
+    """`quantity` on the side that this leg has, or opposite to the other one when it has nothing left."""
+    own, other = draft.state.legs[leg].quantity, draft.state.legs[1 - leg].quantity
+    positive = own > 0 if own != 0 else other < 0
+    return quantity if positive else -quantity
+
+
+def _restore(lane: Lane, draft: Draft) -> None:
+    """Bring the shorter leg back to the longer one: REDUCE, since it lowers the net delta."""
+    plan, state = plan_of(draft), draft.state
+    if not unbalanced(lane, draft):
+        if max(abs(leg.quantity) for leg in state.legs) == 0:
+            _closed(lane, draft)
+            return
+        draft.move(Trigger.RESTORED, plan.reason)
+        draft.set(plan=None)
+        lane.not_before_us = draft.now.mono_us + back_off_us(state.close_failures)
+        return
+    leg = 0 if abs(state.legs[0].quantity) < abs(state.legs[1].quantity) else 1
+    rules = lane.rules(leg)
+    missing = abs(plan.goals[leg]) - abs(state.legs[leg].quantity)
+    amount = floor_to(missing, rules.step) if rules is not None and missing > 0 else ZERO
+    if rules is None or plan.tries[leg] >= RESTORE_TRIES or amount < lane.least(leg, reduces=False):
+        reason = f"{plan.reason}; the hedge could not be restored: {last_reason(draft, Purpose.RESTORE)}"
+        draft.move(Trigger.RESTORE_FAILED, reason)
+        draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.UNWIND, reason=reason))
+        draft.alert(AlertLevel.CRITICAL, "restore", f"{state.pair}: {reason}; both legs are unwound")
+        lane.not_before_us = 0
+        return
+    side: Side = "buy" if plan.goals[leg] > 0 else "sell"
+    if rules.kind is SPOT and side == "buy":
+        amount = grossed_up(amount, rules)
+    collar = lane.world.collar if plan.tries[leg] == 0 else LADDER[0]
+    draft.order(leg, side, amount, Purpose.RESTORE, price=price_for(lane, leg, side, collar))
+    count_try(draft, leg)
+    ladder_pause(lane, draft)

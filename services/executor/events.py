@@ -1,0 +1,216 @@
+"""What the executor's actor asks its shell for (requests), and what the shell tells it (events).
+
+Every one that concerns a pair names it: `lane_of` sends it into the pair's lane, so that no pair waits for
+another. Answers to orders come as `OrderAnswered`, one for each leg as soon as it is known.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.effects import Event, Request
+from libs.common.store import Lease
+from libs.exchange.trading_values import (
+    AccountSettings,
+    BalanceReport,
+    FeeRates,
+    FillReport,
+    LedgerRecord,
+    OrderReport,
+    Outcome,
+    PositionReport,
+)
+from services.executor.gate import Refusal
+from services.executor.model import Intent
+
+LegName = tuple[str, str]
+"""(venue, instrument)."""
+
+# --- requests ---------------------------------------------------------------------------------------------
+
+
+class SendOrders(Request, frozen=True, kw_only=True):
+    """Prepare all, ask the gate once, then release all in one turn of the event loop; or none of them.
+
+    `wall_us` of the intents is when they were decided. Every intent is answered by `OrderAnswered`.
+    """
+
+    pair: str
+    intents: tuple[Intent, ...]
+    legs: tuple[LegName, LegName]
+
+
+class QueryOrder(Request, frozen=True, kw_only=True):
+    """Ask the venue for an order by our id. Answered with a QueryOutcome."""
+
+    pair: str
+    id: str
+    venue: str
+    instrument: str
+    margin: bool
+
+
+class CancelOrder(Request, frozen=True, kw_only=True):
+    """Ask the venue to cancel. Answered with a QueryOutcome."""
+
+    pair: str
+    id: str
+    venue: str
+    instrument: str
+    margin: bool
+
+
+class FetchFills(Request, frozen=True, kw_only=True):
+    """Trades of an instrument since a venue time. Answered with a list of FillReport."""
+
+    pair: str
+    venue: str
+    instrument: str
+    since_ms: int
+    margin: bool
+
+
+class MoveLoan(Request, frozen=True, kw_only=True):
+    """Borrow (`amount` > 0) or repay (< 0) coins of a spot leg. Answered with None, or an error: unknown."""
+
+    pair: str
+    id: str
+    venue: str
+    asset: str
+    amount: Decimal
+
+
+class ReadAccount(Request, frozen=True, kw_only=True):
+    """Positions, balances and open orders of a venue. Answered with `AccountSeen`."""
+
+    venue: str
+    pair: str = ""
+
+
+class ReadRecords(Request, frozen=True, kw_only=True):
+    """The venue's own books since a venue time. Answered with a list of LedgerRecord."""
+
+    venue: str
+    kind: str
+    since_ms: int
+
+
+class SetUp(Request, frozen=True, kw_only=True):
+    """Margin mode, leverage and position mode of an instrument: set what differs, read back.
+
+    Answered with `SetUpDone`.
+    """
+
+    pair: str
+    venue: str
+    instrument: str
+
+
+class LoadPair(Request, frozen=True, kw_only=True):
+    """The pair and its intents as they lie in the store. Answered with `PairLoaded`."""
+
+    pair: str
+
+
+# --- answers and observations -----------------------------------------------------------------------------
+
+
+class PairLoaded(msgspec.Struct, frozen=True, kw_only=True):
+    """Raw values: `version` is the store's (0: none there), `intents` id -> JSON, `dust` by leg."""
+
+    state: bytes | None
+    version: int
+    intents: dict[str, bytes]
+    dust: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+
+
+class SetUpDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says now, and what the account pays for this instrument."""
+
+    settings: AccountSettings | None
+    fees: FeeRates | None
+
+
+class AccountSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A consistent look at an account: read between `asked_mono_us` and the answer.
+
+    Orders whose fate was open in between make it no evidence about their instruments.
+    """
+
+    venue: str
+    positions: tuple[PositionReport, ...]
+    balances: tuple[BalanceReport, ...]
+    open_orders: tuple[OrderReport, ...]
+    asked_mono_us: int
+
+
+class OrderAnswered(Event, frozen=True, kw_only=True):
+    """What became of one order of a `SendOrders`. `refusal`: the gate kept it back, nothing was sent."""
+
+    pair: str
+    id: str
+    outcome: Outcome | None = None
+    refusal: Refusal | None = None
+    latency_us: int | None = None
+    sent_mono_us: int | None = None
+
+
+class OrderSeen(Event, frozen=True, kw_only=True):
+    """The user stream, or a reconciliation after a gap, tells of one of our orders."""
+
+    pair: str
+    venue: str
+    report: OrderReport
+
+
+class FillSeen(Event, frozen=True, kw_only=True):
+    """A trade of one of our orders. `pair` "" where the order is not known (any more)."""
+
+    pair: str
+    venue: str
+    fill: FillReport
+
+
+class PositionSeen(Event, frozen=True, kw_only=True):
+    """The user stream says that a position has another size now."""
+
+    venue: str
+    report: PositionReport
+
+
+class BalanceSeen(Event, frozen=True, kw_only=True):
+    """The user stream says that a balance has changed."""
+
+    venue: str
+    report: BalanceReport
+
+
+class StreamGap(Event, frozen=True, kw_only=True):
+    """The user stream was away: what lies between was not seen."""
+
+    venue: str
+    text: str
+
+
+class LeaseHeld(Event, frozen=True, kw_only=True):
+    """The pair is ours from now on, under a new fence: reconcile, then act."""
+
+    pair: str
+    lease: Lease
+    store_id: str
+
+
+class LeaseLost(Event, frozen=True, kw_only=True):
+    """Another executor has it, or the store cannot say: nothing more is sent for it."""
+
+    pair: str
+    text: str
+
+
+class RecordsSeen(Event, frozen=True, kw_only=True):
+    """Lines of a venue's books."""
+
+    venue: str
+    records: tuple[LedgerRecord, ...]

@@ -1,0 +1,307 @@
+"""One pair: its durable state, its orders, and the turn that changes them.
+
+A turn collects what changes in a `Draft`; `finish` makes of it one atomic write and the effects behind that
+barrier: nothing is sent, and nothing is said, that is not durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.codec import encode
+from libs.common.effects import Alert, Effect, Persist, Publish, Request
+from libs.common.instant import Now
+from libs.common.messages import AlertLevel
+from libs.common.store import Lease, Transition
+from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
+from services.executor import pair as machine
+from services.executor.events import SendOrders
+from services.executor.ids import order_id
+from services.executor.model import (
+    ZERO,
+    Intent,
+    IntentState,
+    Leg,
+    OrderClass,
+    PairState,
+    Plan,
+    Purpose,
+    Side,
+    State,
+    Trigger,
+)
+from services.executor.resolve import Doubt
+from services.executor.say import order_event, pair_status
+from services.executor.sizing import Rules, order_min
+from services.executor.world import Key, World
+
+replace = msgspec.structs.replace
+
+JOURNAL: Final = "journal"
+FINALS_KEPT: Final = 32
+"""Final orders that stay in the pair's hash, so that late news of them find their order."""
+
+
+def pair_key(pair: str) -> str:
+    """Where a pair lies in the store."""
+    return f"pair:{pair}"
+
+
+def intents_key(pair: str) -> str:
+    """Where its orders lie."""
+    return f"intents:{pair}"
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """One transition of the machine, as the journal keeps it."""
+
+    source: State
+    target: State
+    trigger: Trigger
+    reason: str
+    in_state_us: int
+
+
+class Draft:
+    """What one turn changes. `state` and `intents` are as they will be once it is durable."""
+
+    def __init__(self, lane: Lane, now: Now) -> None:
+        self.lane = lane
+        self.now = now
+        self.state = lane.state
+        self.intents = dict(lane.intents)
+        self.changed: dict[str, Intent] = {}
+        self.moves: list[Move] = []
+        self.sends: list[Intent] = []
+        self.requests: list[Request] = []
+        self.effects: list[Effect] = []
+        self.dust: dict[str, bytes | None] = {}
+        self.ledger: list[bytes] = []
+        self.ledger_ids: list[str] = []
+
+    # --- changes ----------------------------------------------------------------------------------
+
+    def set(self, **fields: object) -> None:
+        """New values of the pair's fields."""
+        self.state = replace(self.state, **fields)
+
+    def move(self, trigger: Trigger, reason: str) -> None:
+        """Pull a trigger; raises `IllegalTransition` when the table has no such move."""
+        before = self.state
+        target = machine.next_state(before.state, trigger)
+        in_state_us = max(0, self.now.wall_us - before.since_us) if before.since_us else 0
+        self.moves.append(
+            Move(source=before.state, target=target, trigger=trigger, reason=reason, in_state_us=in_state_us)
+        )
+        self.set(state=target, reason=reason, since_us=self.now.wall_us)
+        self.lane.entered_us = self.now.mono_us
+
+    def put(self, intent: Intent) -> None:
+        """An order is new or has changed."""
+        self.intents[intent.id] = intent
+        self.changed[intent.id] = intent
+
+    def alert(self, level: AlertLevel, key: str, text: str) -> None:
+        """Tell a person, once it is durable."""
+        self.effects.append(Alert(level=level, key=f"{self.state.pair}:{key}", text=text))
+
+    def order(
+        self,
+        leg: int,
+        side: Side,
+        quantity: Decimal,
+        purpose: Purpose,
+        *,
+        price: Decimal | None,
+        increase: bool = False,
+        post_only: bool = False,
+    ) -> Intent:
+        """A new order, sent after this turn's write. Contracts that only shrink say so to the venue."""
+        lane, state = self.lane, self.state
+        held = state.legs[leg]
+        shrinks = held.quantity * (1 if side == "sell" else -1) >= quantity
+        counter = state.counter + 1
+        intent = Intent(
+            id=order_id(
+                store_id=lane.world.store_id,
+                deployment=lane.world.deployment,
+                pair=state.pair,
+                leg=leg,
+                purpose=purpose.value,
+                n=counter,
+            ),
+            pair=state.pair,
+            leg=leg,
+            purpose=purpose,
+            order_class=OrderClass.INCREASE if increase else OrderClass.REDUCE,
+            side=side,
+            quantity=quantity,
+            price=price,
+            tif="post_only" if post_only else "ioc",
+            reduce_only=held.kind is not SPOT and not increase and shrinks,
+            margin=lane.borrows(leg),
+            fence=lane.fence,
+            attempt=state.attempt,
+            state=IntentState.SENT,
+            created_us=self.now.wall_us,
+            mid=lane.world.mid(lane.keys[leg]),
+        )
+        self.set(counter=counter)
+        self.put(intent)
+        self.sends.append(intent)
+        return intent
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> list[Intent]:
+        """Orders whose fate is open, oldest first."""
+        return [intent for intent in self.intents.values() if not intent.state.is_final]
+
+    def take(self, before: Intent, after: Intent, change: tuple[Decimal, Decimal]) -> None:
+        """An order's news, and what its leg gains by them: (base, quote)."""
+        if after == before:
+            return
+        self.put(after)
+        base, quote = change
+        if base or quote:
+            legs = list(self.state.legs)
+            held = legs[after.leg]
+            legs[after.leg] = replace(held, quantity=held.quantity + base, quote=held.quote + quote)
+            self.set(legs=(legs[0], legs[1]))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing durable has changed."""
+        same = self.state == self.lane.state
+        return same and not self.changed and not self.dust and not self.ledger
+
+
+class Lane:
+    """A pair as this process knows it. Changed only by its own turns."""
+
+    def __init__(self, pair: str, keys: tuple[Key, Key], kinds: tuple[Kind, Kind], world: World) -> None:
+        self.pair = pair
+        self.keys = keys
+        self.kinds = kinds
+        self.world = world
+        first, second = (
+            Leg(venue=key[0], instrument=key[1], kind=kind) for key, kind in zip(keys, kinds, strict=True)
+        )
+        self.state = PairState(pair=pair, legs=(first, second))
+        self.intents: dict[str, Intent] = {}
+        self.stored_version = 0
+        self.lease: Lease | None = None
+        self.doubts: dict[str, Doubt] = {}
+        self.dust: tuple[Decimal, Decimal] = (ZERO, ZERO)
+        self.entered_us = 0  # monotonic: when this process saw the pair enter its state
+        self.not_before_us = 0  # monotonic: no next try before
+        self.compared: set[str] = set()  # venues whose positions have been looked at since the load
+        self.compared_us = 0
+        self.loaded = False
+        self.ready = False
+        self.blocked = "its lease is not held yet"
+
+    @property
+    def fence(self) -> int:
+        """The fence of the held lease, 0 without one."""
+        return 0 if self.lease is None else self.lease.fence
+
+    def rules(self, leg: int) -> Rules | None:
+        """The instrument's filters, None while they are not known."""
+        return self.world.rules.get(self.keys[leg])
+
+    def borrows(self, leg: int) -> bool:
+        """Whether this leg is traded on the desk for borrowed coins: a spot leg that is to be short."""
+        return self.kinds[leg] is SPOT and leg == (0 if self.state.direction == "reverse" else 1)
+
+    def least(self, leg: int, *, reduces: bool) -> Decimal:
+        """The smallest order of a leg at today's price; a step where nothing better is known."""
+        rules = self.rules(leg)
+        price = self.world.mid(self.keys[leg])
+        if rules is None:
+            return Decimal("Infinity")
+        return order_min(rules, price, reduces=reduces) if price else rules.step
+
+    # --- the end of a turn --------------------------------------------------------------------------
+
+    def finish(self, draft: Draft) -> Iterator[Effect]:
+        """One write, then everything that must not happen before it is durable."""
+        now = draft.now
+        if not draft.is_empty:
+            yield from self._persist(draft)
+        if draft.sends:
+            yield SendOrders(pair=self.pair, intents=tuple(draft.sends), legs=self.keys)
+        yield from draft.requests
+        for intent in draft.changed.values():
+            message = order_event(intent, self.keys[intent.leg], now)
+            yield Publish(subject=exec_order(self.pair), message=message)
+        if not draft.is_empty:
+            status = pair_status(self, now, move=draft.moves[-1] if draft.moves else None)
+            yield Publish(subject=exec_pair(self.pair), message=status)
+        yield from draft.effects
+
+    def _persist(self, draft: Draft) -> Iterator[Effect]:
+        draft.set(version=self.state.version + 1)
+        hashes: dict[str, bytes | None] = {key: encode(intent) for key, intent in draft.changed.items()}
+        for gone in self._surplus(draft):
+            hashes[gone] = None
+            draft.intents.pop(gone)
+        written = encode(draft.state)
+        entry = {
+            "pair": self.pair.encode(),
+            "version": str(draft.state.version).encode(),
+            "wall_us": str(draft.now.wall_us).encode(),
+            "moves": encode_all(draft.moves),
+            "state": written,
+            "intents": msgspec.json.encode(
+                {key: None if value is None else msgspec.Raw(value) for key, value in hashes.items()}
+            ),
+        }
+        changed = {intents_key(self.pair): hashes} if hashes else {}
+        if draft.dust:
+            changed["dust"] = draft.dust
+        appends: dict[str, tuple[dict[str, bytes], ...]] = {JOURNAL: (entry,)}
+        if draft.ledger:
+            appends["ledger"] = tuple({"json": line} for line in draft.ledger)
+        yield Persist(
+            token=f"{self.pair}:{draft.state.version}",
+            change=Transition(
+                expect={pair_key(self.pair): self.stored_version},
+                lease=self.lease,
+                writes={pair_key(self.pair): written},
+                hash_writes=changed,
+                set_adds={"ledger_ids": tuple(draft.ledger_ids)} if draft.ledger_ids else {},
+                appends=appends,
+            ),
+            tell=True,
+        )
+        self.state, self.intents = draft.state, draft.intents
+        self.stored_version += 1
+
+    def _surplus(self, draft: Draft) -> list[str]:
+        """Old final orders beyond those that are kept; the journal has them all."""
+        finals = [key for key, intent in draft.intents.items() if intent.state.is_final]
+        return finals[: max(0, len(finals) - FINALS_KEPT)]
+
+
+def encode_all(moves: list[Move]) -> bytes:
+    """The moves of one turn, as JSON."""
+    return msgspec.json.encode(moves)
+
+
+def sign_of(direction: str, leg: int) -> int:
+    """+1 for the leg that is long in this direction, -1 for the short one."""
+    return 1 if (direction == "forward") == (leg == 0) else -1
+
+
+def plan_of(draft: Draft) -> Plan:
+    """The plan that every state but IDLE, ACTIVE at rest and STUCK has."""
+    plan = draft.state.plan
+    if plan is None:
+        raise AssertionError(f"{draft.state.pair} is {draft.state.state} without a plan")
+    return plan

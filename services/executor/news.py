@@ -1,0 +1,222 @@
+"""What comes in about a pair's orders, and what doubt asks next.
+
+An unknown order is asked for until the venue's own word, or silence after W with two clean not-founds and a
+position that agrees, ends the doubt (`resolve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.effects import SetTimer
+from libs.common.instant import US_PER_MS
+from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
+from libs.exchange.trading_values import (
+    FillReport,
+    Found,
+    NotFound,
+    OrderReport,
+    QueryFailed,
+    QueryOutcome,
+)
+from services.executor import order, resolve
+from services.executor.events import (
+    AccountSeen,
+    CancelOrder,
+    FetchFills,
+    OrderAnswered,
+    QueryOrder,
+    ReadAccount,
+)
+from services.executor.lane import Draft, Lane
+from services.executor.model import Intent, IntentState, State, Trigger
+
+replace = msgspec.structs.replace
+
+FILLS_LOOK_BACK_MS: Final = 60_000
+"""Trades are fetched from so long before the order was decided: clocks differ."""
+
+Own = Callable[[str, str], Decimal]
+"""(venue, instrument) -> what all pairs own of it together, dust included."""
+
+
+def ask_name(pair: str, order_id: str) -> str:
+    """The timer of the next query of an order."""
+    return f"{pair}|ask|{order_id}"
+
+
+def base_of(lane: Lane, leg: int) -> str:
+    """The leg's base coin, for fees taken in it."""
+    rules = lane.rules(leg)
+    return rules.base if rules is not None else lane.keys[leg][1].split("-", 1)[0]
+
+
+def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
+    """The answer to a send, or the gate's refusal."""
+    intent = draft.intents.get(event.id)
+    if intent is None:
+        return
+    if event.refusal is not None:
+        if intent.state is IntentState.SENT:
+            reason = f"{event.refusal.text} ({event.refusal.code})"
+            draft.put(replace(intent, state=IntentState.VOID, reason=reason))
+        return
+    if event.outcome is None:
+        raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")
+    after = order.on_outcome(intent, event.outcome, base=base_of(lane, intent.leg))
+    learn(lane, draft, intent, after, since_us=event.sent_mono_us)
+
+
+def on_report(lane: Lane, draft: Draft, report: OrderReport) -> None:
+    """The user stream, a query or a reconciliation tells of an order."""
+    intent = draft.intents.get(report.client_id)
+    if intent is not None:
+        learn(lane, draft, intent, order.on_report(intent, report))
+
+
+def on_fill(lane: Lane, draft: Draft, fill: FillReport) -> bool:
+    """One trade of an order of this pair; False when it is of none that is known here."""
+    intent = draft.intents.get(fill.client_id or "") or next(
+        (one for one in draft.intents.values() if fill.order_id and one.order_id == fill.order_id), None
+    )
+    if intent is None:
+        return False
+    learn(lane, draft, intent, order.on_fill(intent, fill, base=base_of(lane, intent.leg)))
+    return True
+
+
+def on_fills(lane: Lane, draft: Draft, fills: Iterable[FillReport]) -> None:
+    """Trades of the pair's instruments; those of other orders are not ours to book here."""
+    for fill in fills:
+        on_fill(lane, draft, fill)
+
+
+def unanswered(lane: Lane, draft: Draft, ids: Iterable[str], why: str) -> None:
+    """The shell failed after the write: what was sent is not known."""
+    for order_id in ids:
+        intent = draft.intents.get(order_id)
+        if intent is not None and intent.state is IntentState.SENT:
+            learn(lane, draft, intent, replace(intent, state=IntentState.UNKNOWN, reason=why))
+
+
+def learn(lane: Lane, draft: Draft, before: Intent, after: Intent, *, since_us: int | None = None) -> None:
+    """Take an order's news over, and see to it that what is still open is asked for."""
+    late = before.state.is_final and after.filled > before.filled
+    draft.take(before, after, order.signed_change(before, after))
+    if late and before.state in (IntentState.NOT_ACCEPTED, IntentState.VOID):
+        text = f"order {after.id} filled although it had been given up: the position is looked at anew"
+        draft.alert(AlertLevel.CRITICAL, "late_fill", f"{lane.pair}: {text}")
+    if after.state.is_final:
+        lane.doubts.pop(after.id, None)
+        if not order.fills_complete(after):
+            fetch_fills(lane, draft, after)
+        return
+    if after.id not in lane.doubts:
+        doubt(lane, draft, after, since_us=since_us)
+
+
+def doubt(lane: Lane, draft: Draft, intent: Intent, *, since_us: int | None = None) -> None:
+    """Begin to ask for an order; `since_us`: its send, None after a restart."""
+    venue = lane.keys[intent.leg][0]
+    poll_sec = lane.world.config.timeouts.poll_interval_sec
+    begun = resolve.begin(venue=venue, since_us=since_us or draft.now.mono_us, poll_interval_sec=poll_sec)
+    lane.doubts[intent.id] = begun
+    draft.effects.append(SetTimer(name=ask_name(lane.pair, intent.id), after_us=begun.pause_us))
+
+
+def ask(lane: Lane, draft: Draft, order_id: str) -> None:
+    """The timer of a doubt has fired: query, or cancel what should not rest."""
+    intent = draft.intents.get(order_id)
+    if intent is None or intent.state.is_final or order_id not in lane.doubts:
+        return
+    venue, instrument = lane.keys[intent.leg]
+    kind = CancelOrder if intent.cancel_asked else QueryOrder
+    request = kind(pair=lane.pair, id=order_id, venue=venue, instrument=instrument, margin=intent.margin)
+    draft.requests.append(request)
+
+
+def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *, canceling: bool) -> None:
+    """A query's or a cancel's answer."""
+    intent = draft.intents.get(order_id)
+    begun = lane.doubts.get(order_id)
+    if intent is None or begun is None:
+        return
+    answer: resolve.Answer = "failed"
+    match outcome:
+        case Found(report=report):
+            learn(lane, draft, intent, order.on_report(intent, report))
+            intent = draft.intents[order_id]
+            if intent.state.is_final:
+                return
+            answer = "open"
+        case NotFound():
+            # "no such open order" to a cancel proves nothing: it may have filled. Only queries count.
+            answer = "failed" if canceling else "not_found"
+        case QueryFailed():
+            pass
+    begun, then = resolve.on_answer(begun, answer, draft.now.mono_us)
+    lane.doubts[order_id] = begun
+    # ask for the order again after each cancel, and cancel again while it is found open
+    draft.put(replace(intent, cancel_asked=then == "cancel" and not canceling))
+    if then == "compare":
+        draft.requests.append(ReadAccount(venue=lane.keys[intent.leg][0], pair=lane.pair))
+    draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=begun.pause_us))
+
+
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
+    """A look at the account: the last evidence about orders that the venue says it does not know.
+
+    `disturbed`: other orders on these instruments were open meanwhile, so that it proves nothing.
+    """
+    for order_id, begun in list(lane.doubts.items()):
+        intent = draft.intents.get(order_id)
+        if intent is None or intent.state.is_final or begun.cleans < 2 or disturbed:
+            continue
+        venue, instrument = lane.keys[intent.leg]
+        if venue != seen.venue or seen.asked_mono_us < begun.last_clean_us:
+            continue
+        if agrees(lane, intent.leg, seen, own(venue, instrument)):
+            lane.doubts.pop(order_id)
+            text = f"the venue never had it: {begun.asks} queries, silence after the time it may take"
+            draft.put(replace(intent, state=IntentState.NOT_ACCEPTED, reason=text))
+        else:
+            lane.doubts.pop(order_id)
+            text = f"order {order_id} is not known to {venue}, yet its position is not what our fills say"
+            draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
+            foreign(draft, text)
+
+
+def agrees(lane: Lane, leg: int, seen: AccountSeen, ours: Decimal) -> bool:
+    """Whether the venue shows what our settled fills add up to: equal for contracts, enough for spot."""
+    venue_instrument = lane.keys[leg][1]
+    if lane.kinds[leg] is not SPOT:
+        shown = sum((p.quantity for p in seen.positions if p.instrument == venue_instrument), Decimal(0))
+        rules = lane.rules(leg)
+        return abs(shown - ours) < (rules.step if rules is not None else Decimal("1e-12"))
+    base = base_of(lane, leg)
+    owned = sum((b.total - b.borrowed - b.interest for b in seen.balances if b.asset == base), Decimal(0))
+    return owned >= ours
+
+
+def foreign(draft: Draft, text: str) -> None:
+    """The venue shows what nobody here has done: stop, and say so."""
+    if draft.state.state is not State.STUCK:
+        draft.move(Trigger.FOREIGN, text)
+        draft.set(plan=None)
+    draft.alert(AlertLevel.CRITICAL, "foreign", f"{draft.state.pair}: {text}. The pair is halted")
+
+
+def fetch_fills(lane: Lane, draft: Draft, intent: Intent) -> None:
+    """Ask for the trades of an order that is final but not booked in full."""
+    venue, instrument = lane.keys[intent.leg]
+    since_ms = intent.created_us // US_PER_MS - FILLS_LOOK_BACK_MS
+    draft.requests.append(
+        FetchFills(
+            pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=intent.margin
+        )
+    )

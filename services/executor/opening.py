@@ -1,0 +1,228 @@
+"""From IDLE to a hedged position: both legs at once, the thin one first, or slice by slice.
+
+An attempt is not chased: as soon as a leg has failed, the hedged part stays when both venues could close it
+again, and only the excess is unwound.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
+from services.executor.lane import Draft, Lane, plan_of, sign_of
+from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
+from services.executor.sizing import (
+    CannotSize,
+    Rules,
+    check_pair,
+    common_step,
+    floor_to,
+    grossed_up,
+    order_min,
+    pair_quantity,
+    slice_goal,
+)
+from services.executor.steps import (
+    from_dust,
+    last_reason,
+    pause,
+    price_for,
+    to_dust,
+    unbalanced,
+    worth_keeping,
+)
+
+replace = msgspec.structs.replace
+
+ENOUGH: Final = Decimal("0.98")
+"""A slice that filled this much of its goal counts as filled: base fees and steps take the rest."""
+
+
+def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
+    """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
+    state, now = draft.state, draft.now
+    until_ms = state.quarantined_until_ms
+    rules = [lane.rules(leg) for leg in (0, 1)]
+    short = 1 if direction == "forward" else 0
+    checks = (
+        (state.state is not State.IDLE, f"the pair is {state.state}"),
+        (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
+        (until_ms is not None and now.market_ms < until_ms, "quarantined after several unwinds"),
+        (None in rules, "the instruments are not described yet"),
+        (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
+    )
+    for wrong, text in checks:
+        if wrong:
+            return text
+    first, second = (one for one in rules if one is not None)
+    short_rules = (first, second)[short]
+    if short_rules.kind is SPOT and not short_rules.shortable:
+        return f"{lane.keys[short][0]} lends no {short_rules.base}: it cannot be sold short there"
+    try:
+        check_pair(first, second)
+        _quantity(lane, notional_usd, first, second)
+    except CannotSize as error:
+        return str(error)
+    return ""
+
+
+def _quantity(lane: Lane, notional_usd: Decimal, first: Rules, second: Rules) -> Decimal:
+    price = max(lane.world.mid(key) or ZERO for key in lane.keys)
+    if price <= 0:
+        raise CannotSize("no price")
+    return pair_quantity(notional_usd, price, first, second)
+
+
+def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Direction, reason: str) -> None:
+    """IDLE -> OPENING with goals for both legs. Call `why_not` first."""
+    first, second = lane.rules(0), lane.rules(1)
+    if first is None or second is None:
+        raise AssertionError("a pair is opened with its instruments known")
+    config = lane.world.config
+    quantity = _quantity(lane, notional_usd, first, second)
+    draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd)
+    from_dust(lane, draft)
+    slices = _slices(lane, quantity, notional_usd, first, second)
+    goals = (sign_of(direction, 0) * quantity, sign_of(direction, 1) * quantity)
+    plan = Plan(
+        goals=goals,
+        purpose=Purpose.OPEN,
+        reason=reason,
+        style=config.execution.style,
+        slices=slices,
+        notional_usd=notional_usd,
+    )
+    draft.set(plan=plan)
+    draft.move(Trigger.OPEN, reason)
+
+
+def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, second: Rules) -> int:
+    """As configured, and enough that a slice is at most `limits.max_naked_usd`; each of them tradable."""
+    config = lane.world.config
+    naked = Decimal(str(config.limits.max_naked_usd))
+    wanted = max(config.execution.slices, int(-(-notional_usd // naked)))
+    price = min(mid for key in lane.keys if (mid := lane.world.mid(key)) is not None)
+    least = max(order_min(rules, price, reduces=False) for rules in (first, second))
+    step = common_step(first.step, second.step)
+    while wanted > 1 and slice_goal(quantity, wanted, 1, step) < least:
+        wanted -= 1
+    return wanted
+
+
+def is_making(draft: Draft) -> bool:
+    """Whether a resting order belongs to the plan."""
+    plan = draft.state.plan
+    return plan is not None and plan.style == "maker_first" and draft.state.state is State.OPENING
+
+
+def advance(lane: Lane, draft: Draft) -> None:
+    """The next orders of the attempt, or its end."""
+    plan = plan_of(draft)
+    due = legs_due(lane, plan)
+    if due and not failed(draft):
+        for leg in due:
+            _send(lane, draft, leg, slice_goals(lane, plan)[leg])
+        tries = (plan.tries[0] + (0 in due), plan.tries[1] + (1 in due))
+        draft.set(plan=replace(plan_of(draft), tries=tries))
+        return
+    if unbalanced(lane, draft):
+        orphan(lane, draft, last_reason(draft, Purpose.OPEN))
+    elif not failed(draft) and plan.slice < plan.slices:
+        draft.set(plan=replace(plan, slice=plan.slice + 1, tries=(0, 0)))
+        pause(lane, draft, int(lane.world.config.execution.slice_interval_sec * US_PER_SEC))
+    else:
+        settle(lane, draft)
+
+
+def legs_due(lane: Lane, plan: Plan) -> list[int]:
+    """Which legs are to be sent now: each once a slice."""
+    unsent = [leg for leg in (0, 1) if plan.tries[leg] == 0]
+    if plan.style != "sequential" or len(unsent) < 2:
+        return unsent
+    return [_thin(lane)]
+
+
+def _thin(lane: Lane) -> int:
+    """The leg with less at its best prices, in base units."""
+    sizes = []
+    for key in lane.keys:
+        seen = lane.world.quotes.get(key)
+        sizes.append(min(seen.bid_size, seen.ask_size) if seen is not None else ZERO)
+    return 0 if sizes[0] <= sizes[1] else 1
+
+
+def slice_goals(lane: Lane, plan: Plan) -> tuple[Decimal, Decimal]:
+    """Signed quantities after the current slice."""
+    first, second = lane.rules(0), lane.rules(1)
+    step = common_step(first.step, second.step) if first and second else Decimal(1)
+    goals = [
+        (1 if goal > 0 else -1) * slice_goal(abs(goal), plan.slices, plan.slice, step) for goal in plan.goals
+    ]
+    return goals[0], goals[1]
+
+
+def _send(lane: Lane, draft: Draft, leg: int, goal: Decimal) -> None:
+    """One leg of a slice. In sequential style the second one follows what the first has really got."""
+    rules, plan = lane.rules(leg), plan_of(draft)
+    if rules is None:
+        return
+    other = draft.state.legs[1 - leg].quantity
+    if plan.style == "sequential" and plan.tries[1 - leg] > 0:
+        goal = (1 if goal > 0 else -1) * min(abs(goal), abs(other))
+    missing = abs(goal) - abs(draft.state.legs[leg].quantity)
+    side: Side = "buy" if goal > 0 else "sell"
+    amount = floor_to(missing, rules.step) if missing > 0 else ZERO
+    if amount > 0 and rules.kind is SPOT and side == "buy":
+        amount = grossed_up(amount, rules)
+    if amount < lane.least(leg, reduces=False):
+        return  # the rest is dust: it is counted as tried, and the slice ends without it
+    price = price_for(lane, leg, side, lane.world.collar)
+    draft.order(leg, side, amount, Purpose.OPEN, price=price, increase=True)
+
+
+def failed(draft: Draft) -> bool:
+    """Whether an order of this slice ended without filling what it should."""
+    return any(not _filled(intent) for intent in _of_attempt(draft) if intent.state.is_final)
+
+
+def _of_attempt(draft: Draft) -> list[Intent]:
+    attempt = draft.state.attempt
+    return [one for one in draft.intents.values() if one.attempt == attempt and one.purpose is Purpose.OPEN]
+
+
+def _filled(intent: Intent) -> bool:
+    return intent.state is IntentState.DONE and intent.filled >= intent.quantity * ENOUGH
+
+
+def orphan(lane: Lane, draft: Draft, reason: str) -> None:
+    """One leg has more than the other: keep what is hedged and worth it, unwind the rest."""
+    plan, state = plan_of(draft), draft.state
+    keep = lane.world.config.execution.keep_partial and worth_keeping(lane, draft)
+    kept = state.hedged if keep else ZERO
+    goals = (sign_of(state.direction, 0) * kept, sign_of(state.direction, 1) * kept)
+    what = "the excess is unwound" if kept else "what was filled is unwound"
+    text = f"{state.pair}: a leg failed ({reason}); {what}"
+    draft.move(Trigger.ORPHAN, reason)
+    draft.set(plan=Plan(goals=goals, purpose=Purpose.UNWIND, reason=reason, notional_usd=plan.notional_usd))
+    draft.alert(AlertLevel.WARNING, f"unwind:{state.attempt}", text)
+    lane.not_before_us = 0
+
+
+def settle(lane: Lane, draft: Draft) -> None:
+    """The attempt ends balanced: with a position, too small a one, or none."""
+    state, plan = draft.state, plan_of(draft)
+    if worth_keeping(lane, draft):
+        draft.move(Trigger.OPENED, plan.reason)
+        draft.set(plan=None, opened_ms=draft.now.market_ms, close_failures=0)
+    elif any(lane.least(leg, reduces=True) <= abs(state.legs[leg].quantity) for leg in (0, 1)):
+        orphan(lane, draft, "what was filled is below what the venues take")
+    else:
+        reason = last_reason(draft, Purpose.OPEN)
+        to_dust(lane, draft)
+        draft.move(Trigger.NOTHING_FILLED, reason)
+        draft.set(plan=None)

@@ -1,0 +1,120 @@
+"""Coming back: what the store says, what the venue says, and only then anything else.
+
+After a crash every open order is unknown. A pair is ready when its orders are resolved and the venue's
+positions agree with its fills.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from services.executor import news, order
+from services.executor.events import AccountSeen, LeaseHeld, LoadPair, PairLoaded, ReadAccount
+from services.executor.lane import Draft, Lane
+from services.executor.model import Intent, PairState, State
+from services.executor.steps import wake
+
+RELOAD_US: Final = US_PER_SEC
+
+_states = msgspec.json.Decoder(PairState)
+_intents = msgspec.json.Decoder(Intent)
+
+
+def on_lease(lane: Lane, draft: Draft, event: LeaseHeld) -> None:
+    """The pair is ours under a new fence: read what lies in the store before anything else."""
+    lane.lease = event.lease
+    lane.ready = lane.loaded = False
+    lane.blocked = "its state is being read from the store"
+    draft.requests.append(LoadPair(pair=lane.pair))
+
+
+def on_lease_lost(lane: Lane, draft: Draft, text: str) -> None:
+    """Somebody else's from now on; what is under way there is theirs to resolve."""
+    was_ours = lane.lease is not None
+    lane.lease = None
+    lane.ready = False
+    lane.blocked = text
+    lane.doubts.clear()
+    if was_ours and lane.state.state not in (State.IDLE, State.STUCK):
+        draft.alert(AlertLevel.WARNING, "lease", f"{lane.pair}: the lease is lost: {text}")
+
+
+def reload_name(pair: str) -> str:
+    """The timer after which a pair is read again."""
+    return f"{pair}|load"
+
+
+def reload(lane: Lane, draft: Draft) -> None:
+    """Read the pair again, while it is ours."""
+    if lane.lease is not None:
+        draft.requests.append(LoadPair(pair=lane.pair))
+
+
+def on_not_stored(lane: Lane, draft: Draft, error: str) -> None:
+    """The store did not take a change, or nobody knows whether it did: what is in memory is worth nothing."""
+    lane.ready = lane.loaded = False
+    lane.blocked = f"the store did not take its last change: {error}"
+    draft.requests.append(LoadPair(pair=lane.pair))
+
+
+def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded) -> None:
+    """Take over what lies in the store. Raises ValueError for what cannot be read: nothing is sent then."""
+    try:
+        state = None if loaded.state is None else _states.decode(loaded.state)
+        intents = {key: _intents.decode(value) for key, value in sorted(loaded.intents.items())}
+    except msgspec.DecodeError as error:
+        lane.blocked = f"what lies in the store cannot be read: {error}"
+        draft.alert(AlertLevel.CRITICAL, "unreadable", f"{lane.pair}: {lane.blocked}. Nothing is sent for it")
+        return
+    lane.stored_version = loaded.version
+    lane.dust = loaded.dust
+    lane.compared.clear()
+    if state is not None:
+        lane.state = draft.state = state
+    in_order = sorted(intents.values(), key=lambda intent: (intent.created_us, intent.id))
+    lane.intents = {intent.id: intent for intent in in_order}
+    draft.intents = dict(lane.intents)
+    lane.doubts.clear()
+    lane.loaded = True
+    for intent in in_order:
+        after = order.on_restart(intent)
+        if after != intent:
+            draft.put(after)
+            news.doubt(lane, draft, after)
+        elif not order.fills_complete(after):
+            news.fetch_fills(lane, draft, after)
+    lane.entered_us = draft.now.mono_us
+    lane.not_before_us = 0
+    lane.blocked = "its positions are being compared with the venues"
+    compare(lane, draft)
+
+
+def compare(lane: Lane, draft: Draft) -> None:
+    """Ask both venues what is there."""
+    lane.compared_us = draft.now.mono_us
+    for venue in dict.fromkeys(key[0] for key in lane.keys):
+        draft.requests.append(ReadAccount(venue=venue, pair=lane.pair))
+
+
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: news.Own) -> None:
+    """One venue's answer: the pair is ready when every leg has been compared and agrees."""
+    if lane.ready or lane.lease is None or draft.live:
+        return
+    if any(leg.venue == seen.venue for leg in draft.state.legs):
+        lane.compared.add(seen.venue)
+    for leg, key in enumerate(lane.keys):
+        if key[0] != seen.venue or news.agrees(lane, leg, seen, own(*key)):
+            continue
+        ours = own(*key)
+        text = f"{key[0]} {key[1]}: the venue does not show the {ours} that our fills add up to"
+        news.foreign(draft, text)
+        lane.ready, lane.blocked = True, ""
+        return
+    if lane.compared >= {key[0] for key in lane.keys}:
+        lane.ready, lane.blocked = True, ""
+        lane.entered_us = draft.now.mono_us
+        wake(lane, draft, 1)

@@ -1,0 +1,85 @@
+"""What the executor says of its pairs and orders, as wire messages. Pure projections."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from libs.common.instant import US_PER_MS, Now
+from libs.common.messages_exec import OrderEvent, PairLeg, PairStatus
+from services.executor.model import Intent, IntentState
+from services.executor.world import Key
+
+if TYPE_CHECKING:
+    from services.executor.lane import Lane, Move
+
+
+def order_event(intent: Intent, key: Key, now: Now, *, latency_us: int | None = None) -> OrderEvent:
+    """One order as it stands."""
+    return OrderEvent(
+        pair=intent.pair,
+        id=intent.id,
+        venue=key[0],
+        instrument=key[1],
+        purpose=intent.purpose.value,
+        order_class=intent.order_class.value,
+        side=intent.side,
+        quantity=intent.quantity,
+        price=intent.price,
+        reduce_only=intent.reduce_only,
+        state=intent.state.value,
+        filled=intent.filled,
+        average=intent.filled_quote / intent.filled if intent.filled else None,
+        reason=intent.reason,
+        latency_us=latency_us,
+        attempt=intent.attempt,
+        wall_us=now.wall_us,
+    )
+
+
+def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus:
+    """A pair as it stands."""
+    state = lane.state
+    legs = tuple(
+        PairLeg(
+            venue=leg.venue,
+            instrument=leg.instrument,
+            kind=leg.kind,
+            quantity=leg.quantity,
+            entry_price=leg.entry_price,
+            mid=_float(lane.world.mid(key)),
+            borrowed=leg.borrowed,
+        )
+        for leg, key in zip(state.legs, lane.keys, strict=True)
+    )
+    larger = max(abs(leg.quantity) for leg in state.legs)
+    mid = lane.world.mid(lane.keys[0]) or lane.world.mid(lane.keys[1])
+    live = [intent for intent in lane.intents.values() if not intent.state.is_final]
+    return PairStatus(
+        pair=state.pair,
+        state=state.state.value,
+        version=state.version,
+        direction=state.direction,
+        legs=(legs[0], legs[1]),
+        notional_usd=state.notional_usd,
+        delta=state.delta,
+        delta_ratio=float(abs(state.delta) / larger) if larger else 0.0,
+        naked_usd=float(abs(state.delta) * mid) if mid else 0.0,
+        reason=state.reason or lane.blocked,
+        from_state=move.source.value if move else "",
+        trigger=move.trigger.value if move else "",
+        in_state_ms=move.in_state_us // US_PER_MS if move else 0,
+        since_us=state.since_us,
+        opened_ms=state.opened_ms,
+        orders_open=len(live),
+        orders_unknown=sum(intent.state is IntentState.UNKNOWN for intent in live),
+        attempt=state.attempt,
+        fills=sum(len(intent.fills) for intent in lane.intents.values()),
+        quarantined_until_ms=state.quarantined_until_ms,
+        owner="" if lane.lease is None else lane.lease.owner,
+        wall_us=now.wall_us,
+    )
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)

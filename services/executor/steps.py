@@ -1,0 +1,167 @@
+"""Steps that several states share: prices, ladders, what is balanced, giving up."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.effects import SetTimer
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
+from services.executor.lane import Draft, Lane, plan_of
+from services.executor.model import ZERO, Purpose, Side, Trigger
+from services.executor.sizing import FINEST, floor_to, ladder_collar, ladder_pause_us, limit_price
+
+replace = msgspec.structs.replace
+
+TRIES_MAX: Final = 40
+UNWIND_US_MAX: Final = 120 * US_PER_SEC
+
+
+def tick_name(pair: str) -> str:
+    """The timer that wakes a pair's lane up."""
+    return f"{pair}|tick"
+
+
+def wake(lane: Lane, draft: Draft, after_us: int) -> None:
+    """Come back to this pair after a pause."""
+    draft.effects.append(SetTimer(name=tick_name(lane.pair), after_us=max(1, after_us)))
+
+
+def pause(lane: Lane, draft: Draft, after_us: int) -> None:
+    """Do nothing for this pair before then."""
+    lane.not_before_us = draft.now.mono_us + after_us
+    wake(lane, draft, after_us)
+
+
+def price_for(lane: Lane, leg: int, side: Side, collar: Decimal | None) -> Decimal | None:
+    """The limit of an order, None for a market order (or where no price was ever seen)."""
+    best = lane.world.price(lane.keys[leg], side)
+    if best is None or collar is None:
+        return None
+    rules = lane.rules(leg)
+    return limit_price(side, best, collar, rules.tick if rules is not None else FINEST)
+
+
+def give_up(draft: Draft, reason: str) -> None:
+    """Only a person goes on from here."""
+    draft.move(Trigger.GIVE_UP, reason)
+    draft.set(plan=None)
+    text = (
+        f"{draft.state.pair} is stuck: {reason}. Look at both venues, then `fundarb reset {draft.state.pair}`"
+    )
+    draft.alert(AlertLevel.CRITICAL, "stuck", text)
+
+
+def over_goal(draft: Draft, leg: int) -> Decimal:
+    """How much a leg has beyond its goal, unsigned; a leg on the wrong side of zero is beyond by all of it."""
+    quantity, goal = draft.state.legs[leg].quantity, plan_of(draft).goals[leg]
+    if quantity == 0:
+        return ZERO
+    if quantity * goal < 0:
+        return abs(quantity)
+    return max(ZERO, abs(quantity) - abs(goal))
+
+
+def reducible(lane: Lane, draft: Draft, leg: int) -> Decimal:
+    """What of the excess can be traded away: a multiple of the step, 0 below the venue's minimum."""
+    rules = lane.rules(leg)
+    if rules is None:
+        return over_goal(draft, leg)
+    amount = floor_to(over_goal(draft, leg), rules.step)
+    return amount if amount >= lane.least(leg, reduces=True) else ZERO
+
+
+def reduce_leg(
+    lane: Lane, draft: Draft, leg: int, purpose: Purpose, *, collar: Decimal | None = None
+) -> bool:
+    """Send the next try for a leg that is over its goal; False when there is nothing to send.
+
+    Without `collar` the ladder decides: 0.5 %, 2 %, then market (a spot buy ends with 5 %).
+    """
+    amount = reducible(lane, draft, leg)
+    if amount <= 0:
+        return False
+    plan, held = plan_of(draft), draft.state.legs[leg]
+    side: Side = "sell" if held.quantity > 0 else "buy"
+    if collar is None:
+        collar = ladder_collar(plan.tries[leg], spot_buy=held.kind is SPOT and side == "buy")
+    draft.order(leg, side, amount, purpose, price=price_for(lane, leg, side, collar))
+    count_try(draft, leg)
+    return True
+
+
+def count_try(draft: Draft, leg: int) -> None:
+    """One more try of a leg towards its goal."""
+    plan = plan_of(draft)
+    tries = (plan.tries[0] + (leg == 0), plan.tries[1] + (leg == 1))
+    draft.set(plan=replace(plan, tries=tries))
+
+
+def ladder_pause(lane: Lane, draft: Draft) -> None:
+    """The next try of this ladder comes after its pause."""
+    plan = plan_of(draft)
+    lane.not_before_us = draft.now.mono_us + ladder_pause_us(max(plan.tries))
+
+
+def out_of_tries(lane: Lane, draft: Draft) -> str:
+    """Why it is time to call a person; empty while it is not."""
+    plan = plan_of(draft)
+    if max(plan.tries) >= TRIES_MAX:
+        return f"{max(plan.tries)} tries did not bring it to its goal ({plan.reason})"
+    if draft.now.mono_us - lane.entered_us > UNWIND_US_MAX and max(plan.tries) > 0:
+        return f"{UNWIND_US_MAX // US_PER_SEC} s did not bring it to its goal ({plan.reason})"
+    return ""
+
+
+def unbalanced(lane: Lane, draft: Draft) -> bool:
+    """Whether one leg has more than the other by an amount that could be traded away."""
+    state = draft.state
+    delta = abs(state.delta)
+    if delta == 0:
+        return False
+    larger = 0 if abs(state.legs[0].quantity) >= abs(state.legs[1].quantity) else 1
+    return delta >= lane.least(larger, reduces=True)
+
+
+def worth_keeping(lane: Lane, draft: Draft) -> bool:
+    """Whether the hedged part can be closed again on both venues: at least both minima."""
+    hedged = draft.state.hedged
+    return hedged > 0 and all(hedged >= lane.least(leg, reduces=False) for leg in (0, 1))
+
+
+def last_reason(draft: Draft, purpose: Purpose) -> str:
+    """What the venue said about the newest order of this kind that did not fill."""
+    for intent in reversed(draft.intents.values()):
+        if intent.purpose is purpose and intent.filled < intent.quantity:
+            text = intent.reason or "not filled in full"
+            return f"{draft.lane.keys[intent.leg][0]} {draft.lane.keys[intent.leg][1]}: {text}"
+    return "no order was sent"
+
+
+def to_dust(lane: Lane, draft: Draft) -> None:
+    """What is left below the venue's minimum leaves the pair: it waits under `dust` for the next opening."""
+    legs = list(draft.state.legs)
+    dust = list(lane.dust)
+    for index, leg in enumerate(legs):
+        if leg.quantity != 0:
+            dust[index] += leg.quantity
+            legs[index] = replace(leg, quantity=ZERO, quote=ZERO)
+            draft.dust[f"{lane.pair}|{index}"] = str(dust[index]).encode()
+    if tuple(dust) != lane.dust:
+        lane.dust = (dust[0], dust[1])
+        draft.set(legs=(legs[0], legs[1]))
+
+
+def from_dust(lane: Lane, draft: Draft) -> None:
+    """What an earlier position has left counts towards the new one."""
+    legs = list(draft.state.legs)
+    for index, amount in enumerate(lane.dust):
+        if amount:
+            legs[index] = replace(legs[index], quantity=legs[index].quantity + amount)
+            draft.dust[f"{lane.pair}|{index}"] = None
+    lane.dust = (ZERO, ZERO)
+    draft.set(legs=(legs[0], legs[1]))

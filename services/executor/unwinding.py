@@ -1,0 +1,75 @@
+"""Bringing legs down to their goals, with ever more force: the ladder of execution.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import MS_PER_HOUR
+from libs.common.messages import AlertLevel
+from services.executor.lane import Draft, Lane, plan_of
+from services.executor.model import ZERO, Purpose, Trigger
+from services.executor.steps import (
+    give_up,
+    ladder_pause,
+    out_of_tries,
+    reduce_leg,
+    reducible,
+    to_dust,
+    unbalanced,
+    worth_keeping,
+)
+
+replace = msgspec.structs.replace
+
+QUARANTINE_AFTER: Final = 3
+"""So many unwinds within an hour (market time) ..."""
+
+QUARANTINE_MS: Final = 24 * MS_PER_HOUR
+"""... keep the pair closed for so long."""
+
+
+def advance(lane: Lane, draft: Draft) -> None:
+    """Another try for each leg over its goal; the end when none is."""
+    over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
+    if not over:
+        _done(lane, draft)
+        return
+    if reason := out_of_tries(lane, draft):
+        give_up(draft, reason)
+        return
+    for leg in over:
+        reduce_leg(lane, draft, leg, Purpose.UNWIND)
+    ladder_pause(lane, draft)
+
+
+def _done(lane: Lane, draft: Draft) -> None:
+    plan, state = plan_of(draft), draft.state
+    lane.not_before_us = 0
+    if unbalanced(lane, draft):  # the smaller leg lost more meanwhile: the larger one follows
+        kept = state.hedged if worth_keeping(lane, draft) else ZERO
+        goals = [(1 if leg.quantity > 0 else -1) * kept for leg in state.legs]
+        draft.set(plan=replace(plan, goals=(goals[0], goals[1]), tries=(0, 0)))
+        advance(lane, draft)  # ends: what is unbalanced can be traded away
+        return
+    _remember(draft)
+    if worth_keeping(lane, draft):
+        draft.move(Trigger.UNWOUND_HEDGED, plan.reason)
+        draft.set(plan=None, opened_ms=state.opened_ms or draft.now.market_ms)
+    else:
+        to_dust(lane, draft)
+        draft.move(Trigger.UNWOUND_FLAT, plan.reason)
+        draft.set(plan=None, opened_ms=None)
+
+
+def _remember(draft: Draft) -> None:
+    """Several unwinds within an hour say that something is wrong with the pair: leave it alone for a day."""
+    now_ms = draft.now.market_ms
+    recent = tuple(ms for ms in (*draft.state.unwinds_ms, now_ms) if now_ms - ms < MS_PER_HOUR)
+    draft.set(unwinds_ms=recent)
+    if len(recent) >= QUARANTINE_AFTER:
+        until_ms = now_ms + QUARANTINE_MS
+        draft.set(quarantined_until_ms=until_ms, unwinds_ms=())
+        text = f"{draft.state.pair}: {len(recent)} unwinds within an hour; it stays closed for 24 h"
+        draft.alert(AlertLevel.WARNING, "quarantine", text)
