@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.venue import bitget_margin
 from services.venue.bitget_common import (
     PERPS,
     SPOT,
@@ -19,6 +20,7 @@ from services.venue.bitget_common import (
     refuse,
     required,
     trimmed,
+    unified,
 )
 from services.venue.desk import Desk, Instant, rounded
 from services.venue.instruments import Instrument
@@ -48,14 +50,18 @@ _PUBLIC_TOO: Final = ("/api/v2/mix/market/", "/api/v2/margin/currencies")
 
 
 def unknown(call: Call) -> Answer:
-    """What Bitget says to a path it does not have, or to a private one without a valid key."""
-    if call.path.startswith((*_PUBLIC, *_PUBLIC_TOO)) or not call.path.startswith(("/api/v2/", "/api/v3/")):
-        return answer(body(call.now.wall_ms, None, code="40404", text="Request URL NOT FOUND"), status=404)
-    if not call.headers.get("access-key"):
-        return answer(
-            body(call.now.wall_ms, None, code="40001", text="ACCESS_KEY cannot be empty"), status=400
-        )
-    return answer(body(call.now.wall_ms, None, code="40006", text="Invalid ACCESS_KEY"), status=400)
+    """What Bitget says to a path it does not have, to a private one without a key, and to a private one of
+    the classic account, which the keys of this venue, all of unified accounts, cannot use.
+    """
+    public = call.path.startswith((*_PUBLIC, *_PUBLIC_TOO))
+    private = call.path.startswith(("/api/v2/", "/api/v3/")) and not public
+    if private and not call.headers.get("access-key"):
+        found = refuse(call, "40001", "ACCESS_KEY cannot be empty")
+    elif private and call.path.startswith("/api/v2/"):
+        found = unified(call)
+    else:
+        found = refuse(call, "40404", "Request URL NOT FOUND", status=404)
+    return found.answer
 
 
 # --- handlers --------------------------------------------------------------------------------
@@ -302,6 +308,8 @@ ROUTES: Final[dict[tuple[str, str], Route]] = {
     ("GET", "/api/v3/market/orderbook"): Route(order_book, _one),
     ("GET", "/api/v3/market/current-fund-rate"): Route(current_fund_rate, _one),
     ("GET", "/api/v3/market/history-fund-rate"): Route(history_fund_rate, _one),
+    ("GET", "/api/v3/market/margin-loans"): Route(bitget_margin.margin_loans, _one),
+    ("GET", "/api/v3/market/position-tier"): Route(bitget_margin.position_tier, _one),
 }
 
 # Answered in maintenance, too.

@@ -74,10 +74,10 @@ def _assets(worth: Worth) -> dict[str, Any]:
         "assets": [
             {
                 "coin": coin.coin,
-                "equity": plain(coin.equity),
+                "equity": figure(coin.equity),
                 "usdValue": figure(coin.usd),
                 "balance": plain(coin.balance),
-                "available": plain(coin.available),
+                "available": figure(coin.available),
                 "debt": plain(coin.debt),
                 "locked": plain(coin.locked),
             }

@@ -13,7 +13,7 @@ import hmac
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from services.venue.bitget_common import refuse
+from services.venue.bitget_common import refuse, unified
 from services.venue.wire import Call, Refused
 
 if TYPE_CHECKING:
@@ -45,12 +45,6 @@ def authenticate(house: House, call: Call) -> Key:
     if call.path.startswith("/api/v2/"):
         raise unified(call)
     return key
-
-
-def unified(call: Call) -> Refused:
-    """What a unified account's key hears on private paths of the classic account."""
-    text = "You are in Unified Account mode, and the Classic Account API is not supported at this time"
-    return refuse(call, "40085", text)
 
 
 def forbidden(call: Call) -> Refused:

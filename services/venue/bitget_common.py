@@ -24,6 +24,12 @@ def refuse(call: Call, code: str, text: str, *, status: int = 400) -> Refused:
     return Refused(answer(body(call.now.wall_ms, None, code=code, text=text), status=status))
 
 
+def unified(call: Call) -> Refused:
+    """What a unified account's key hears on private paths of the classic account."""
+    text = "You are in Unified Account mode, and the Classic Account API is not supported at this time"
+    return refuse(call, "40085", text)
+
+
 def category_of(call: Call) -> str:
     """The category asked for, or Bitget's refusal."""
     category = call.query.get("category", "").upper()

@@ -221,10 +221,10 @@ def _account_row(house: House, account: str, now: Instant) -> dict[str, Any]:
             {
                 "debts": plain(coin.debt),
                 "balance": plain(coin.balance),
-                "available": plain(coin.available),
+                "available": figure(coin.available),
                 "borrow": plain(coin.borrowed),
                 "locked": plain(coin.locked),
-                "equity": plain(coin.equity),
+                "equity": figure(coin.equity),
                 "coin": coin.coin,
                 "usdValue": figure(coin.usd),
             }
