@@ -1,4 +1,4 @@
-"""What befalls positions and markets on purpose: ADL, liquidation, the owner's own hand, delisting, new filters.
+"""What befalls positions and markets on purpose: ADL, liquidation, their owner, delisting, new filters.
 
 From a plan at its time, or at once over the control endpoint.
 """

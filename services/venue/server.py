@@ -154,7 +154,8 @@ class VenueServer:
 
     def open_user(self, name: str) -> dict[Protocol, Key]:
         """A user without money in every house, and his keys; the same ones when he is known already."""
-        return customers.open_user(self.houses, name, self._wall_ms())
+        self.keys[name] = customers.open_user(self.houses, name, self._wall_ms())
+        return self.keys[name]
 
     def now(self, protocol: Protocol) -> Instant:
         """The instant now, as a protocol's desk sees it."""

@@ -25,8 +25,8 @@ import ccxt.pro
 from libs.common.clock import wall_us
 from libs.common.instant import MarketClock
 from libs.exchange.redirect import Redirect
-from services.venue import options
-from services.venue.faults import Fault, Plan
+from services.venue import customers, options
+from services.venue.faults import Fault, Kind, Plan
 from services.venue.market import DEFAULT_START_MS
 from services.venue.server import VenueServer
 
@@ -42,7 +42,19 @@ class Venue:
 
     def fault(self, **fields: Any) -> None:
         """Put one fault on the board: `venue.fault(kind="http_429", venue="binance", count=1)`."""
-        self.server.board.add([Fault(**fields)])
+        self.server.board.add([Fault(**{**fields, "kind": Kind(fields["kind"])})])
+
+    def keys(self, name: str, user: str = "u1") -> dict[str, str]:
+        """A user's key as ccxt takes it."""
+        return ccxt_keys(customers.told(self.server.keys[user]), name)
+
+    @contextlib.asynccontextmanager
+    async def trader(
+        self, name: str, *, pro: bool = False, user: str = "u1", **config: Any
+    ) -> AsyncIterator[Any]:
+        """Like `exchange`, with the key of a user."""
+        async with exchange_on(self.redirect, name, pro=pro, **(self.keys(name, user) | config)) as exchange:
+            yield exchange
 
     def clear_faults(self) -> None:
         self.server.board.clear()
@@ -56,6 +68,13 @@ class Venue:
         """An unmodified ccxt exchange whose session is redirected here."""
         async with exchange_on(self.redirect, name, pro=pro, **config) as exchange:
             yield exchange
+
+
+def ccxt_keys(told: dict[str, dict[str, str]], name: str) -> dict[str, str]:
+    """What `venue.json` says about keys, as one of ccxt's exchanges takes it."""
+    key = told["bitget" if name == "bitget" else "binance"]
+    found = {"apiKey": key["api_key"], "secret": key["secret"]}
+    return found | ({"password": key["passphrase"]} if "passphrase" in key else {})
 
 
 @contextlib.asynccontextmanager
@@ -86,11 +105,19 @@ async def running_venue(
     seed: int = 0,
     data: str = "recorded",
     faults: Plan | None = None,
+    users: int = 1,
+    deposits: str = "",
 ) -> AsyncIterator[Venue]:
     """A venue in this process. Speed 1 keeps prices and rates still enough to compare."""
     wanted = options.Options(speed=speed, start_ms=start_ms, seed=seed, data=data)
     clock = MarketClock(market0_ms=start_ms, wall0_ms=wall_us() // 1_000, speed=speed)
-    server = VenueServer(options.market_of(wanted), clock, plan=faults)
+    server = VenueServer(
+        options.market_of(wanted),
+        clock,
+        plan=faults,
+        users=users,
+        deposits=customers.deposits_of(deposits) if deposits else customers.DEPOSITS,
+    )
     await server.start()
     try:
         yield Venue(server)
