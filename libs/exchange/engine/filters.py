@@ -22,7 +22,8 @@ from libs.exchange.engine.types import (
 )
 
 HIGHEST: Final = Decimal("1e15")
-DECIMALS_MAX: Final = 18
+AMOUNT_DECIMALS_MAX: Final = 18
+FILTER_DECIMALS_MAX: Final = 12  # of ticks, steps and rates: a price x quantity x rate then has at most 36
 
 _SPOT_KINDS: Final = (AccountKind.SPOT, AccountKind.MARGIN, AccountKind.UNIFIED)
 _CONTRACT_KINDS: Final = (AccountKind.FUTURES, AccountKind.UNIFIED)
@@ -38,12 +39,12 @@ def check_plain(value: Decimal, what: str) -> None:
         raise Refused(Reason.BAD_VALUE, f"{what} {value} is not a positive number")
 
 
-def check_fine(value: Decimal, what: str) -> None:
-    """Like `check_plain`, and with at most 18 decimals: the ledger adds up without rounding."""
+def check_fine(value: Decimal, what: str, decimals: int = AMOUNT_DECIMALS_MAX) -> None:
+    """Like `check_plain`, and with so many decimals at most: the ledger adds up without rounding."""
     check_plain(value, what)
     exponent = value.normalize().as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -DECIMALS_MAX:
-        raise Refused(Reason.BAD_VALUE, f"{what} {value} has more than {DECIMALS_MAX} decimals")
+    if not isinstance(exponent, int) or exponent < -decimals:
+        raise Refused(Reason.BAD_VALUE, f"{what} {value} has more than {decimals} decimals")
 
 
 def check_listing(listing: Listing) -> None:
@@ -51,7 +52,7 @@ def check_listing(listing: Listing) -> None:
     if listing.key != f"{listing.kind}:{listing.symbol}":
         raise Refused(Reason.BAD_VALUE, f"{listing.symbol} is listed as {listing.key}")
     for what in ("price_tick", "quantity_step", "quantity_min"):
-        check_fine(getattr(listing, what), what)
+        check_fine(getattr(listing, what), what, FILTER_DECIMALS_MAX)
     for what in ("quantity_max", "market_quantity_max", "notional_min", "price_band"):
         value = getattr(listing, what)
         if value is not None:
@@ -67,6 +68,8 @@ def check_fees(fees: FeeSchedule) -> None:
         for rate in (rates.maker, rates.taker):
             if not rate.is_finite() or abs(rate) >= 1:
                 raise Refused(Reason.BAD_VALUE, f"a fee of {rate}")
+            if rate:
+                check_fine(abs(rate), "fee", FILTER_DECIMALS_MAX)
     check_plain(fees.coin_factor, "coin factor")
 
 

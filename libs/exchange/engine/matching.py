@@ -7,15 +7,15 @@ most what is displayed there), or because public trades have eaten the size that
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
 
 from libs.common.instant import Now
 from libs.common.subjects import Kind
 from libs.exchange.engine import contracts, spot
 from libs.exchange.engine.commands import Event, Levels, PublicTrade, Reason, Refused, SetBook
 from libs.exchange.engine.fills import Match
-from libs.exchange.engine.filters import check_plain
+from libs.exchange.engine.filters import HIGHEST, check_fine
 from libs.exchange.engine.orders import is_closing, queue
 from libs.exchange.engine.state import Account, Half, Market, State
 from libs.exchange.engine.types import ZERO, Liquidity, MarketStatus, Order, PositionSide, Side
@@ -119,8 +119,8 @@ def public_trade(state: State, command: PublicTrade, now: Now) -> list[Event]:
     been traded through, so nothing is ahead of it any more. Our own orders share the trade's size.
     """
     market = state.market(command.instrument)
-    check_plain(command.price, "price")
-    check_plain(command.quantity, "quantity")
+    check_fine(command.price, "price")
+    check_fine(command.quantity, "quantity")
     if market.listing.status is not MarketStatus.TRADING:
         return []
     resting, side = (market.buys, Side.BUY) if command.taker is Side.SELL else (market.sells, Side.SELL)
@@ -171,21 +171,31 @@ def _fillable(state: State, order: Order) -> Decimal:
     return min(order.remaining, reducible(account, order.instrument, order.side, order.position_side))
 
 
-# --- values from outside ----------------------------------------------------------------------------------
+# --- books from outside -----------------------------------------------------------------------------------
+
+# 33 digits: below 1e15 with at most 18 decimals, so that price x size adds up in the ledger without rounding.
+_PLAIN: Final = Context(prec=33, traps=[Inexact, InvalidOperation])
 
 
 def _check_book(command: SetBook) -> None:
-    _check_side(command.bids, lambda worse, better: worse < better)
-    _check_side(command.asks, lambda worse, better: worse > better)
-    if command.bids and command.asks and command.bids[0][0] >= command.asks[0][0]:
-        raise Refused(Reason.BAD_VALUE, f"{command.instrument}: bid {command.bids[0][0]} crosses the ask")
+    """Refused: prices out of order or crossed, numbers not above zero, NaN, digits without end."""
+    bids, asks = command.bids, command.asks
+    try:
+        plain = _is_plain(bids, falling=True) and _is_plain(asks, falling=False)
+        crossed = bool(plain and bids and asks and bids[0][0] >= asks[0][0])
+    except (Inexact, InvalidOperation):
+        plain = crossed = False
+    if crossed or not plain:
+        what = "crosses" if crossed else "is out of order, or holds no plain numbers"
+        raise Refused(Reason.BAD_VALUE, f"the book of {command.instrument} {what}")
 
 
-def _check_side(levels: Levels, in_order: Callable[[Decimal, Decimal], bool]) -> None:
-    last: Decimal | None = None
+def _is_plain(levels: Levels, *, falling: bool) -> bool:
+    """Every number enters one exact sum, which is the cheapest look at all their digits."""
+    total, last = ZERO, None
     for price, size in levels:
-        check_plain(price, "price")
-        check_plain(size, "size")
-        if last is not None and not in_order(price, last):
-            raise Refused(Reason.BAD_VALUE, f"the book's prices are out of order at {price}")
+        if size <= ZERO or (last is not None and (price >= last if falling else price <= last)):
+            return False
+        total = _PLAIN.add(_PLAIN.add(total, price), size)
         last = price
+    return not levels or (min(levels[0][0], levels[-1][0]) > ZERO and total < HIGHEST)

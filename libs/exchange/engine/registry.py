@@ -19,7 +19,7 @@ from libs.exchange.engine.commands import (
     SetListing,
     SetMark,
 )
-from libs.exchange.engine.filters import check_fees, check_listing, check_plain
+from libs.exchange.engine.filters import check_fees, check_fine, check_listing
 from libs.exchange.engine.orders import cancel_market
 from libs.exchange.engine.state import USD, Account, Market, State, is_margined
 from libs.exchange.engine.types import ZERO, Listing, MarketStatus
@@ -74,7 +74,7 @@ def set_fees(state: State, command: SetFees, now: Now) -> list[Event]:
 def set_mark(state: State, command: SetMark, now: Now) -> list[Event]:
     """A new mark; whoever it leaves with too little margin is liquidated."""
     market = state.market(command.instrument)
-    check_plain(command.mark, "mark")
+    check_fine(command.mark, "mark")
     market.mark = command.mark
     events: list[Event] = []
     for account_id in state.exposed_accounts(command.instrument):
