@@ -42,6 +42,8 @@ from services.executor.world import Key, World
 replace = msgspec.structs.replace
 
 JOURNAL: Final = "journal"
+_ALONE: Final = frozenset({Purpose.UNWIND, Purpose.FOLLOW, Purpose.TRIM})
+
 FINALS_KEPT: Final = 32
 """Final orders that stay in the pair's hash, so that late news of them find their order."""
 
@@ -234,8 +236,8 @@ class Lane:
         now = draft.now
         if not draft.is_empty:
             yield from self._persist(draft)
-        if draft.sends:
-            yield SendOrders(pair=self.pair, intents=tuple(draft.sends), legs=self.keys)
+        for together in _groups(draft.sends):
+            yield SendOrders(pair=self.pair, intents=together, legs=self.keys)
         yield from draft.requests
         for intent in draft.changed.values():
             message = order_event(intent, self.keys[intent.leg], now)
@@ -287,6 +289,13 @@ class Lane:
         """Old final orders beyond those that are kept; the journal has them all."""
         finals = [key for key, intent in draft.intents.items() if intent.state.is_final]
         return finals[: max(0, len(finals) - FINALS_KEPT)]
+
+
+def _groups(sends: list[Intent]) -> list[tuple[Intent, ...]]:
+    """Legs that go together or not at all; what reduces one leg must not wait for the other's venue."""
+    alone = [(intent,) for intent in sends if intent.purpose in _ALONE]
+    paired = tuple(intent for intent in sends if intent.purpose not in _ALONE)
+    return [paired, *alone] if paired else alone
 
 
 def encode_all(moves: list[Move]) -> bytes:

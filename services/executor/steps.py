@@ -57,7 +57,7 @@ def give_up(draft: Draft, reason: str) -> None:
 
 
 def over_goal(draft: Draft, leg: int) -> Decimal:
-    """How much a leg has beyond its goal, unsigned; a leg on the wrong side of zero is beyond by all of it."""
+    """How much a leg has beyond its goal, unsigned; all of it when it is on the wrong side of zero."""
     quantity, goal = draft.state.legs[leg].quantity, plan_of(draft).goals[leg]
     if quantity == 0:
         return ZERO

@@ -88,7 +88,7 @@ def exact(value: float) -> Decimal:
 
 
 def rules_of(info: InstrumentInfo) -> Rules:
-    """An instrument's filters as Decimals; a spot buy loses its taker fee in base until fills say otherwise."""
+    """An instrument's filters as Decimals; a spot buy is taken to lose the listed taker fee in base."""
 
     def number(text: str | None, default: str) -> Decimal:
         return Decimal(text if text is not None else default)
