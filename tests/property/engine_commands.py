@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from libs.common.instant import MS_PER_HOUR, Now
 from libs.common.subjects import Kind
@@ -50,7 +50,7 @@ def listing(kind: Kind, base: str, quote: str = "USDT", suffix: str = "", **othe
         price_tick=Decimal("0.01"),
         quantity_step=Decimal("0.001"),
         quantity_min=Decimal("0.001"),
-        notional_min=Decimal(5),
+        notional_min=Decimal(1),
         tiers=TIERS if contract else (),
         liquidation_fee=Decimal("0.0125") if contract else Decimal(0),
         marginable=not contract,
@@ -84,6 +84,8 @@ class Script:
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 a script, no secret
         self._prices = dict(COINS)
+        self._due: list[c.Command] = []
+        self._recent: list[tuple[str, str, str]] = []
         self._version = 0
         self._sent = 0
         self._hours = 0
@@ -107,10 +109,10 @@ class Script:
                 fees=fees,
                 position_mode=mode,
                 margin_mode_default=margin_mode,
-                leverage_default=10,
+                leverage_default=20,
             )
             yield c.OpenAccount(spec=spec)
-            for asset, amount in (("USDT", 20_000), ("USDC", 5_000), ("BTC", 1), ("BNB", 2)):
+            for asset, amount in (("USDT", "9000"), ("USDC", "3000"), ("BTC", "0.1"), ("BNB", "2")):
                 yield c.Deposit(account=name, asset=asset, amount=Decimal(amount))
 
     def __iter__(self) -> Iterator[c.Command]:
@@ -136,16 +138,22 @@ class Script:
         choices, weights = [maker for maker, _ in makers], [weight for _, weight in makers]
         while True:
             yield self._dice.choices(choices, weights)[0]()
+            while self._due:
+                yield self._due.pop()
 
     # --- the market ---------------------------------------------------------------------------------------
 
     def market_moves(self) -> c.Command:
+        """A new price; books and marks of the coin's other markets follow at once, most of the time."""
         key = self._key()
         base = LISTINGS[key].base
-        width = 0.4 if self._dice.random() < 0.01 else 0.01
+        width = 0.4 if self._dice.random() < 0.04 else 0.01
         moved = self._prices[base] * Decimal(1 + self._dice.uniform(-width, width))
         low, high = COINS[base] / 20, COINS[base] * 20
         self._prices[base] = min(max(moved, low), high).quantize(Decimal("0.01"))
+        for other, listed in LISTINGS.items():
+            if listed.base == base and self._dice.random() < 0.8:
+                self._due.append(self.mark_of(other))
         return self.book(key)
 
     def book(self, key: str) -> c.SetBook:
@@ -166,7 +174,9 @@ class Script:
         )
 
     def mark(self) -> c.Command:
-        key = self._key()
+        return self.mark_of(self._key())
+
+    def mark_of(self, key: str) -> c.Command:
         stray = Decimal(1 + self._dice.uniform(-0.002, 0.002))
         mark = (self._prices[LISTINGS[key].base] * stray).quantize(Decimal("0.00000001"))
         return c.SetMark(instrument=key, mark=mark)
@@ -190,71 +200,72 @@ class Script:
     # --- people -------------------------------------------------------------------------------------------
 
     def order(self) -> c.Command:
-        account, key = self._account(), self._key()
-        hedge = key[:4] != "spot" and self._dice.random() < (0.9 if account == "u2:usdm" else 0.1)
-        is_limit = self._dice.random() < 0.6
-        side = self._pick(list(t.Side))
+        account, key = self._trader()
+        contract = LISTINGS[key].kind is not Kind.SPOT
+        limit = self._dice.random() < 0.6
+        side, sides = self._pick(list(t.Side)), [t.PositionSide.LONG, t.PositionSide.SHORT]
+        hedge = contract and (self._dice.random() < 0.95) is (account == "u2:usdm")
+        by_cost = not contract and not limit and side is t.Side.BUY
+        margin = not contract and account in ("u1:margin", "u2:unified")
         self._sent += 1
-        by_cost = key.startswith("spot") and not is_limit and side is t.Side.BUY
-        margin = key.startswith("spot") and account in ("u1:margin", "u2:unified")
+        client_id = f"c{self._sent}"
+        self._recent = [*self._recent[-20:], (account, key, client_id)]
         return c.Submit(
             account=account,
             instrument=key,
             side=side,
-            type=t.OrderType.LIMIT if is_limit else t.OrderType.MARKET,
+            type=t.OrderType.LIMIT if limit else t.OrderType.MARKET,
             quantity=Decimal(0) if by_cost else self._size(),
             quote_quantity=Decimal(self._dice.randint(10, 5_000)) if by_cost else None,
-            price=self._price(key) if is_limit else None,
-            tif=self._pick(list(t.TimeInForce)) if is_limit else t.TimeInForce.IOC,
-            client_id=f"c{self._sent}" if self._dice.random() < 0.5 else "",
-            reduce_only=key[:4] != "spot" and self._dice.random() < 0.15,
-            position_side=self._pick([t.PositionSide.LONG, t.PositionSide.SHORT])
-            if hedge
-            else t.PositionSide.BOTH,
+            price=self._price(key) if limit else None,
+            tif=self._pick(list(t.TimeInForce)) if limit else t.TimeInForce.IOC,
+            client_id=client_id,
+            reduce_only=contract and self._dice.random() < 0.1,
+            position_side=self._pick(sides) if hedge else t.PositionSide.BOTH,
             margin=margin,
             borrow=self._pick(["none", "auto", "auto_repay"]) if margin else "none",
         )
 
     def cancel(self) -> c.Command:
-        number = self._dice.randint(max(1, self._sent - 30), self._sent + 1)
-        return c.Cancel(account=self._account(), instrument=self._key(), order_id=number)
+        if not self._recent:
+            return self.cancel_all()
+        account, key, client_id = self._pick(self._recent)
+        return c.Cancel(account=account, instrument=key, client_id=client_id)
 
     def cancel_all(self) -> c.Command:
         return c.CancelAll(account=self._account(), instrument=self._pick(["", self._key()]))
 
     def transfer(self) -> c.Command:
         source, target = self._account(), self._account()
-        return c.Transfer(source=source, target=target, asset=self._asset(), amount=self._amount())
+        return c.Transfer(source=source, target=target, **self._money())
 
     def withdraw(self) -> c.Command:
-        return c.Withdraw(account=self._account(), asset=self._asset(), amount=self._amount())
+        return c.Withdraw(account=self._account(), **self._money())
 
     def deposit(self) -> c.Command:
-        return c.Deposit(account=self._account(), asset=self._asset(), amount=self._amount() / 10)
+        return c.Deposit(account=self._account(), **self._money(most=2_000))
 
     def borrow(self) -> c.Command:
-        account = self._pick(["u1:margin", "u2:unified"])
-        return c.Borrow(account=account, asset=self._asset(), amount=self._amount())
+        return c.Borrow(account=self._pick(["u1:margin", "u2:unified"]), **self._money())
 
     def repay(self) -> c.Command:
-        account = self._pick(["u1:margin", "u2:unified"])
-        return c.Repay(account=account, asset=self._asset(), amount=self._amount())
+        return c.Repay(account=self._pick(["u1:margin", "u2:unified"]), **self._money())
 
     def leverage(self) -> c.Command:
-        value = self._pick([1, 3, 10, 20, 50, 75])
-        return c.SetLeverage(account=self._account(), instrument=self._key(), leverage=value)
+        account, key = self._trader(contracts=True)
+        return c.SetLeverage(account=account, instrument=key, leverage=self._pick([1, 3, 10, 20, 50, 75]))
 
     def modes(self) -> c.Command:
-        account = self._account()
-        if self._dice.random() < 0.5:
+        account, key = self._trader(contracts=True)
+        if self._dice.random() < 0.3:
             return c.SetPositionMode(account=account, mode=self._pick(list(t.PositionMode)))
         mode = self._pick(list(t.MarginMode))
-        return c.SetMarginMode(account=account, instrument=self._key(), mode=mode)
+        return c.SetMarginMode(account=account, instrument=key, mode=mode)
 
     def deleverage(self) -> c.Command:
-        key = self._key()
+        account, key = self._trader(contracts=True)
         return c.Deleverage(
-            account=self._account(),
+            account=account,
             instrument=key,
             position_side=self._pick(list(t.PositionSide)),
             quantity=self._size() / 10,
@@ -262,8 +273,9 @@ class Script:
         )
 
     def liquidate(self) -> c.Command:
-        sides = list(t.PositionSide)
-        return c.Liquidate(account=self._account(), instrument=self._key(), position_side=self._pick(sides))
+        account, key = self._trader(contracts=True)
+        side = self._pick(list(t.PositionSide))
+        return c.Liquidate(account=account, instrument=key, position_side=side)
 
     # --- choices ------------------------------------------------------------------------------------------
 
@@ -276,6 +288,18 @@ class Script:
     def _key(self) -> str:
         return self._pick(list(LISTINGS))
 
+    def _trader(self, *, contracts: bool = False) -> tuple[str, str]:
+        """An account and a market: mostly one that it may trade."""
+        account, keys = self._account(), list(LISTINGS)
+        if contracts:
+            account = self._pick(["u1:usdm", "u2:usdm", "u2:unified"])
+            keys = [key for key in keys if not key.startswith("spot")]
+        if self._dice.random() < 0.97:
+            spot = ACCOUNTS[account][0] in (t.AccountKind.SPOT, t.AccountKind.MARGIN)
+            unified = ACCOUNTS[account][0] is t.AccountKind.UNIFIED
+            keys = [key for key in keys if unified or key.startswith("spot") is spot]
+        return account, self._pick(keys)
+
     def _asset(self) -> str:
         return self._pick(["USDT", "USDT", "BTC", "ETH", "BNB", "USDC"])
 
@@ -285,7 +309,11 @@ class Script:
         return (self._prices[LISTINGS[key].base] * factor).quantize(Decimal("0.01"))
 
     def _size(self) -> Decimal:
-        return Decimal(self._dice.choice([1, 5, 20, 100, 1_000, 4_000])) / 1_000
+        return Decimal(self._dice.choice([1, 20, 100, 400, 1_000, 3_000])) / 1_000
 
-    def _amount(self) -> Decimal:
-        return Decimal(self._dice.choice([1, 33, 250, 10_000, 5_000_000])) / 1_000
+    def _money(self, most: int = 1_000_000) -> Any:
+        """An asset and an amount of it, from a dollar's worth to more than anybody has."""
+        asset = self._asset()
+        dollars = Decimal(min(self._dice.choice([1, 40, 1_500, 9_000, 18_000, 1_000_000]), most))
+        amount = dollars / COINS.get(asset, Decimal(1))
+        return {"asset": asset, "amount": amount.quantize(Decimal("0.000001"))}
