@@ -28,16 +28,22 @@ def price(house: House, asset: str, now: Instant) -> Decimal | None:
 
 def in_usdt(house: House, amounts: dict[str, Decimal], now: Instant) -> Decimal:
     """The value of amounts by coin; coins without a price count for nothing."""
-    total = Decimal(0)
-    for asset, held in amounts.items():
-        if held:
-            total += held * (price(house, asset, now) or Decimal(0))
-    return total.quantize(_SATOSHI, rounding=ROUND_DOWN)
+    return _cut(_worth(house, amounts, now))
 
 
 def in_btc(house: House, amounts: dict[str, Decimal], now: Instant) -> Decimal:
     """The same in BTC; zero while BTC has no price."""
     btc = price(house, _BTC, now)
-    if not btc:
-        return Decimal(0)
-    return (in_usdt(house, amounts, now) / btc).quantize(_SATOSHI, rounding=ROUND_DOWN)
+    return _cut(_worth(house, amounts, now) / btc) if btc else Decimal(0)
+
+
+def _worth(house: House, amounts: dict[str, Decimal], now: Instant) -> Decimal:
+    total = Decimal(0)
+    for asset, held in amounts.items():
+        if held:
+            total += held * (price(house, asset, now) or Decimal(0))
+    return total
+
+
+def _cut(value: Decimal) -> Decimal:
+    return value.quantize(_SATOSHI, rounding=ROUND_DOWN)

@@ -18,7 +18,7 @@ DIGITS_MAX: Final = 8
 _DECIMAL_TEXT: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _DECIMAL: Final = re.compile(_DECIMAL_TEXT, re.ASCII)
 _CLIENT_ID_TEXT: Final = r"^[a-zA-Z0-9-_]{1,36}$"
-_CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
+_CLIENT_ID: Final = re.compile(_CLIENT_ID_TEXT, re.ASCII)
 _INTEGER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ALWAYS_READ: Final = frozenset({"timestamp", "recvWindow", "signature", "apiKey", "returnRateLimits"})
 
