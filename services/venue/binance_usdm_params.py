@@ -118,10 +118,17 @@ def account_of(house: House, key: Key) -> str:
 def listing_of(house: House, symbol: str, now: Instant) -> Listing:
     """The contract of a symbol (`BTCUSDT`, `BTCUSDT_241227`), or Binance's refusal."""
     kind = Kind.FUTURE if "_" in symbol else Kind.PERP
-    key = house.listing_key(kind, symbol, now)
-    if key is None:
+    found = house.engine.listings.get(f"{kind}:{symbol}")
+    if found is None or not is_visible(house, found, now):
         raise refuse(-1121, "Invalid symbol.")
-    return house.engine.listing(key)
+    return found
+
+
+def is_visible(house: House, listing: Listing, now: Instant) -> bool:
+    """Whether the public half shows a contract, or it is no market of the recording (a dated future)."""
+    if house.listing_key(listing.kind, listing.symbol, now) is not None:
+        return True
+    return house.instrument(listing.key) is None
 
 
 def required_listing(house: House, parameters: Parameters, now: Instant) -> Listing:
@@ -138,5 +145,9 @@ def contracts(house: House, parameters: Parameters, now: Instant) -> list[Listin
     """The contract that an optional `symbol` names; all there are without it, by symbol."""
     if "symbol" in parameters:
         return [required_listing(house, parameters, now)]
-    found = [one for one in house.engine.listings.values() if one.kind is not Kind.SPOT]
+    found = [
+        one
+        for one in house.engine.listings.values()
+        if one.kind is not Kind.SPOT and is_visible(house, one, now)
+    ]
     return sorted(found, key=lambda one: one.symbol)
