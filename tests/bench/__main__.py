@@ -12,7 +12,7 @@ import sys
 
 from tests.bench.report import Result
 
-BENCHES = ("tick", "scan", "startup")
+BENCHES = ("tick", "scan", "startup", "engine")
 
 
 def run_one(name: str, **sizes: int) -> Result:

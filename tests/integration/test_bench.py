@@ -13,11 +13,13 @@ SIZES = {
     "tick": {"ticks": 5, "rounds": 1},
     "scan": {"symbols": 6, "rounds": 1},
     "startup": {"work_sec": 0},
+    "engine": {"commands": 200, "rounds": 1},
 }
 KEYS = {
     "tick": {"ratio", "ratio_same_work", "ours_p50_us", "raw_bare_hops_p50_us"},
     "scan": {"ratio", "ours_sec", "ccxt_parse_sec", "pairs"},
     "startup": {"stack_mb", "first_evaluation_sec", "feed_well_sec", "signal_well_sec", "feed_mb", "nats_mb"},
+    "engine": {"ratio_to_decimal_sums", "us_per_command", "engine_events_per_second"},
 }
 
 
