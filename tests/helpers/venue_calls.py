@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common.instant import MarketClock
 from services.venue import customers, recording
-from services.venue.desk import Desk
+from services.venue.desk import Desk, Instant
 from services.venue.door import Door
 from services.venue.faults import Board, Fault, Plan
 from services.venue.house import House
@@ -41,6 +41,10 @@ class Bench:
 
     def fault(self, **fields: Any) -> None:
         self.board.add([Fault(**fields)])
+
+    def instant(self, after_ms: int = 0) -> Instant:
+        """The instant `after_ms` of wall time after the start."""
+        return self.desks["binance"].instant(WALL0_MS + after_ms)
 
     def call(
         self, url: str, *, method: str = "GET", after_ms: int = 0, headers: dict[str, str] | None = None
