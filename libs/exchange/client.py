@@ -45,7 +45,7 @@ class StrictAnswers:
         return parsed
 
 
-_classes: dict[str, type] = {}
+_classes: dict[tuple[str, type], type] = {}
 
 
 @functools.cache
@@ -55,24 +55,31 @@ def _trust(cafile: str) -> ssl.SSLContext:
 
 
 def make_exchange(
-    spec: ClientSpec, *, session: aiohttp.ClientSession, timeout_sec: float, options: dict[str, Any]
+    spec: ClientSpec,
+    *,
+    session: aiohttp.ClientSession,
+    timeout_sec: float,
+    options: dict[str, Any],
+    keys: dict[str, str] | None = None,
+    answers: type[StrictAnswers] = StrictAnswers,
 ) -> Any:
-    """A ccxt.pro exchange of `spec` without keys; `options` (the user's) win over the venue's record.
+    """A ccxt.pro exchange of `spec`, without keys unless `keys` (apiKey, secret, ...) are given; `options`
+    (the user's) win over the venue's record. `answers`: the hooks in front of ccxt's class.
 
     `maxRetriesOnFailure` stays 0: it would send again whatever failed. The limiter is on, since polls
     of many callers meet here.
     """
-    cls = _classes.get(spec.ccxt_id)
+    cls = _classes.get((spec.ccxt_id, answers))
     if cls is None:
-        cls = _classes[spec.ccxt_id] = type(
-            spec.ccxt_id, (StrictAnswers, getattr(ccxt.pro, spec.ccxt_id)), {}
-        )
+        cls = type(spec.ccxt_id, (answers, getattr(ccxt.pro, spec.ccxt_id)), {})
+        _classes[spec.ccxt_id, answers] = cls
     exchange = cls(
         {
             "session": session,
             "timeout": int(timeout_sec * 1000),
             "enableRateLimit": True,
             "options": {**spec.options, **options, "maxRetriesOnFailure": 0},
+            **(keys or {}),
         }
     )
     exchange.ssl_context = _trust(exchange.cafile)

@@ -1,22 +1,32 @@
-"""Opens the public data of a venue: session, certificates, redirection, and ccxt only when it is needed."""
+"""Opens a venue, for data or for trading: session, certificates, redirection, ccxt only when it is needed."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from libs.common.config.legs import venue_slug
-from libs.common.config.schema import Config
+from libs.common.config.schema import Config, Exchange
 from libs.common.instant import Clock
+from libs.common.redact import REDACTOR
+from libs.common.subjects import SPOT
 from libs.exchange.port import MarketData
 from libs.exchange.quirks import quirks_of
 from libs.exchange.record import ClientSpec
+from libs.exchange.trading import Trading
 
 if TYPE_CHECKING:
     import aiohttp
 
     from libs.exchange.redirect import Redirect
+
+KEEPALIVE_SEC: Final = 60.0
+"""For trading connections, which are pinged more often than that; aiohttp's default is 15 s."""
+
+
+class NoKeys(ValueError):
+    """A venue is to be traded on, and the config has no keys for it."""
 
 
 async def open_market_data(
@@ -43,16 +53,90 @@ async def open_market_data(
     return CcxtMarketData(venue, quirks, clock=clock, open_exchange=open_exchange, close_shared=close)
 
 
-def open_session() -> aiohttp.ClientSession:
+async def open_trading(
+    venue: str, *, config: Config, clock: Clock, redirect: Redirect | None = None
+) -> Trading:
+    """The trading side of `venue` with the config's keys, closed by its `close()`; nothing is requested
+    before `load`. Raises `UnknownVenue`, and `NoKeys` (a ValueError) with the names of what is missing.
+
+    Orders have a session of their own, which holds them at their connection and keeps it open for longer.
+    """
+    quirks = quirks_of(venue)
+    keys = {spec.ccxt_id: keys_of(config, venue, spec) for spec in quirks.clients}
+    from libs.exchange.client import make_exchange  # noqa: PLC0415 - see open_market_data
+    from libs.exchange.live.adapter import CcxtTrading  # noqa: PLC0415
+    from libs.exchange.live.record import RECORDS  # noqa: PLC0415
+    from libs.exchange.live.wire import Held, hooked, tracing  # noqa: PLC0415
+
+    settings: dict[str, Any] = {"keepalive_sec": KEEPALIVE_SEC, "trace_configs": [tracing()]}
+    opener = open_session if redirect is None else redirect.session
+    orders, others = hooked(opener(**settings)), opener()
+    options = user_options(config, venue)
+
+    def open_exchange(spec: ClientSpec, for_orders: bool) -> Any:  # noqa: FBT001 - one of two kinds
+        exchange = make_exchange(
+            spec,
+            session=orders if for_orders else others,
+            timeout_sec=config.timeouts.request_timeout_sec,
+            options=options,
+            keys=keys[spec.ccxt_id],
+            answers=Held,
+        )
+        exchange.number = str  # figures stay the text that the venue wrote: a float holds 15 digits
+        exchange.enableRateLimit = not for_orders
+        return exchange
+
+    async def close_shared() -> None:
+        await orders.close()
+        await others.close()
+
+    return CcxtTrading(
+        venue,
+        quirks,
+        RECORDS[quirks.venue],
+        clock=clock,
+        open_exchange=open_exchange,
+        close_shared=close_shared,
+        hedged=config.position.position_mode == "hedge",
+    )
+
+
+def keys_of(config: Config, venue: str, spec: ClientSpec) -> dict[str, str]:
+    """The keys of a venue for one ccxt class, as ccxt names them; registered as secrets.
+
+    Of several exchanges at the venue the one whose type the class serves is taken, else any that has keys.
+    """
+    own = [one for one in config.exchanges.values() if venue_slug(one) == venue and one.api_key]
+
+    def fits(one: Exchange) -> bool:
+        return one.id == spec.ccxt_id or (one.type == "spot") == (SPOT in spec.kinds)
+
+    found = next((one for one in own if fits(one)), own[0] if own else None)
+    if found is None or not found.secret:
+        raise NoKeys(f"{venue}: apiKey and secret are needed to trade there (exchanges.*)")
+    if spec.ccxt_id in _NEED_PASSWORD and not found.password:
+        raise NoKeys(f"{venue}: password (the API key's passphrase) is needed to trade there (exchanges.*)")
+    REDACTOR.add(found.api_key, found.secret, found.password)
+    if spec.ccxt_id == "hyperliquid":  # signs with a wallet's key
+        return {"walletAddress": found.api_key, "privateKey": found.secret}
+    return {"apiKey": found.api_key, "secret": found.secret, "password": found.password}
+
+
+_NEED_PASSWORD: Final = frozenset({"bitget", "okx", "kucoin"})
+
+
+def open_session(*, keepalive_sec: float = 15.0, **settings: Any) -> aiohttp.ClientSession:
     """One connection pool for all instances of a venue, with the certificates that ccxt ships.
 
-    `trust_env`: whoever needs a proxy to reach his exchange has set HTTPS_PROXY.
+    `trust_env`: whoever needs a proxy to reach his exchange has set HTTPS_PROXY. `settings` are aiohttp's
+    own.
     """
     import aiohttp  # noqa: PLC0415 - with ccxt only
     import certifi  # noqa: PLC0415
 
     context = ssl.create_default_context(cafile=certifi.where())
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), trust_env=True)
+    connector = aiohttp.TCPConnector(ssl=context, keepalive_timeout=keepalive_sec)
+    return aiohttp.ClientSession(connector=connector, trust_env=True, **settings)
 
 
 def user_options(config: Config, venue: str) -> dict[str, Any]:

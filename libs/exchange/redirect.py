@@ -114,10 +114,18 @@ class Redirect(msgspec.Struct, frozen=True):
         """Trusts the venue's own authority and nobody else."""
         return ssl.create_default_context(cafile=self.ca_path)
 
-    def session(self) -> aiohttp.ClientSession:
-        """A session for ccxt's `session` option; its maker closes it. Call inside the running loop."""
-        connector = _Connector(resolver=_Resolver(self.port), ssl=self.ssl_context(), use_dns_cache=False)
-        return aiohttp.ClientSession(connector=connector, trust_env=False)
+    def session(self, *, keepalive_sec: float = 15.0, **settings: Any) -> aiohttp.ClientSession:
+        """A session for ccxt's `session` option; its maker closes it. Call inside the running loop.
+
+        `settings` are more of aiohttp's own (`trace_configs`).
+        """
+        connector = _Connector(
+            resolver=_Resolver(self.port),
+            ssl=self.ssl_context(),
+            use_dns_cache=False,
+            keepalive_timeout=keepalive_sec,
+        )
+        return aiohttp.ClientSession(connector=connector, trust_env=False, **settings)
 
 
 def _refusal(host: str) -> str:
