@@ -223,6 +223,11 @@ def orders_of(events: list[Event]) -> list[Order]:
     return [event.order for event in events if isinstance(event, Ordered)]
 
 
+def seen(*values: object) -> tuple[object, ...]:
+    """Values to compare with numbers of another type: a Decimal equals the int of its value."""
+    return values
+
+
 def _levels(text: str) -> tuple[tuple[Decimal, Decimal], ...]:
     pairs = [part.split() for part in text.split(",")] if text else []
     return tuple((D(price), D(size)) for price, size in pairs)
