@@ -18,6 +18,7 @@ from aiohttp import WSMsgType, web
 from services.venue import binance_ws, bitget_ws
 from services.venue.binance_spot_stream import ApiSession
 from services.venue.binance_usdm_stream import UserStream
+from services.venue.bitget_private_ws import PrivateConversation
 from services.venue.desk import STEP_MS, Desk, Instant
 from services.venue.faults import STREAM, USER_STREAM, Board, Kind, Where
 from services.venue.frames import Conversation, Frame, in_turn
@@ -106,7 +107,7 @@ class Streams:
     def _bitget(self, path: str) -> Any:
         if path == "/v3/ws/public":
             return bitget_ws.Conversation(self._houses["bitget"].desk)
-        return bitget_ws.PrivateConversation() if path == "/v3/ws/private" else None
+        return PrivateConversation(self._houses["bitget"]) if path == "/v3/ws/private" else None
 
     def _binance(self, request: web.Request, host: str, path: str) -> Any:
         """Market streams, or the user stream that a listen key opens (in the path or as a parameter)."""
