@@ -123,7 +123,7 @@ def trade_lite(house: House, fill: Fill, order: Order, now: Instant) -> list[Sai
         "q": quantity_text(listing, order.quantity),
         "p": price_text(listing, order.price),
         "m": fill.liquidity is Liquidity.MAKER,
-        "c": fill.client_id,
+        "c": client_id(fill),
         "S": fill.side.upper(),
         "L": price_text(listing, fill.price),
         "l": quantity_text(listing, fill.quantity),

@@ -41,7 +41,7 @@ def find(house: House, account: str, listing: Listing, wanted: Parameters) -> Or
         found = house.engine.order(account, order_id=order_id, instrument=listing.key)
     else:
         found = house.engine.order(account, client_id=name, instrument=listing.key)
-    if found is None and order_id is None:  # orders that the venue made itself have ids of its own
+    if found is None and order_id is None:  # ids that the venue has given
         own = house.engine.orders(account, listing.key)
         found = next((one for one in reversed(own) if client_id(one) == name), None)
     hidden = found is not None and _unrecorded(found)

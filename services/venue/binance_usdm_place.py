@@ -6,7 +6,6 @@ for orders that may rest; RESULT for market, IOC and FOK orders says what became
 
 from __future__ import annotations
 
-import hashlib
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from libs.exchange.engine import commands
-from libs.exchange.engine.commands import Submit
+from libs.exchange.engine.commands import Ordered, Submit
 from libs.exchange.engine.types import (
     ZERO,
     Listing,
@@ -53,15 +52,15 @@ _FINAL_AT_ONCE: Final = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 def place(house: House, call: Call, key: Key) -> Answer:
     """POST /fapi/v1/order."""
-    return answer(_place(house, call, key, read(call), number=0))
+    return answer(_place(house, call, key, read(call)))
 
 
 def place_batch(house: House, call: Call, key: Key) -> Answer:
     """POST /fapi/v1/batchOrders: up to five orders, one after the other; each has its own answer or error."""
     rows: list[Any] = []
-    for number, wanted in enumerate(_batch(read(call).required("batchOrders"))):
+    for wanted in _batch(read(call).required("batchOrders")):
         try:
-            rows.append(_place(house, call, key, wanted, number=number))
+            rows.append(_place(house, call, key, wanted))
         except Refused as refused:
             rows.append(msgspec.Raw(refused.answer.body))
     return answer(rows)
@@ -84,18 +83,17 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _place(house: House, call: Call, key: Key, wanted: Parameters, *, number: int) -> dict[str, Any]:
+def _place(house: House, call: Call, key: Key, wanted: Parameters) -> dict[str, Any]:
     listing = required_listing(house, wanted, call.now)
     account = account_of(house, key)
     hedged = house.engine.position_mode(account) is PositionMode.HEDGE
-    submit = _submit(account, listing, wanted, hedged=hedged, default_id=_client_id(call, number))
+    submit = _submit(account, listing, wanted, hedged=hedged)
     try:
-        house.apply(submit, call.now)
+        events = house.apply(submit, call.now)
     except commands.Refused as refused:
         raise errors.of_order(refused, submit, listing, house.engine.mark(listing.key)) from None
-    order = house.engine.order(account, client_id=submit.client_id, instrument=listing.key)
-    if order is None:
-        raise RuntimeError(f"{submit.client_id}: accepted, but not to be found")
+    taken = next(event.order for event in events if isinstance(event, Ordered))
+    order = house.engine.order(account, order_id=taken.order_id) or taken
     if order.tif is TimeInForce.FOK and order.status is not OrderStatus.FILLED:
         raise refuse(*errors.NOT_FILLED)
     return command_row(listing, _as_answered(order, wanted.text("newOrderRespType", "ACK")))
@@ -110,7 +108,7 @@ def _as_answered(order: Order, response_type: str) -> Order:
     )
 
 
-def _submit(account: str, listing: Listing, wanted: Parameters, *, hedged: bool, default_id: str) -> Submit:
+def _submit(account: str, listing: Listing, wanted: Parameters, *, hedged: bool) -> Submit:
     """The order as the engine takes it; raises Binance's refusal of what is missing or cannot be read."""
     side, kind = _side(wanted), _type(wanted)
     if wanted.text("newOrderRespType", "ACK") not in ("ACK", "RESULT"):
@@ -130,7 +128,7 @@ def _submit(account: str, listing: Listing, wanted: Parameters, *, hedged: bool,
         quantity=quantity,
         price=price,
         tif=tif,
-        client_id=_checked_id(wanted.text("newClientOrderId")) or default_id,
+        client_id=_checked_id(wanted.text("newClientOrderId")),
         reduce_only=reduce_only or False,
         position_side=_position_side(wanted),
     )
@@ -194,8 +192,3 @@ def _checked_id(text: str) -> str:
         said = f"Illegal characters found in parameter 'newClientOrderId'; {_CLIENT_ID_LEGAL}."
         raise refuse(-1100, said)
     return text
-
-
-def _client_id(call: Call, number: int) -> str:
-    """The id of an order whose owner gave none: 22 characters, as on Binance; from the signed request."""
-    return hashlib.sha256(f"{number}|{call.raw_query}|".encode() + call.body).hexdigest()[:22]

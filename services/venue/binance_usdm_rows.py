@@ -2,7 +2,7 @@
 
 Prices have the tick's digits, quantities the step's, money 8. A market order's price is 0, its time in force
 GTC. Orders that the venue makes itself are known by their client id: `autoclose-` (liquidation),
-`adl_autoclose`, `settlement_autoclose-` (delivery).
+`adl_autoclose`, `settlement_autoclose-` (delivery). An order whose owner gave no id has one of 22 characters.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def client_id(order: Order | Fill) -> str:
         case "delivery":
             return f"settlement_autoclose-{_stamp_ms(order)}{order.order_id:06d}"
         case _:
-            return order.client_id
+            return order.client_id or f"{order.order_id:022d}"
 
 
 def _stamp_ms(order: Order | Fill) -> int:
