@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
+from urllib.request import getproxies
 
 from libs.common.config.legs import venue_slug
 from libs.common.config.schema import Config, Exchange
@@ -72,13 +73,15 @@ async def open_trading(
     opener = open_session if redirect is None else redirect.session
     orders, others = hooked(opener(**settings)), opener()
     options = user_options(config, venue)
+    record = RECORDS[quirks.venue]
+    desks = {desk.ccxt_id: desk for desk in record.desks}
 
     def open_exchange(spec: ClientSpec, for_orders: bool) -> Any:  # noqa: FBT001 - one of two kinds
         exchange = make_exchange(
             spec,
             session=orders if for_orders else others,
             timeout_sec=config.timeouts.request_timeout_sec,
-            options=options,
+            options={**desks[spec.ccxt_id].options, **options},
             keys=keys[spec.ccxt_id],
             answers=Held,
         )
@@ -93,7 +96,7 @@ async def open_trading(
     return CcxtTrading(
         venue,
         quirks,
-        RECORDS[quirks.venue],
+        record,
         clock=clock,
         open_exchange=open_exchange,
         close_shared=close_shared,
@@ -128,15 +131,15 @@ _NEED_PASSWORD: Final = frozenset({"bitget", "okx", "kucoin"})
 def open_session(*, keepalive_sec: float = 15.0, **settings: Any) -> aiohttp.ClientSession:
     """One connection pool for all instances of a venue, with the certificates that ccxt ships.
 
-    `trust_env`: whoever needs a proxy to reach his exchange has set HTTPS_PROXY. `settings` are aiohttp's
-    own.
+    `trust_env`: whoever needs a proxy to reach his exchange has set HTTPS_PROXY; without one aiohttp would
+    ask a thread about proxies before each request. `settings` are aiohttp's own.
     """
     import aiohttp  # noqa: PLC0415 - with ccxt only
     import certifi  # noqa: PLC0415
 
     context = ssl.create_default_context(cafile=certifi.where())
     connector = aiohttp.TCPConnector(ssl=context, keepalive_timeout=keepalive_sec)
-    return aiohttp.ClientSession(connector=connector, trust_env=True, **settings)
+    return aiohttp.ClientSession(connector=connector, trust_env=bool(getproxies()), **settings)
 
 
 def user_options(config: Config, venue: str) -> dict[str, Any]:

@@ -95,7 +95,18 @@ _BITGET: Final[dict[str, RejectReason]] = {
     "45113": _FILTER,
     "45115": _FILTER,  # price is no multiple of the tick
     "45119": _FILTER,
+    # https://www.bitget.com/api-doc/uta/error-code/restapi
+    "25205": _FILTER,  # price below the band
+    "25206": _FILTER,  # price above the band
+    "25207": _FILTER,  # minimum quantity
+    "25208": _FILTER,  # maximum quantity
+    "25244": _FILTER,  # price is no multiple of the tick
     "22002": "reduce_only",  # no position to close
+    "25225": "reduce_only",
+    "25227": "reduce_only",
+    "25232": "reduce_only",
+    "25101": "not_tradable",
+    "25104": "not_tradable",
     "40004": "clock",
     "40005": "clock",
     "40008": "clock",
@@ -122,7 +133,7 @@ UNPROVEN: Final[dict[str, frozenset[str]]] = {
 
 NOT_FOUND: Final[dict[str, frozenset[str]]] = {
     "binance": frozenset({"-2011", "-2013"}),
-    "bitget": frozenset({"25204", "40109", "40768", "43001"}),
+    "bitget": frozenset({"25204", "22001", "40109", "40768", "43001"}),
 }
 """By venue: codes that say cleanly "no such order"."""
 

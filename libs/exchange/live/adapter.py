@@ -235,8 +235,7 @@ class CcxtTrading:
         """See trading.Trading."""
         item, place = self.places.instrument(instrument), self.places.of(instrument)
         params = self._desk_params(item, margin=margin)
-        limit = self.record.fills_limit
-        return await trades_since(place, item, self.ids, since_ms=since_ms, limit=limit, params=params)
+        return await trades_since(place, item, self.record, self.ids, since_ms=since_ms, params=params)
 
     # --- account --------------------------------------------------------------------------------------------
 

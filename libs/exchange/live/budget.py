@@ -80,6 +80,8 @@ class Budget:
             why = f"the venue asked to wait {wait_sec:.0f} s"
             return Room(allowed=False, weight_used=weight, orders_used=counted, wait_sec=wait_sec, why=why)
         for limit, share in shares:
+            if limit.orders and not orders:
+                continue  # a poll is no order
             more = orders / limit.most if limit.orders else 0.0
             if share + more > SHARES[urgency] or share >= 1.0:
                 what = "orders" if limit.orders else "request weight"

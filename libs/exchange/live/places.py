@@ -81,6 +81,7 @@ class Places:
         self.instruments: dict[str, Instrument] = {}
         self._place_of: dict[str, Place] = {}
         self._slugs: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, str, bool], str] = {}
 
     async def load(self) -> None:
         """Read all markets, once a place."""
@@ -106,6 +107,10 @@ class Places:
         self.instruments = {slug: item for slug, (item, _) in found.items()}
         self._place_of = {slug: place for slug, (_, place) in found.items()}
         self._slugs = {(place.spec.ccxt_id, item.symbol): slug for slug, (item, place) in found.items()}
+        self._names = {
+            (place.spec.ccxt_id, item.venue_symbol, item.kind is Kind.SPOT): slug
+            for slug, (item, place) in found.items()
+        }
 
     def _instrument(self, market: dict[str, Any], place: Place) -> Instrument | None:
         item = instrument_of(
@@ -138,6 +143,11 @@ class Places:
             if kind in place.spec.kinds:
                 return place
         raise VenueError(self.venue, "not_supported", f"no {kind} here")
+
+    def named(self, place: Place, venue_symbol: object, *, spot: bool) -> Instrument | None:
+        """The instrument of a venue's own symbol at a place; a spot market and a perpetual may share it."""
+        slug = self._names.get((place.spec.ccxt_id, str(venue_symbol), spot))
+        return None if slug is None else self.instruments[slug]
 
     def find(self, place: Place, symbol: object) -> Instrument | None:
         """The instrument of a unified symbol at a place."""

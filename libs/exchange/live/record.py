@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from libs.common.instant import MS_PER_DAY
 from libs.common.subjects import Kind
 from libs.exchange.live.budget import Limit
 from libs.exchange.trading_values import Wallet
@@ -45,6 +46,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[Wallet, dict[str, Any]]
     warm: str = "fetch_time"
     warm_params: tuple[dict[str, Any], ...] = ({},)
+    options: dict[str, Any] = {}
 
 
 class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +54,8 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     transfers: our wallets by the venue's names in ccxt's `transfer`. cancel_by: our id where ccxt passes it,
     the venue's own (found by a query first) elsewhere. margin: params of an order on the borrowing desk, None
-    where there is none here.
+    where there is none here. fills_window_ms: the longest stretch of time that one request for trades covers.
+    fee_negated: ccxt turns the sign of fees around, for a form of answer that this account does not have.
     """
 
     venue: str
@@ -64,6 +67,8 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
     margin: dict[str, Any] | None = None
     transfers: dict[Wallet, str] = {}
     fills_limit: int = 500
+    fills_window_ms: dict[Kind, int] = {}
+    fee_negated: bool = False
     refused: dict[Kind, str] = {}
 
     def ask_of(self, kind: Kind) -> Ask:
@@ -97,6 +102,7 @@ class Ids:
 
     def __init__(self, record: TradingRecord) -> None:
         self._forms = record.id_form
+        self.fee_negated = record.fee_negated
         self._ours: dict[str, str] = {}
 
     def to_venue(self, kind: Kind, client_id: str) -> str:
@@ -124,6 +130,9 @@ def _own(per_sec: int) -> tuple[Limit, ...]:
     return (Limit(most=per_sec, window_sec=_PER_SECOND, orders=True),)
 
 
+# fetch_open_orders refuses to ask for all symbols (40 times the weight of one) until it is told to
+_ALL_ORDERS: Final = {"warnOnFetchOpenOrdersWithoutSymbol": False}
+
 BINANCE: Final = TradingRecord(
     venue="binance",
     desks=(
@@ -135,6 +144,7 @@ BINANCE: Final = TradingRecord(
                 Limit(most=100, window_sec=10, header="x-mbx-order-count-10s", orders=True),
             ),
             balances={"spot": {"type": "spot"}, "margin": {"type": "margin", "marginMode": "cross"}},
+            options=_ALL_ORDERS,
         ),
         Desk(
             ccxt_id="binanceusdm",
@@ -145,12 +155,15 @@ BINANCE: Final = TradingRecord(
                 Limit(most=1_200, window_sec=60, header="x-mbx-order-count-1m", orders=True),
             ),
             balances={"futures": {}},
+            options=_ALL_ORDERS,
         ),
     ),
     # create_order with marginMode goes to sapi/v1/margin/order; borrowing is a call of its own
     margin={"marginMode": "cross"},
     transfers={"spot": "spot", "margin": "cross", "futures": "future", "funding": "funding"},
     fills_limit=1_000,
+    # fapi/v1/userTrades; fetch_my_trades sets the end itself when the start is older
+    fills_window_ms=dict.fromkeys(_CONTRACTS, 7 * MS_PER_DAY),
 )
 
 BITGET: Final = TradingRecord(
@@ -165,6 +178,8 @@ BITGET: Final = TradingRecord(
     ),
     transfers={"unified": "uta", "funding": "spot", "spot": "spot", "futures": "uta", "margin": "uta"},
     fills_limit=100,
+    # parse_trade negates `fee`, which v2 writes as a negative number and v3 as what is paid
+    fee_negated=True,
 )
 
 BYBIT: Final = TradingRecord(

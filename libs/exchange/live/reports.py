@@ -56,6 +56,14 @@ def state_of(status: object, filled: Decimal, quantity: Decimal) -> State:
     return "partial" if filled > 0 else "open"
 
 
+def _average(raw: Mapping[str, Any]) -> Decimal | None:
+    """Mean fill price; Bitget's v3 `avgPrice` is not read by ccxt."""
+    info = raw.get("info")
+    return positive(raw.get("average")) or (
+        positive(info.get("avgPrice")) if isinstance(info, dict) else None
+    )
+
+
 def order_of(raw: Mapping[str, Any], item: Instrument, ids: Ids, *, asked: Any = None) -> OrderReport:
     """A report of a ccxt order. `asked` (an OrderRequest) fills in what a bare acknowledgement lacks."""
     order_id = raw.get("id")
@@ -77,7 +85,7 @@ def order_of(raw: Mapping[str, Any], item: Instrument, ids: Ids, *, asked: Any =
         status=state_of(raw.get("status"), filled, quantity),
         quantity=quantity,
         filled=filled,
-        average=positive(raw.get("average")) if filled > 0 else None,
+        average=_average(raw) if filled > 0 else None,
         price=price if price is not None or asked is None else asked.price,
         ts_ms=int_of(raw.get("lastUpdateTimestamp")) or int_of(raw.get("timestamp")) or 0,
         reason=_why(raw.get("info")),
@@ -100,6 +108,8 @@ def fill_of(raw: Mapping[str, Any], item: Instrument, ids: Ids) -> FillReport:
     found = raw.get("fee")
     fee: Mapping[str, Any] = found if isinstance(found, dict) else {}
     cost = decimal_of(fee.get("cost"))
+    if cost is not None and ids.fee_negated:
+        cost = -cost
     maker = raw.get("takerOrMaker")
     info = raw.get("info")
     written = info.get("clientOid") or info.get("clientOrderId") if isinstance(info, dict) else None
