@@ -10,10 +10,10 @@ from libs.common.instant import HOURS_PER_DAY, MS_PER_DAY
 from libs.exchange.engine.types import Balance
 from services.venue.binance_margin_values import in_btc, in_usdt, price
 from services.venue.binance_spot_account import assets, balances
-from services.venue.binance_spot_errors import BAD_INPUT, NO_ISOLATED, NO_SUCH_ASSET, said
+from services.venue.binance_spot_errors import BAD_INPUT, NO_ISOLATED, NO_SUCH_ASSET, NO_SUCH_PAIR, said
 from services.venue.binance_spot_params import Form
 from services.venue.binance_spot_texts import amount
-from services.venue.binance_spot_trading import Wallet
+from services.venue.binance_spot_trading import Wallet, listing_of
 from services.venue.house import House
 from services.venue.keys import Key
 from services.venue.listings import QUOTE
@@ -180,6 +180,21 @@ def cross_data(house: House, call: Call, key: Key) -> Answer:
             }
         )
     return answer(rows)
+
+
+def price_index(house: House, call: Call, _key: Key) -> Answer:
+    """GET /sapi/v1/margin/priceIndex: the price that values a market's base."""
+    listing = listing_of(house, call, Form(call).need("symbol"))
+    worth = price(house, listing.base, call.now)
+    if worth is None:
+        raise said(NO_SUCH_PAIR)
+    return answer({"calcTime": call.now.wall_ms, "price": amount(worth), "symbol": listing.symbol})
+
+
+def collateral_ratios(house: House, call: Call, _key: Key) -> Answer:
+    """GET /sapi/v1/margin/crossMarginCollateralRatio: every coin counts in full, however much there is."""
+    tier = {"minUsdValue": "0", "discountRate": "1"}
+    return answer([{"collaterals": [tier], "assetNames": _borrowable(house, call)}])
 
 
 # --- rates ----------------------------------------------------------------------------------------

@@ -104,6 +104,21 @@ def commission(house: House, call: Call, key: Key) -> Answer:
     )
 
 
+def order_commission(house: House, account: str) -> dict[str, Any]:
+    """What an order of the account pays, as `order/test` says it: less detailed than `commission`."""
+    fees, zero = fees_of(house, account), amount(Decimal(0))
+    return {
+        "standardCommissionForOrder": {"maker": amount(fees.spot.maker), "taker": amount(fees.spot.taker)},
+        "taxCommissionForOrder": {"maker": zero, "taker": zero},
+        "discount": {
+            "enabledForAccount": fees.coin is not None,
+            "enabledForSymbol": True,
+            "discountAsset": fees.coin or FEE_COIN,
+            "discount": amount(fees.coin_factor),
+        },
+    }
+
+
 def spot_order_counts(house: House, call: Call, key: Key) -> Answer:
     """GET /api/v3/rateLimit/order."""
     return _order_counts(house, call, key, "spot")

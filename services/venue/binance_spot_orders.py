@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.venue import binance_spot_account as account
 from services.venue import binance_spot_lists as lists
 from services.venue import binance_spot_texts as texts
 from services.venue import binance_spot_trading as trading
@@ -29,12 +30,13 @@ def new_order(house: House, call: Call, key: Key) -> Answer:
 
 
 def test_order(house: House, call: Call, key: Key) -> Answer:
-    """POST /api/v3/order/test: reads the order, sends nothing."""
+    """POST /api/v3/order/test: reads the order, sends nothing; says what it would pay when asked to."""
     wallet, form = Wallet.of(house, call, key, "spot"), Form(call)
     trading.read_order(wallet, form)
     trading.response_type(form)
+    priced = form.flag("computeCommissionRates")
     form.done()
-    return answer({})
+    return answer(account.order_commission(house, wallet.account) if priced else {})
 
 
 def order(house: House, call: Call, key: Key) -> Answer:

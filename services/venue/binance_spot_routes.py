@@ -98,6 +98,8 @@ _MARGIN: Final[_Table] = {
     ("GET", "/sapi/v1/margin/tradeCoeff"): _sapi(margin_account.levels, 10),
     ("GET", "/sapi/v1/margin/allPairs"): _sapi(margin_account.all_pairs, 1),
     ("GET", "/sapi/v1/margin/isolated/allPairs"): _sapi(margin_account.isolated_pairs, 10),
+    ("GET", "/sapi/v1/margin/priceIndex"): _sapi(margin_account.price_index, 10),
+    ("GET", "/sapi/v1/margin/crossMarginCollateralRatio"): _sapi(margin_account.collateral_ratios, 100),
     ("GET", "/sapi/v1/margin/allAssets"): _sapi(margin_account.all_assets, 1),
     ("GET", "/sapi/v1/margin/crossMarginData"): _sapi(margin_account.cross_data, 5),
     ("GET", "/sapi/v1/margin/interestRateHistory"): _sapi(margin_account.rate_history, 1),

@@ -86,7 +86,7 @@ async def test_a_short_sale_from_the_loan_to_nothing_owed(exchange: Any) -> None
             break
         await exchange.repay_cross_margin("BTC", float(owed["borrowed"] + owed["interest"]))
     left = await margin(exchange, "BTC")
-    assert (left["borrowed"], left["interest"]) == (0, 0)
+    assert left["borrowed"] == left["interest"] == 0
     repaid = (await exchange.sapi_get_margin_borrow_repay({"type": "REPAY", "asset": "BTC"}))["rows"]
     returned = sum(Decimal(row["amount"]) for row in repaid)
     charged = sum(Decimal(row["interest"]) for row in repaid)

@@ -16,7 +16,7 @@ from tests.helpers.venue import running_venue
 
 SYMBOL = "BTC/USDT"
 FEE = Decimal("0.001")
-START, COINS = Decimal(50_000), Decimal(50)
+ZERO, START, COINS = Decimal(0), Decimal(50_000), Decimal(50)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def held(exchange: Any, asset: str) -> tuple[Decimal, Decimal]:
 
 async def test_a_spot_life(exchange: Any) -> None:
     await exchange.load_markets()
-    assert await held(exchange, "USDT") == (START, 0)
+    assert await held(exchange, "USDT") == (START, ZERO)
 
     # A market buy pays its fee in what it buys.
     bought = await exchange.create_order(SYMBOL, "market", "buy", 0.1, None, {"clientOrderId": "fa-buy"})
@@ -60,8 +60,8 @@ async def test_a_spot_life(exchange: Any) -> None:
     assert base == Decimal("0.1")
     assert bought["fees"][0]["currency"] == "BTC"
     btc, usdt = COINS + base - fees, START - quote
-    assert await held(exchange, "BTC") == (btc, 0)
-    assert await held(exchange, "USDT") == (usdt, 0)
+    assert await held(exchange, "BTC") == (btc, ZERO)
+    assert await held(exchange, "USDT") == (usdt, ZERO)
 
     # Far below the market an order waits, its cost locked.
     ask, wanted = Decimal(str((await exchange.fetch_order_book(SYMBOL, 5))["asks"][0][0])), Decimal("0.2")
@@ -74,7 +74,7 @@ async def test_a_spot_life(exchange: Any) -> None:
     assert [one["id"] for one in await exchange.fetch_open_orders()] == [rests["id"]]
     gone = await exchange.cancel_order(rests["id"], SYMBOL)
     assert (gone["status"], gone["id"]) == ("canceled", rests["id"])
-    assert await held(exchange, "USDT") == (usdt, 0)
+    assert await held(exchange, "USDT") == (usdt, ZERO)
 
     # An IOC with a collar: whatever the book gives up to there.
     collar = float((ask * Decimal("1.001")).quantize(Decimal("0.01")))
@@ -89,8 +89,8 @@ async def test_a_spot_life(exchange: Any) -> None:
     sold = await exchange.create_order(SYMBOL, "market", "sell", 0.12)
     base, quote, fees = of_trades(sold["info"]["fills"])
     btc, usdt = btc - base, usdt + quote - fees
-    assert await held(exchange, "BTC") == (btc, 0)
-    assert await held(exchange, "USDT") == (usdt, 0)
+    assert await held(exchange, "BTC") == (btc, ZERO)
+    assert await held(exchange, "USDT") == (usdt, ZERO)
 
     # The same again out of the record: all trades together make exactly the balances.
     trades = await exchange.fetch_my_trades(SYMBOL)
@@ -122,15 +122,15 @@ async def test_a_large_order_fills_in_part_and_its_rest_is_canceled(exchange: An
     assert quote == Decimal(gone["info"]["cummulativeQuoteQty"])
     assert all(Decimal(one["price"]) >= price for one in trades)
     assert all(Decimal(one["price"]) == price for one in trades if one["isMaker"])
-    assert await held(exchange, "BTC") == (COINS - base, 0)
-    assert await held(exchange, "USDT") == (START + quote - fees, 0)
+    assert await held(exchange, "BTC") == (COINS - base, ZERO)
+    assert await held(exchange, "USDT") == (START + quote - fees, ZERO)
 
 
 async def test_money_to_the_futures_and_back(exchange: Any) -> None:
     moved = await exchange.transfer("USDT", 1234.5678, "spot", "swap")
-    assert await held(exchange, "USDT") == (START - Decimal("1234.5678"), 0)
+    assert await held(exchange, "USDT") == (START - Decimal("1234.5678"), ZERO)
     await exchange.transfer("USDT", 234.5678, "swap", "spot")
-    assert await held(exchange, "USDT") == (START - 1_000, 0)
+    assert await held(exchange, "USDT") == (START - 1_000, ZERO)
     rows = await exchange.fetch_transfers("USDT")
     wanted = {"id": moved["id"], "amount": 1234.5678, "status": "ok"}
     assert [{name: row[name] for name in wanted} for row in rows] == [wanted]
