@@ -46,23 +46,28 @@ class Bench:
         """The instant `after_ms` of wall time after the start."""
         return self.desks["binance"].instant(WALL0_MS + after_ms)
 
+    def request(
+        self, url: str, *, method: str = "GET", after_ms: int = 0, headers: dict[str, str] | None = None
+    ) -> Call:
+        """A URL as it reaches the venue `after_ms` of wall time after the start."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        return Call(
+            host=host,
+            method=method,
+            path=parts.path,
+            query=dict(parse_qsl(parts.query)),
+            headers=headers or {},
+            body=b"",
+            now=self.desks[protocol_of(host)].instant(WALL0_MS + after_ms),
+            raw_query=parts.query,
+        )
+
     def call(
         self, url: str, *, method: str = "GET", after_ms: int = 0, headers: dict[str, str] | None = None
     ) -> Answer:
-        """The answer to a URL as ccxt would ask it, `after_ms` of wall time after the start."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        return self.door.answer(
-            Call(
-                host=host,
-                method=method,
-                path=parts.path,
-                query=dict(parse_qsl(parts.query)),
-                headers=headers or {},
-                body=b"",
-                now=self.desks[protocol_of(host)].instant(WALL0_MS + after_ms),
-            )
-        )
+        """The answer to a URL as ccxt would ask it."""
+        return self.door.answer(self.request(url, method=method, after_ms=after_ms, headers=headers))
 
     def get(self, url: str, *, after_ms: int = 0) -> Any:
         """The decoded body of a call that must succeed."""
