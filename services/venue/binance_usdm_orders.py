@@ -18,7 +18,7 @@ from services.venue.binance_usdm_params import (
     read,
     required_listing,
 )
-from services.venue.binance_usdm_rows import client_id, command_row, query_row
+from services.venue.binance_usdm_rows import cancel_row, client_id, query_row
 from services.venue.wire import Answer, Call, Refused, answer
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _cancel(house: House, call: Call, key: Key, listing: Listing, wanted: Parame
     except commands.Refused as refused:
         raise errors.plain(refused) from None
     after = house.engine.order(account, order_id=order.order_id, instrument=listing.key)
-    return command_row(listing, after or order)
+    return cancel_row(listing, after or order)
 
 
 def cancel_all(house: House, call: Call, key: Key) -> Answer:

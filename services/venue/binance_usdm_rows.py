@@ -123,8 +123,15 @@ def order_row(listing: Listing, order: Order) -> dict[str, Any]:
 
 
 def command_row(listing: Listing, order: Order) -> dict[str, Any]:
-    """The answer to placing or canceling."""
+    """The answer to placing."""
     return {**order_row(listing, order), "cumQty": quantity_text(listing, order.filled)}
+
+
+def cancel_row(listing: Listing, order: Order) -> dict[str, Any]:
+    """The answer to canceling, which names no average price."""
+    row = command_row(listing, order)
+    del row["avgPrice"]
+    return row
 
 
 def query_row(listing: Listing, order: Order) -> dict[str, Any]:
