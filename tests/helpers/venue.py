@@ -44,7 +44,7 @@ class Venue:
         """Put one fault on the board: `venue.fault(kind="http_429", venue="binance", count=1)`."""
         self.server.board.add([Fault(**{**fields, "kind": Kind(fields["kind"])})])
 
-    def keys(self, name: str, user: str = "u1") -> dict[str, str]:
+    def keys(self, name: str, user: str = "u1") -> dict[str, Any]:
         """A user's key as ccxt takes it."""
         return ccxt_keys(customers.told(self.server.keys[user]), name)
 
@@ -70,7 +70,7 @@ class Venue:
             yield exchange
 
 
-def ccxt_keys(told: dict[str, dict[str, str]], name: str) -> dict[str, str]:
+def ccxt_keys(told: dict[str, dict[str, str]], name: str) -> dict[str, Any]:
     """What `venue.json` says about keys, as one of ccxt's exchanges takes it."""
     key = told["bitget" if name == "bitget" else "binance"]
     found = {"apiKey": key["api_key"], "secret": key["secret"]}
