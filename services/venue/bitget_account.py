@@ -232,7 +232,7 @@ _OPEN_FIGURES: Final = (
 def repayable_coins(house: House, call: Call, key: Key) -> Answer:
     """What is owed."""
     worth = worth_of(house, account_of(house, key), call.now)
-    rows = [_pile(coin.coin, coin.debt, coin.price) for coin in worth.coins if coin.debt]
+    rows = [_pile(coin.coin, coin.owed, coin.price) for coin in worth.coins if coin.owed]
     return answer(body(call.now.wall_ms, {"repayableCoinList": rows, "maxSelection": "1"}))
 
 

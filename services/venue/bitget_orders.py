@@ -27,7 +27,14 @@ from services.venue.bitget_private_errors import (
     said,
 )
 from services.venue.bitget_private_fields import Fields, page, posted
-from services.venue.bitget_private_place import account_of, allowed, listing_of, own_order, place
+from services.venue.bitget_private_place import (
+    account_of,
+    allowed,
+    listing_of,
+    net_debts,
+    own_order,
+    place,
+)
 from services.venue.bitget_private_rows import (
     category_of_order,
     client_oid,
@@ -247,6 +254,7 @@ def _end(house: House, call: Call, order: Order) -> None:
     cancel = Cancel(account=order.account, instrument=order.instrument, order_id=order.order_id)
     with refusing(call, Subject(symbol=symbol_of(order.instrument))):
         house.apply(cancel, call.now)
+    net_debts(house, order.account, call.now)
 
 
 def countdown_cancel_all(house: House, call: Call, key: Key) -> Answer:

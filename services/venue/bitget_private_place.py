@@ -3,7 +3,7 @@
 A MARGIN order borrows by itself ("Margin orders will automatically trigger fund borrowing",
 https://www.bitget.com/api-doc/uta/trade/Place-Order; the payloads show the rest: debts in assets and in the
 account stream, a repay call and no borrow call). The account keeps one balance a coin, so that what comes in
-pays a debt first: a buy of a coin that is owed repays.
+pays a debt first: a buy of a coin that is owed repays, and what is left over of a loan goes back at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from libs.common.subjects import Kind
 from libs.exchange.engine import commands
-from libs.exchange.engine.commands import Event, Ordered, Reason, Submit
+from libs.exchange.engine.commands import Event, Ordered, Reason, Repay, Submit
 from libs.exchange.engine.types import (
     ZERO,
     Listing,
@@ -32,6 +32,7 @@ from services.venue.bitget_common import PERPS, SPOT, refuse
 from services.venue.bitget_private_errors import HOLD_MODE, Subject, refusing, said
 from services.venue.bitget_private_fields import Fields
 from services.venue.bitget_private_rows import MARGIN
+from services.venue.desk import Instant
 from services.venue.house import House
 from services.venue.keys import Key, Permission
 
@@ -94,7 +95,16 @@ def place(house: House, fields: Fields, key: Key) -> Placed:
         order = own_order(_apply(house, fields, submit), submit)
     for one in older:
         _give_way(house, fields, one)
+    net_debts(house, submit.account, fields.call.now)
     return Placed(order, replaced=bool(older))
+
+
+def net_debts(house: House, account: str, now: Instant) -> None:
+    """Pay debts with what is there of the same coin: an account cannot both hold and owe it."""
+    for coin, balance in house.engine.balances(account).items():
+        amount = min(balance.free, balance.borrowed + balance.interest)
+        if amount > 0:
+            house.apply(Repay(account=account, asset=coin, amount=amount), now)
 
 
 def _submit(house: House, fields: Fields, key: Key, category: str, listing: Listing) -> Submit:

@@ -29,7 +29,7 @@ from services.venue.bitget_private_errors import (
     said,
 )
 from services.venue.bitget_private_fields import Fields, plain
-from services.venue.bitget_private_place import WALLET, account_of, listing_of
+from services.venue.bitget_private_place import WALLET, account_of, listing_of, net_debts
 from services.venue.bitget_private_worth import SETTLE, owed
 from services.venue.house import House
 from services.venue.keys import Key
@@ -83,6 +83,7 @@ def transfer(house: House, call: Call, key: Key) -> Answer:
             raise said(call, TRANSFER_MAX if source == WALLET else BALANCE) from refused
         raise said(call, code_of(refused, Subject())) from refused
     booked = next(event for event in events if isinstance(event, Booked))
+    net_debts(house, account_of(house, key), call.now)
     return answer(body(call.now.wall_ms, {"transferId": str(booked.entry.entry_id)}))
 
 

@@ -27,7 +27,7 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
     coin: str
     balance: Decimal
     locked: Decimal
-    debt: Decimal
+    owed: Decimal
     borrowed: Decimal
     unrealised: Decimal
     price: Decimal
@@ -36,6 +36,11 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
     def equity(self) -> Decimal:
         """What it is worth with the PnL of the positions that settle in it."""
         return self.balance + self.unrealised
+
+    @property
+    def debt(self) -> Decimal:
+        """What it stands below zero."""
+        return max(-self.equity, ZERO)
 
     @property
     def available(self) -> Decimal:
@@ -73,7 +78,7 @@ def worth_of(house: House, account: str, now: Instant) -> Worth:
     if margin.unrealised:
         balances = {SETTLE: Balance()} | balances
     coins = [_coin(house, coin, balance, margin, now) for coin, balance in sorted(balances.items())]
-    kept = tuple(coin for coin in coins if coin.balance or coin.locked or coin.debt or coin.unrealised)
+    kept = tuple(coin for coin in coins if coin.balance or coin.locked or coin.owed or coin.unrealised)
     return Worth(coins=kept, margin=margin, btc=price_of(house, "BTC", now))
 
 
@@ -101,7 +106,7 @@ def _coin(house: House, coin: str, balance: Balance, margin: MarginFigures, now:
         coin=coin,
         balance=net(balance),
         locked=balance.locked,
-        debt=owed(balance),
+        owed=owed(balance),
         borrowed=balance.borrowed,
         unrealised=margin.unrealised if coin == SETTLE else ZERO,
         price=price_of(house, coin, now),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from libs.common.instant import MarketClock
+from libs.exchange.engine.commands import SetListing, SettleFunding
 from libs.exchange.engine.types import Balance
 from services.venue import bitget_auth, keys, recording
 from services.venue.bitget_private_routes import PRIVATE
@@ -78,6 +79,23 @@ class BitgetBench:
         bids, asks = self.book(kind, symbol)
         return bids[0][0], asks[0][0]
 
+    def money(self) -> dict[str, Balance]:
+        """All balances of the unified account."""
+        return self.house.engine.balances(f"{USER}:unified")
+
+    def settle(self, rate: str, mark: str, later_ms: int = 1) -> None:
+        """Funding of BTCUSDT at this rate and mark, settled so much after now."""
+        settled_ms = self.now.market_ms + later_ms
+        command = SettleFunding(
+            instrument="perp:BTCUSDT", rate=Decimal(rate), mark=Decimal(mark), settled_ms=settled_ms
+        )
+        self.house.tell(command, self.now)
+
+    def relist(self, key: str, **changed: Any) -> None:
+        """Change a market's filters or status now; a step of the house would set them right again."""
+        listing = msgspec.structs.replace(self.house.engine.listing(key), **changed)
+        self.house.tell(SetListing(listing=listing), self.now)
+
     def fault(self, **fields: Any) -> None:
         self.board.add([Fault(**fields)])
 
@@ -117,6 +135,22 @@ class BitgetBench:
             raw_query=urlencode(pairs),
         )
 
+    def second_user(self, name: str) -> Key:
+        """Another user's key."""
+        self.house.open_user(name, self.now)
+        key = keys.make("bitget", name, seed=7)
+        self.house.add_key(key)
+        return key
+
+    @staticmethod
+    def plain(value: Decimal) -> str:
+        """A figure as it stands on the wire."""
+        return f"{value.normalize():f}"
+
+    def sign(self, text: str) -> str:
+        """The signature of a text by the user's key."""
+        return bitget_auth.signature_of(self.key.secret, text)
+
     def answer(self, call: Call) -> Answer:
         """What the door would say: the answer of the route, or its refusal."""
         try:
@@ -142,6 +176,11 @@ class BitgetBench:
         body = msgspec.json.decode(found.body)
         assert (body["code"], body["msg"]) == ("00000", "success")
         return body
+
+    def listed(self, path: str, rows: list[Any]) -> Any:
+        """The data of a posted list, or the code of its refusal."""
+        body = msgspec.json.decode(self.answer(self.call("POST", path, rows)).body)
+        return body["data"] if body["code"] == "00000" else body["code"]
 
     def refused(self, method: str, path: str, **params: Any) -> tuple[str, str]:
         """Code and text of a call that must be refused."""
