@@ -144,6 +144,17 @@ def test_limits_and_levels_follow_from_the_marks(bench: SpotBench) -> None:
     assert Decimal(account["totalNetAssetOfBtc"]) == in_btc - Decimal(account["totalLiabilityOfBtc"])
 
 
+def test_what_may_be_borrowed_is_lent_and_no_bit_more(bench: SpotBench) -> None:
+    bench.ok("POST", TRANSFER, type="MAIN_MARGIN", asset="USDT", amount="20000")
+    most = bench.ok("GET", "/sapi/v1/margin/maxBorrowable", asset="BTC")["amount"]
+    more = f"{Decimal(most) + Decimal('1e-8'):f}"
+    words = (-3006, "Your borrow amount has exceed maximum borrow amount.")
+    assert bench.refused("POST", LOAN, type="BORROW", asset="BTC", amount=more, **CROSS) == words
+    borrow(bench, most)
+    assert user_asset(bench, "BTC")["borrowed"] == most
+    assert bench.ok("GET", "/sapi/v1/margin/maxBorrowable", asset="BTC")["amount"] == "0.00000000"
+
+
 def test_rates_are_said_alike_everywhere(bench: SpotBench) -> None:
     hourly = Decimal(
         bench.ok("GET", "/sapi/v1/margin/next-hourly-interest-rate", assets="BTC,USDT", **CROSS)[0][

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from services.venue import keys
+from services.venue.binance_spot_texts import amount
 from tests.unit.venue.binance_spot_bench import USER, WALL0_MS, SpotBench
 
 TRANSFER = "/sapi/v1/asset/transfer"
@@ -99,3 +100,11 @@ def test_coins_of_the_spot_wallet(bench: SpotBench) -> None:
     assert coins["ETH"] == "0"
     without = bench.ok("GET", "/api/v3/account", omitZeroBalances="true")["balances"]
     assert {row["asset"] for row in without} == {"BTC", "USDT"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("0", "0.00000000"), ("1E+1", "10.00000000"), ("0.1", "0.10000000"), ("1E-9", "0.000000001")],
+)
+def test_amounts_are_written_out_and_never_rounded(value: str, text: str) -> None:
+    assert amount(Decimal(value)) == text

@@ -14,6 +14,7 @@ import pytest
 from libs.exchange.engine.commands import Reason
 from services.venue import binance_spot_errors as errors
 from services.venue import keys
+from services.venue.binance_spot_routes import PRIVATE
 from tests.unit.venue.binance_spot_bench import HOST, USER, SpotBench
 
 ORDER, MARGIN_ORDER = "/api/v3/order", "/sapi/v1/margin/order"
@@ -140,6 +141,10 @@ CASES: dict[str, Case] = {
         *("GET", ORDER, {"symbol": "BTCUSDT", "orderId": "999"}),
         *(-2013, "Order does not exist.", ccxt.OrderNotFound),
     ),
+    "asking on another market": (
+        *("GET", ORDER, {"symbol": "ETHUSDT", "orderId": "OPEN"}),
+        *(-2013, "Order does not exist.", ccxt.OrderNotFound),
+    ),
     "asking for nothing": (
         *("GET", ORDER, {"symbol": "BTCUSDT"}, -1102),
         "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
@@ -197,6 +202,10 @@ CASES: dict[str, Case] = {
         *("POST", TRANSFER, {"type": "MARGIN_MAIN", "asset": "USDT", "amount": "3000"}),
         *(-3020, "Transfer out amount exceeds max amount.", ccxt.BadRequest),
     ),
+    "transfer: more than the margin wallet has": (
+        *("POST", TRANSFER, {"type": "MARGIN_UMFUTURE", "asset": "ETH", "amount": "1"}),
+        *(-3020, "Transfer out amount exceeds max amount.", ccxt.BadRequest),
+    ),
     "transfer: no such type": (
         *("POST", TRANSFER, {"type": "MAIN_MOON", "asset": "USDT", "amount": "1"}),
         *(-3026, "Your input param is invalid.", ccxt.BadRequest),
@@ -223,6 +232,8 @@ def test_refusals(name: str, bench: SpotBench) -> None:
     sent = dict(params)
     if name == "canceling under a condition":
         sent["cancelRestrictions"] = "ONLY_PARTIALLY_FILLED"
+    if sent.get("orderId") == "OPEN":
+        sent["orderId"] = bench.ok("GET", ORDER, symbol="BTCUSDT", origClientOrderId="open")["orderId"]
     before = bench.house.engine.snapshot()
     answer = bench.send(method, path, **sent)
     assert (json.loads(answer.body)["code"], json.loads(answer.body)["msg"]) == (code, text)
@@ -266,6 +277,26 @@ def test_a_key_without_margin_borrows_neither_by_call_nor_by_order(bench: SpotBe
     assert bench.refused("POST", LOAN, key=key, asset="BTC", amount="0.001", **BORROW) == words
     assert bench.refused("POST", MARGIN_ORDER, key=key, **wanted, sideEffectType="MARGIN_BUY") == words
     assert bench.refused("POST", TRANSFER, key=key, type="MAIN_MARGIN", asset="USDT", amount="1") == words
+
+
+def test_a_key_that_only_reads_neither_trades_nor_cancels(bench: SpotBench) -> None:
+    key = keys.make("binance", USER, seed=7, number=3, permissions=frozenset({"read"}))
+    bench.house.add_key(key)
+    words = (-2015, "Invalid API-key, IP, or permissions for action.")
+    for path in (ORDER, MARGIN_ORDER):
+        assert bench.refused("POST", path, key=key, **MARKET, quantity="0.001") == words
+        assert bench.refused("DELETE", path, key=key, symbol="BTCUSDT", origClientOrderId="open") == words
+    for path in ("/api/v3/openOrders", "/sapi/v1/margin/openOrders"):
+        assert bench.refused("DELETE", path, key=key, symbol="BTCUSDT") == words
+    assert bench.refused("POST", "/sapi/v1/bnbBurn", key=key, spotBNBBurn="true") == words
+
+
+def test_every_call_that_changes_something_needs_more_than_reading() -> None:
+    """But for the stream's ticket and for lists that Binance has under POST."""
+    reading = {"/sapi/v1/userListenToken", "/sapi/v3/asset/getUserAsset", "/sapi/v1/asset/get-funding-asset"}
+    for (method, path), route in PRIVATE.items():
+        assert (route.permission == "read") is (method == "GET" or path in reading), (method, path)
+        assert route.orders == int((method, path) in {("POST", ORDER), ("POST", MARGIN_ORDER)})
 
 
 def test_every_reason_of_an_order_has_its_words() -> None:

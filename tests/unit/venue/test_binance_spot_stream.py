@@ -50,6 +50,20 @@ def test_a_taker_s_order_is_new_then_trades_then_the_balances_follow(bench: Spot
     assert bench.events(session) == []
 
 
+def test_each_trade_of_an_order_is_told_with_what_has_come_together(bench: SpotBench) -> None:
+    bench.deposit("spot", "BTC", "1")
+    session = on_spot(bench)
+    bench.order("SELL", "MARKET", quantity="0.04300")
+    _, *trades, _ = bench.events(session)
+    assert [(one["l"], one["z"], one["L"], one["X"]) for one in trades] == [
+        ("0.03770000", "0.03770000", "121394.16000000", "PARTIALLY_FILLED"),
+        ("0.00260000", "0.04030000", "121394.15000000", "PARTIALLY_FILLED"),
+        ("0.00270000", "0.04300000", "121394.14000000", "FILLED"),
+    ]
+    assert len({one["t"] for one in trades}) == len({one["I"] for one in trades}) == 3
+    assert [one["N"] for one in trades] == ["USDT"] * 3
+
+
 def test_a_cancel_says_both_ids_and_what_is_free_again(bench: SpotBench) -> None:
     session = on_spot(bench)
     bench.order("BUY", price="100000", quantity="0.1", newClientOrderId="mine")
