@@ -43,7 +43,7 @@ from libs.exchange.engine.types import (
     Side,
     TimeInForce,
 )
-from tests.helpers.floor import FEES, FUTURE, LISTINGS, PERP, SPOT, D
+from tests.helpers.floor import FEES, FUTURE, LISTINGS, PERP, SPOT, D, Floor
 
 STALE, FRESH = -1, 0  # versions of books before `numbered`
 ABSURD = [D(0), D(-1), D("NaN"), D("Infinity"), D("1e15"), D("1e-19"), D("0.00000000000001")]
@@ -95,7 +95,7 @@ def submits(draw: st.DrawFn) -> Submit:
         type=OrderType.LIMIT if limited else OrderType.MARKET,
         quantity=draw(quantities),
         price=draw(prices) if limited else None,
-        tif=draw(st.sampled_from(list(TimeInForce))) if limited else TimeInForce.GTC,
+        tif=draw(st.sampled_from([TimeInForce.GTC, *TimeInForce])) if limited else TimeInForce.GTC,
         client_id=draw(st.sampled_from(["", "", "a", "b", "c"])),
         reduce_only=key != SPOT and draw(st.booleans()) and draw(st.booleans()),
         position_side=draw(position_sides) if draw(seldomly) else PositionSide.BOTH,
@@ -136,10 +136,10 @@ often: list[st.SearchStrategy[Command]] = [
     st.builds(PublicTrade, instrument=keys, price=prices, quantity=quantities, taker=sides),
     st.builds(SetMark, instrument=keys, mark=marks),
     st.builds(Deposit, account=accounts, asset=assets, amount=amounts),
+    st.builds(Cancel, account=accounts, instrument=keys, order_id=st.integers(0, 9)),
 ]
 seldom: list[st.SearchStrategy[Command]] = [
     st.builds(Cancel, account=accounts, instrument=keys, client_id=st.sampled_from(["a", "b", "c"])),
-    st.builds(Cancel, account=accounts, instrument=keys, order_id=st.integers(1, 60)),
     st.builds(CancelAll, account=accounts, instrument=st.sampled_from(["", SPOT, PERP])),
     st.builds(Withdraw, account=accounts, asset=assets, amount=amounts),
     st.builds(Transfer, source=accounts, target=accounts, asset=assets, amount=amounts),
@@ -174,8 +174,17 @@ def commands() -> st.SearchStrategy[Command]:
     )
 
 
-def numbered(command: Command, version: int) -> Command:
-    """A fresh book gets this version; a stale one, and everything else, stays as it is."""
+def aimed(command: Command, floor: Floor) -> Command:
+    """A fresh book gets the next version (a stale one keeps its own); a cancellation by order id, which is
+    only a number until then, names an order that is open, if any is.
+    """
     if isinstance(command, SetBook) and command.version == FRESH:
-        return replace(command, version=version)
+        floor.versions += 1
+        return replace(command, version=floor.versions)
+    if isinstance(command, Cancel) and command.order_id is not None:
+        engine = floor.engine
+        resting = [order for account in engine.accounts for order in engine.open_orders(account)]
+        if resting:
+            order = resting[command.order_id % len(resting)]
+            return Cancel(account=order.account, instrument=order.instrument, order_id=order.order_id)
     return command

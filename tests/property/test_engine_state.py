@@ -15,7 +15,7 @@ from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.state import State
 from libs.exchange.engine.types import AccountKind, Side, VenueRules
 from tests.helpers.floor import Floor
-from tests.helpers.turmoil import commands, numbered
+from tests.helpers.turmoil import aimed, commands
 
 THOROUGH = settings(
     max_examples=40,
@@ -29,9 +29,7 @@ rules = st.builds(
     unique_ids=st.sampled_from(["open", "ever"]),
     history_max=st.sampled_from([3, 100_000]),
 )
-lives = st.lists(commands(), min_size=30, max_size=150).map(
-    lambda life: [numbered(command, turn + 1) for turn, command in enumerate(life)]
-)
+lives = st.lists(commands(), min_size=30, max_size=100)
 
 
 def opened(venue: VenueRules) -> Floor:
@@ -48,7 +46,7 @@ def test_a_refusal_changes_nothing_and_all_places_agree(venue: VenueRules, life:
     for command in life:
         before = floor.engine.snapshot()
         try:
-            floor.do(command)  # which also looks that all money is still there
+            floor.do(aimed(command, floor))  # which also looks that all money is still there
         except Refused:
             assert floor.engine.snapshot() == before
         agree(floor.engine._state)
@@ -100,7 +98,7 @@ def test_questions_change_nothing(life: list[Command]) -> None:
 
 def attempt(floor: Floor, command: Command) -> None:
     try:
-        floor.do(command)
+        floor.do(aimed(command, floor))
     except Refused:
         return
 
