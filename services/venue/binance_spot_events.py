@@ -10,12 +10,20 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from libs.exchange.engine.engine import Engine
-
 from libs.exchange.engine.commands import Booked, Event, Ordered
+from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.types import Balance, EntryKind, Fill, Liquidity, Order, OrderStatus
-from services.venue.binance_spot_texts import STATUS, amount, ms, quantity_of, side_of, tif_of, type_of
-from services.venue.binance_spot_trading import cancel_id
+from services.venue.binance_spot_texts import (
+    STATUS,
+    amount,
+    cancel_id,
+    client_id_of,
+    ms,
+    quantity_of,
+    side_of,
+    tif_of,
+    type_of,
+)
 
 _ZERO: Final = Decimal(0)
 _BY_ITSELF: Final = frozenset({EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.TRANSFER})
@@ -74,7 +82,7 @@ def report(order: Order, fill: Fill | None, symbol: str, now_ms: int) -> dict[st
         "e": "executionReport",
         "E": now_ms,
         "s": symbol,
-        "c": cancel_id(order) if canceled else order.client_id,
+        "c": cancel_id(order) if canceled else client_id_of(order),
         "S": side_of(order.side),
         "o": type_of(order),
         "f": tif_of(order),
@@ -83,7 +91,7 @@ def report(order: Order, fill: Fill | None, symbol: str, now_ms: int) -> dict[st
         "P": amount(_ZERO),
         "F": amount(_ZERO),
         "g": -1,
-        "C": order.client_id if canceled else "",
+        "C": client_id_of(order) if canceled else "",
         "x": _execution(order, fill),
         "X": STATUS[order.status],
         "r": "NONE",

@@ -6,6 +6,8 @@ included: canceling a margin order answers its id as text.
 
 from __future__ import annotations
 
+import hashlib
+import string
 from decimal import Decimal
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ STATUS: Final = {
     OrderStatus.EXPIRED: "EXPIRED",
 }
 _TIF: Final = {TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+_ALPHABET: Final = string.ascii_letters + string.digits
+_ID_LENGTH: Final = 22
 NO_LIST: Final = -1
 _NO_STP: Final = "NONE"
 
@@ -61,10 +65,30 @@ def quantity_of(order: Order) -> Decimal:
     return order.quantity or order.filled
 
 
+def id_of(seed: str) -> str:
+    """22 letters and digits out of any text."""
+    rest = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=20).digest())
+    letters = []
+    for _ in range(_ID_LENGTH):
+        rest, at = divmod(rest, len(_ALPHABET))
+        letters.append(_ALPHABET[at])
+    return "".join(letters)
+
+
+def cancel_id(order: Order) -> str:
+    """The id of a canceling whose sender gave none."""
+    return id_of(f"cancel|{order.account}|{order.order_id}")
+
+
+def client_id_of(order: Order) -> str:
+    """An order's client id; the venue's own orders have one that it made up."""
+    return order.client_id or id_of(f"venue|{order.account}|{order.order_id}")
+
+
 def _core(order: Order, symbol: str) -> dict[str, Any]:
     return {
         "symbol": symbol,
-        "clientOrderId": order.client_id,
+        "clientOrderId": client_id_of(order),
         "price": amount(order.price or Decimal(0)),
         "origQty": amount(quantity_of(order)),
         "executedQty": amount(order.filled),
@@ -108,7 +132,7 @@ def spot_ack(order: Order, symbol: str) -> dict[str, Any]:
         "symbol": symbol,
         "orderId": order.order_id,
         "orderListId": NO_LIST,
-        "clientOrderId": order.client_id,
+        "clientOrderId": client_id_of(order),
         "transactTime": ms(order.updated_us),
     }
 
@@ -129,7 +153,7 @@ def margin_ack(order: Order, symbol: str) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "orderId": order.order_id,
-        "clientOrderId": order.client_id,
+        "clientOrderId": client_id_of(order),
         "isIsolated": False,
         "transactTime": ms(order.updated_us),
     }
@@ -166,7 +190,7 @@ def part(fill: Fill, *, margin: bool) -> dict[str, Any]:
 def spot_canceled(order: Order, symbol: str, cancel_id: str) -> dict[str, Any]:
     """A canceled order: its own id is the original one, the answer's is the request's."""
     return _core(order, symbol) | {
-        "origClientOrderId": order.client_id,
+        "origClientOrderId": client_id_of(order),
         "orderId": order.order_id,
         "orderListId": NO_LIST,
         "clientOrderId": cancel_id,
@@ -179,7 +203,7 @@ def margin_canceled(order: Order, symbol: str, cancel_id: str) -> dict[str, Any]
     """A canceled margin order."""
     return _core(order, symbol) | {
         "isIsolated": False,
-        "origClientOrderId": order.client_id,
+        "origClientOrderId": client_id_of(order),
         "orderId": str(order.order_id),
         "clientOrderId": cancel_id,
     }

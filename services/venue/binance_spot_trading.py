@@ -5,8 +5,6 @@ A place to trade is a `Wallet`: an account of the key's user. Nothing here write
 
 from __future__ import annotations
 
-import hashlib
-import string
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -26,14 +24,13 @@ from services.venue.binance_spot_errors import (
     translated,
 )
 from services.venue.binance_spot_params import Form, unwanted
+from services.venue.binance_spot_texts import cancel_id, id_of
 from services.venue.house import House
 from services.venue.keys import Key
 from services.venue.wire import Call
 
 _TRIES_MAX: Final = 1_000
 _DEPTH_MAX: Final = 5_000
-_ALPHABET: Final = string.ascii_letters + string.digits
-_ID_LENGTH: Final = 22
 _TIFS: Final = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK}
 _RESPONSES: Final = frozenset({"ACK", "RESULT", "FULL"})
 _NOT_HERE: Final = {
@@ -202,16 +199,6 @@ def fresh_id(wallet: Wallet) -> str:
     raise refuse(-1000, "An unknown error occured while processing the request.")
 
 
-def id_of(seed: str) -> str:
-    """22 letters and digits out of any text."""
-    rest = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=20).digest())
-    letters = []
-    for _ in range(_ID_LENGTH):
-        rest, at = divmod(rest, len(_ALPHABET))
-        letters.append(_ALPHABET[at])
-    return "".join(letters)
-
-
 def response_type(form: Form) -> str:
     """ACK, RESULT or FULL; market and limit orders answer FULL unless told otherwise, others ACK."""
     found = form.text("newOrderRespType") or ("ACK" if form.text("type") == "LIMIT_MAKER" else "FULL")
@@ -254,7 +241,7 @@ def find(wallet: Wallet, form: Form) -> Order:
     form.done()
     engine = wallet.house.engine
     found = engine.order(wallet.account, order_id=order_id, client_id=client_id, instrument=listing.key)
-    if found is None or found.instrument != listing.key:
+    if found is None:
         raise said(NO_ORDER)
     return found
 
@@ -309,8 +296,3 @@ def cancel_all(wallet: Wallet, form: Form) -> list[tuple[Order, str]]:
 
 def _canceled(events: list[Event]) -> list[Order]:
     return [event.order for event in events if isinstance(event, Ordered) and not event.order.is_open]
-
-
-def cancel_id(order: Order) -> str:
-    """The id of a canceling whose sender gave none."""
-    return id_of(f"cancel|{order.account}|{order.order_id}")

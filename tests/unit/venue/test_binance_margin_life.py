@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from libs.common.instant import MS_PER_HOUR
+from libs.exchange.engine.commands import SetMark
+from services.venue.binance_spot_stream import ApiSession
 from services.venue.market import DEFAULT_START_MS
 from tests.unit.venue.binance_spot_bench import WALL0_MS, SpotBench
 
@@ -146,7 +148,9 @@ def test_limits_and_levels_follow_from_the_marks(bench: SpotBench) -> None:
 
 def test_what_may_be_borrowed_is_lent_and_no_bit_more(bench: SpotBench) -> None:
     bench.ok("POST", TRANSFER, type="MAIN_MARGIN", asset="USDT", amount="20000")
-    most = bench.ok("GET", "/sapi/v1/margin/maxBorrowable", asset="BTC")["amount"]
+    found = bench.ok("GET", "/sapi/v1/margin/maxBorrowable", asset="BTC")
+    most, mark = found["amount"], bench.house.engine.mark("spot:BTCUSDT") or Decimal(0)
+    assert Decimal(0) <= 100_000 / mark - Decimal(found["borrowLimit"]) < Decimal("1e-8")
     more = f"{Decimal(most) + Decimal('1e-8'):f}"
     words = (-3006, "Your borrow amount has exceed maximum borrow amount.")
     assert bench.refused("POST", LOAN, type="BORROW", asset="BTC", amount=more, **CROSS) == words
@@ -184,3 +188,34 @@ def test_orders_of_the_two_wallets_do_not_meet(bench: SpotBench) -> None:
     assert bench.refused("GET", ORDER, symbol="BTCUSDT", orderId=spot["orderId"]) == words
     assert len(bench.ok("DELETE", "/sapi/v1/margin/openOrders", symbol="BTCUSDT")) == 1
     assert len(bench.ok("GET", "/api/v3/openOrders")) == 1
+
+
+def test_a_liquidation_is_told_and_recorded(bench: SpotBench) -> None:
+    """What is owed is bought back at the mark by the venue; the user's own order goes first."""
+    bench.ok("POST", TRANSFER, type="MAIN_MARGIN", asset="USDT", amount="3000")
+    borrow(bench, "0.045")
+    bench.order("SELL", "MARKET", quantity="0.045", wallet="margin")
+    bench.order("BUY", price="100000", quantity="0.001", wallet="margin", newClientOrderId="mine")
+    had = bench.held("margin", "USDT").total
+    session = ApiSession(bench.house)
+    token = bench.ok("POST", "/sapi/v1/userListenToken")["token"]
+    bench.ask(session, "userDataStream.subscribe.listenToken", {"listenToken": token})
+    # (3000 + 5462.7) / (0.045 * 175000) < 1.1
+    bench.house.tell(SetMark(instrument="spot:BTCUSDT", mark=Decimal(175_000)), bench.now)
+    gone, taken, position = bench.events(session)
+    assert (gone["C"], gone["X"]) == ("mine", "CANCELED")
+    assert (taken["x"], taken["S"], taken["l"], taken["L"]) == (
+        "TRADE",
+        "BUY",
+        "0.04500000",
+        "175000.00000000",
+    )
+    assert len(taken["c"]) == 22
+    assert {"a": "BTC", "f": "0.00000000", "l": "0.00000000"} in position["B"]
+    rows = bench.ok("GET", "/sapi/v1/margin/forceLiquidationRec")["rows"]
+    assert [(row["orderId"], row["side"], row["avgPrice"]) for row in rows] == [
+        (taken["i"], "BUY", "175000.00000000")
+    ]
+    assert user_asset(bench, "BTC")["borrowed"] == "0.00000000"
+    assert bench.held("margin", "USDT").total == had - Decimal("0.045") * 175_000
+    assert bench.ok("GET", LOAN, type="REPAY")["rows"][0]["principal"] == "0.04500000"
