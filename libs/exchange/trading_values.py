@@ -144,7 +144,8 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
 class FillReport(msgspec.Struct, frozen=True, kw_only=True):
     """One trade, idempotent by (venue, instrument, trade_id). `fee` > 0 is paid; None where not told yet.
 
-    `client_id` None: the venue's fills do not carry it, find the order by `order_id`.
+    `client_id` None: the venue's fills do not carry it, find the order by `order_id`. `cause`: not an order of
+    the account's owner but the venue's own doing, where the venue tells.
     """
 
     trade_id: str
@@ -158,6 +159,7 @@ class FillReport(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str | None
     liquidity: Liquidity | None
     ts_ms: int
+    cause: Literal["order", "liquidation", "adl", "delivery"] = "order"
 
 
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,13 +30,14 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
 from libs.exchange.trading_values import QueryFailed, QueryOutcome
-from services.executor import news, recovery, wishes
+from services.executor import news, recovery, watch, wishes
 from services.executor.advance import advance
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
     FetchFills,
     FillSeen,
+    FindTaken,
     LeaseHeld,
     LeaseLost,
     LoadPair,
@@ -51,7 +52,7 @@ from services.executor.lane import Draft, Lane
 from services.executor.model import State
 from services.executor.say import pair_status
 from services.executor.steps import tick_name
-from services.executor.world import World, exact, rules_of
+from services.executor.world import Key, World, exact, rules_of
 
 TICK_US: Final = US_PER_SEC // 4
 """How often a pair looks at permits, drift and deadlines by itself."""
@@ -97,6 +98,10 @@ class ExecutorActor:
             ),
             Decimal(0),
         )
+
+    def _sharers(self, key: Key) -> list[Lane]:
+        """All pairs with a leg in an instrument."""
+        return [lane for lane in self.lanes.values() if key in lane.keys]
 
     def _disturbed(self, lane: Lane) -> bool:
         """Whether other pairs have open orders on this pair's instruments: a look proves nothing then."""
@@ -145,8 +150,8 @@ class ExecutorActor:
                 work = lambda lane, draft: news.on_answered(lane, draft, event)  # noqa: E731
             case OrderSeen(report=report):
                 work = lambda lane, draft: news.on_report(lane, draft, report)  # noqa: E731
-            case FillSeen(fill=fill):
-                work = lambda lane, draft: news.on_fills(lane, draft, (fill,))  # noqa: E731
+            case FillSeen(venue=venue, fill=fill):
+                work = lambda lane, draft: news.on_fills(lane, draft, venue, (fill,))  # noqa: E731
             case LeaseHeld(store_id=store_id):
                 self.world.store_id = store_id
                 work = lambda lane, draft: recovery.on_lease(lane, draft, event)  # noqa: E731
@@ -232,9 +237,14 @@ class ExecutorActor:
                     now,
                     lambda lane, draft: news.on_queried(lane, draft, order_id, outcome, canceling=canceling),
                 )
-            case FetchFills(pair=pair) if event.error is None:
+            case FetchFills(pair=pair, venue=venue) if event.error is None:
                 fills = tuple(event.result)
-                yield from self._turn(pair, now, lambda lane, draft: news.on_fills(lane, draft, fills))
+                yield from self._turn(pair, now, lambda lane, draft: news.on_fills(lane, draft, venue, fills))
+            case FindTaken(pair=pair, venue=venue, instrument=instrument) if event.error is None:
+                taken, key = tuple(event.result), (venue, instrument)
+                yield from self._turn(
+                    pair, now, lambda lane, draft: watch.on_taken(lane, draft, key, taken, self._sharers(key))
+                )
             case LoadPair(pair=pair):
                 yield from self._loaded(pair, event, now)
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
@@ -255,6 +265,7 @@ class ExecutorActor:
     def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
         news.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane))
         recovery.on_account(lane, draft, seen, self.own)
+        watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane))
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """A write that failed: nothing behind it was done. Read the truth again before anything else."""

@@ -42,7 +42,7 @@ _NO_LEASE: Final = LeaseView()
 
 
 class Desk:
-    """Carries out requests on `tradings` (venue slug -> port). `offer` takes the answers back to the actor."""
+    """Carries out requests on `tradings` (venue slug -> port); `offer` takes answers back to the actor."""
 
     def __init__(
         self,

@@ -72,6 +72,18 @@ class FetchFills(Request, frozen=True, kw_only=True):
     margin: bool
 
 
+class FindTaken(Request, frozen=True, kw_only=True):
+    """Trades of an instrument that the venue made by itself (ADL, liquidation, delivery) since a venue time.
+
+    Answered with a list of FillReport whose `cause` is not an order.
+    """
+
+    pair: str
+    venue: str
+    instrument: str
+    since_ms: int
+
+
 class MoveLoan(Request, frozen=True, kw_only=True):
     """Borrow (`amount` > 0) or repay (< 0) coins of a spot leg. Answered with None, or an error: unknown."""
 

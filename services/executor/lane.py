@@ -204,6 +204,9 @@ class Lane:
         self.not_before_us = 0  # monotonic: no next try before
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.compared_us = 0
+        self.changed_us = 0  # monotonic: when a leg's quantity changed last
+        self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
+        self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
         self.loaded = False
         self.ready = False
         self.blocked = "its lease is not held yet"
@@ -282,6 +285,8 @@ class Lane:
             ),
             tell=True,
         )
+        if any(a.quantity != b.quantity for a, b in zip(self.state.legs, draft.state.legs, strict=True)):
+            self.changed_us = draft.now.mono_us
         self.state, self.intents = draft.state, draft.intents
         self.stored_version += 1
 
@@ -293,7 +298,7 @@ class Lane:
 
 def _groups(sends: list[Intent]) -> list[tuple[Intent, ...]]:
     """Legs that go together or not at all; what reduces one leg must not wait for the other's venue."""
-    alone = [(intent,) for intent in sends if intent.purpose in _ALONE]
+    alone: list[tuple[Intent, ...]] = [(intent,) for intent in sends if intent.purpose in _ALONE]
     paired = tuple(intent for intent in sends if intent.purpose not in _ALONE)
     return [paired, *alone] if paired else alone
 

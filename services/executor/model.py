@@ -181,7 +181,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
 
     `counter` numbers the ids of its orders and only rises. `attempt` numbers entries into OPENING: fees of
     an attempt that came to nothing are booked to it. `unwinds_ms`: market times of the unwinds that count
-    towards quarantine.
+    towards quarantine. `taken`: trade id -> base quantity that the venue took from this pair by itself.
     """
 
     pair: str
@@ -199,7 +199,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     unwinds_ms: tuple[int, ...] = ()
     quarantined_until_ms: int | None = None
     close_failures: int = 0
-    epoch: int = 0
+    taken: dict[str, Decimal] = {}
 
     @property
     def delta(self) -> Decimal:

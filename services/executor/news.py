@@ -79,21 +79,19 @@ def on_report(lane: Lane, draft: Draft, report: OrderReport) -> None:
         learn(lane, draft, intent, order.on_report(intent, report))
 
 
-def on_fill(lane: Lane, draft: Draft, fill: FillReport) -> bool:
-    """One trade of an order of this pair; False when it is of none that is known here."""
-    intent = draft.intents.get(fill.client_id or "") or next(
-        (one for one in draft.intents.values() if fill.order_id and one.order_id == fill.order_id), None
-    )
-    if intent is None:
-        return False
-    learn(lane, draft, intent, order.on_fill(intent, fill, base=base_of(lane, intent.leg)))
-    return True
+def on_fills(lane: Lane, draft: Draft, venue: str, fills: Iterable[FillReport]) -> None:
+    """Trades at a venue; those of orders that are not this pair's are not booked here.
 
-
-def on_fills(lane: Lane, draft: Draft, fills: Iterable[FillReport]) -> None:
-    """Trades of the pair's instruments; those of other orders are not ours to book here."""
+    Without our id an order is known by the venue's: unique only together with venue and instrument.
+    """
     for fill in fills:
-        on_fill(lane, draft, fill)
+        key = (venue, fill.instrument)
+        intent = draft.intents.get(fill.client_id or "")
+        if intent is None:
+            same = (one for one in draft.intents.values() if one.order_id and one.order_id == fill.order_id)
+            intent = next((one for one in same if lane.keys[one.leg] == key), None)
+        if intent is not None and lane.keys[intent.leg] == key:
+            learn(lane, draft, intent, order.on_fill(intent, fill, base=base_of(lane, intent.leg)))
 
 
 def unanswered(lane: Lane, draft: Draft, ids: Iterable[str], why: str) -> None:
@@ -193,14 +191,21 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
 
 def agrees(lane: Lane, leg: int, seen: AccountSeen, ours: Decimal) -> bool:
     """Whether the venue shows what our settled fills add up to: equal for contracts, enough for spot."""
-    venue_instrument = lane.keys[leg][1]
+    shown = shown_of(lane, leg, seen)
+    if lane.kinds[leg] is SPOT:
+        return shown >= ours
+    rules = lane.rules(leg)
+    return abs(shown - ours) < (rules.step if rules is not None else Decimal("1e-12"))
+
+
+def shown_of(lane: Lane, leg: int, seen: AccountSeen) -> Decimal:
+    """A contract's position, or the coins that are owned (what is borrowed is not)."""
     if lane.kinds[leg] is not SPOT:
-        shown = sum((p.quantity for p in seen.positions if p.instrument == venue_instrument), Decimal(0))
-        rules = lane.rules(leg)
-        return abs(shown - ours) < (rules.step if rules is not None else Decimal("1e-12"))
+        positions = (one.quantity for one in seen.positions if one.instrument == lane.keys[leg][1])
+        return sum(positions, Decimal(0))
     base = base_of(lane, leg)
-    owned = sum((b.total - b.borrowed - b.interest for b in seen.balances if b.asset == base), Decimal(0))
-    return owned >= ours
+    owned = (one.total - one.borrowed - one.interest for one in seen.balances if one.asset == base)
+    return sum(owned, Decimal(0))
 
 
 def foreign(draft: Draft, text: str) -> None:

@@ -82,7 +82,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded) -> None:
     lane.loaded = True
     for intent in in_order:
         after = order.on_restart(intent)
-        if after != intent:
+        if not after.state.is_final:
             draft.put(after)
             news.doubt(lane, draft, after)
         elif not order.fills_complete(after):

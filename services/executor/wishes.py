@@ -9,7 +9,7 @@ from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import Intent as Wanted
 from libs.common.messages_exec import Level
-from services.executor import closing, holding, opening, recovery
+from services.executor import closing, holding, opening, recovery, watch
 from services.executor.lane import Draft, Lane
 from services.executor.model import State
 from services.executor.permit import scopes_of
@@ -83,6 +83,8 @@ def on_tick(lane: Lane, draft: Draft) -> None:
         if lane.loaded and draft.now.mono_us - lane.compared_us >= COMPARE_AGAIN_US:
             recovery.compare(lane, draft)
         return
+    if draft.state.state not in (State.IDLE, State.STUCK) and watch.is_due(lane, draft):
+        recovery.compare(lane, draft)
     scopes = scopes_of(lane.pair, lane.keys)
     breaker = lane.world.permits.strictest(scopes)
     if breaker is not None and breaker.level is Level.FLATTEN:

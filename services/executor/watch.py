@@ -1,0 +1,106 @@
+"""Watching that the venues show what our fills add up to, and following what a venue did by itself.
+
+A trade that the venue made (ADL, liquidation, delivery) is booked to the pairs that share the instrument, and
+the other leg follows within seconds. Anything else that changed a position was somebody else: the pair halts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.subjects import SPOT
+from libs.exchange.trading_values import FillReport
+from services.executor import holding, news
+from services.executor.events import AccountSeen, FindTaken
+from services.executor.lane import Draft, Lane
+from services.executor.model import ZERO, State
+from services.executor.news import Own
+from services.executor.world import Key
+
+replace = msgspec.structs.replace
+
+EVERY_US: Final = 5 * US_PER_SEC
+AGAIN_US: Final = US_PER_SEC // 2
+FOREIGN_AFTER_US: Final = 4 * US_PER_SEC
+"""So long a difference that no venue-made trade explains may last: reports of our own may be on their way."""
+
+LOOK_BACK_MS: Final = 600_000
+TAKEN_KEPT: Final = 64
+
+
+def is_due(lane: Lane, draft: Draft) -> bool:
+    """Whether it is time to look at the account again; sooner while something does not agree."""
+    every_us = AGAIN_US if lane.doubted_us else EVERY_US
+    return not draft.live and draft.now.mono_us - lane.compared_us >= every_us
+
+
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
+    """Compare each leg with what its venue shows; a difference is looked into at once."""
+    if not lane.ready or draft.live or disturbed or seen.asked_mono_us <= lane.changed_us:
+        return
+    if draft.state.state in (State.IDLE, State.STUCK):
+        lane.doubted_us.clear()
+        return
+    for leg, key in enumerate(lane.keys):
+        if key[0] != seen.venue:
+            continue
+        if news.agrees(lane, leg, seen, own(*key)):
+            lane.doubted_us.pop(leg, None)
+            continue
+        since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
+        if draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
+            lane.doubted_us.clear()
+            news.foreign(draft, f"{key[0]} {key[1]} is not what our fills add up to ({own(*key)})")
+            return
+        if lane.kinds[leg] is not SPOT:
+            lane.missing[leg] = news.shown_of(lane, leg, seen) - own(*key)
+            since_ms = draft.now.wall_us // US_PER_MS - LOOK_BACK_MS
+            request = FindTaken(pair=lane.pair, venue=key[0], instrument=key[1], since_ms=since_ms)
+            draft.requests.append(request)
+
+
+def on_taken(
+    lane: Lane, draft: Draft, key: Key, trades: Iterable[FillReport], sharers: Iterable[Lane]
+) -> None:
+    """Book what the venue took from this pair's leg, and let the other leg follow.
+
+    Where pairs share an instrument the first one with something left bears it; what is beyond that is the
+    next one's, by its own look.
+    """
+    if not lane.ready or draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys:
+        return
+    leg = lane.keys.index(key)
+    others = [one for one in sharers if one is not lane]
+    for trade in trades:
+        if trade.cause == "order" or trade.trade_id in draft.state.taken:
+            continue
+        left = trade.quantity - sum((one.state.taken.get(trade.trade_id, ZERO) for one in others), ZERO)
+        _book(lane, draft, leg, trade, left)
+
+
+def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> None:
+    held = draft.state.legs[leg]
+    sign = 1 if trade.side == "buy" else -1
+    missing = lane.missing.get(leg, ZERO)
+    amount = min(left, abs(held.quantity), abs(missing))
+    if amount <= 0 or held.quantity * sign > 0 or missing * sign < 0:
+        return  # nothing of it is this pair's
+    lane.missing[leg] = missing - sign * amount
+    legs = list(draft.state.legs)
+    legs[leg] = replace(
+        held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
+    )
+    kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
+    draft.set(legs=(legs[0], legs[1]), taken={**dict(kept), trade.trade_id: amount})
+    lane.doubted_us.pop(leg, None)
+    name = f"{lane.keys[leg][0]} {lane.keys[leg][1]}"
+    text = f"{trade.cause} took {amount} of {name} at {trade.price}"
+    if draft.state.state is State.ACTIVE:
+        holding.follow(lane, draft, text)
+    else:
+        draft.set(reason=text)

@@ -1,0 +1,211 @@
+"""What must hold after every step, whatever happens (execution.md, I1 to I14). The oracle reads the venues.
+
+A violation raises `Violated`, which names the invariant; the runner prints the seed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.messages_exec import Level
+from libs.common.store import Transition
+from libs.common.subjects import SPOT
+from services.executor.lane import JOURNAL, intents_key, pair_key
+from services.executor.model import Intent, IntentState, OrderClass, PairState, State
+from services.executor.pair import TABLE
+from services.executor.permit import LEASE_US, scopes_of
+from tests.sim.plan import PAIRS, START_PRICES
+from tests.sim.venue import BOT, listing_key
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.world import World
+
+ORDERS_PER_POSITION_MAX = 200
+NAKED_USD_MIN = Decimal(50)
+NAKED_SHARE = Decimal("0.05")
+
+
+class Violated(AssertionError):
+    """An invariant does not hold."""
+
+    def __init__(self, number: str, text: str) -> None:
+        super().__init__(f"{number}: {text}")
+        self.number = number
+
+
+class Checker:
+    """Follows a world. Its hooks are called by it; each raises `Violated`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.durable: dict[str, Intent] = {}
+        self.states: dict[str, PairState] = {}
+        self.journal: dict[str, tuple[PairState, dict[str, Intent]]] = {}
+        self.transitions: Counter[str] = Counter()
+        self.wires: Counter[str] = Counter()
+        self.fence: dict[str, int] = {}
+        self.not_accepted: set[str] = set()
+
+    # --- writes -----------------------------------------------------------------------------------
+
+    def stored(self, change: Transition) -> None:
+        """I10, I11: what became durable is legal, and the journal tells all of it."""
+        for key, value in change.writes.items():
+            if key.startswith("pair:") and value is not None:
+                self.states[key.removeprefix("pair:")] = msgspec.json.decode(value, type=PairState)
+        for key, fields in change.hash_writes.items():
+            if not key.startswith("intents:"):
+                continue
+            for field, value in fields.items():
+                if value is not None:
+                    self._intent(msgspec.json.decode(value, type=Intent))
+        for entry in change.appends.get(JOURNAL, ()):
+            for move in msgspec.json.decode(entry["moves"]):
+                step = (move["source"], move["trigger"])
+                self.transitions[f"{move['source']} {move['trigger']} {move['target']}"] += 1
+                if TABLE.get(step) != move["target"]:  # type: ignore[call-overload]  # StrEnum equals its text
+                    raise Violated("I11", f"{entry['pair'].decode()}: {step} -> {move['target']}")
+        if change.lease is not None:
+            pair = change.lease.name
+            if change.lease.fence < self.fence.get(pair, 0):
+                raise Violated("I11", f"{pair}: an old fence wrote")
+            self.fence[pair] = change.lease.fence
+
+    def _intent(self, intent: Intent) -> None:
+        before = self.durable.get(intent.id)
+        self.durable[intent.id] = intent
+        if before is not None and intent.filled < before.filled:
+            raise Violated("I9", f"{intent.id}: fills went from {before.filled} to {intent.filled}")
+        if intent.filled > intent.quantity:
+            raise Violated("I9", f"{intent.id}: {intent.filled} of {intent.quantity} filled")
+        if intent.state is IntentState.NOT_ACCEPTED and intent.id not in self.not_accepted:
+            self.not_accepted.add(intent.id)
+            for venue in self.world.venues.values():
+                if venue.engine.order(BOT, client_id=intent.id) is not None:
+                    raise Violated("I12", f"{intent.id} was given up, and {venue.slug} has it")
+
+    # --- the wire ---------------------------------------------------------------------------------
+
+    def released(self, node: Node, intent: Intent) -> None:
+        """I1, I2, I6, I7, I11: an order leaves a process."""
+        durable = self.durable.get(intent.id)
+        if durable is None or durable.state is not IntentState.SENT:
+            raise Violated("I1", f"{intent.id} leaves and is not durable as SENT")
+        self.wires[intent.id] += 1
+        if self.wires[intent.id] > 1:
+            raise Violated("I2", f"{intent.id} is sent again")
+        if intent.fence < self.fence.get(intent.pair, 0):
+            raise Violated(
+                "I11", f"{intent.id} leaves under fence {intent.fence}, {self.fence[intent.pair]} is newer"
+            )
+        if intent.order_class is OrderClass.INCREASE:
+            self._permitted(node, intent)
+        self._within_target(intent)
+
+    def _permitted(self, node: Node, intent: Intent) -> None:
+        now_us = self.world.now.mono_us
+        heard_us, permit = node.heard_permit
+        if permit is None or now_us - heard_us > LEASE_US:
+            raise Violated("I7", f"{intent.id} increases without a fresh permit")
+        keys = next(pair.keys for pair in PAIRS if pair.id == intent.pair)
+        scopes = scopes_of(intent.pair, keys)
+        if any(one.scope in scopes and one.level is not Level.NORMAL for one in permit.breakers):
+            raise Violated("I6", f"{intent.id} increases although {permit.breakers} is in force")
+
+    def _within_target(self, intent: Intent) -> None:
+        """I5: no order can carry a leg across zero, or beyond its goal by more than a step."""
+        state = self.states[intent.pair]
+        leg = state.legs[intent.leg]
+        after = leg.quantity + (1 if intent.side == "buy" else -1) * intent.quantity
+        if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0:
+            raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
+        if state.plan is not None and intent.purpose.value in ("open", "restore"):
+            goal = abs(state.plan.goals[intent.leg])
+            slack = Decimal("1.002") * goal + Decimal("0.001")  # base fee and a step
+            if abs(after) > slack:
+                raise Violated("I5", f"{intent.id} would take its leg to {after}, its goal is {goal}")
+
+    # --- at rest ----------------------------------------------------------------------------------
+
+    def at_end(self) -> None:
+        """I3, I9, I10, I13, I14: all is calm, and everybody has had time."""
+        for pair in PAIRS:
+            state = self.states.get(pair.id)
+            if state is not None and state.state not in (State.IDLE, State.ACTIVE, State.STUCK):
+                raise Violated("I13", f"{pair.id} is still {state.state}")
+        self._fold()
+        self._positions()
+        per_attempt = Counter((one.pair, one.attempt) for one in self.durable.values())
+        for key, count in per_attempt.items():
+            if count > ORDERS_PER_POSITION_MAX:
+                raise Violated("I14", f"{count} orders for {key}")
+
+    def _fold(self) -> None:
+        """I10: replaying the journal gives what lies in the store, byte for byte."""
+        pairs: dict[str, bytes] = {}
+        intents: dict[str, dict[str, bytes]] = {}
+        for entry in self.world.entries(JOURNAL):
+            name = entry["pair"].decode()
+            pairs[name] = entry["state"]
+            for key, value in msgspec.json.decode(entry["intents"], type=dict[str, msgspec.Raw]).items():
+                if bytes(value) == b"null":
+                    intents.setdefault(name, {}).pop(key, None)
+                else:
+                    intents.setdefault(name, {})[key] = bytes(value)
+        for name, state in pairs.items():
+            if self.world.value(pair_key(name)) != state:
+                raise Violated("I10", f"{name}: the journal tells another state than the store holds")
+            if self.world.hash(intents_key(name)) != intents.get(name, {}):
+                raise Violated("I10", f"{name}: the journal tells other orders than the store holds")
+
+    def _positions(self) -> None:
+        """I3: what pairs own is what venues show, unless a pair was stopped for that very reason."""
+        stuck = {pair.id for pair in PAIRS if (s := self.states.get(pair.id)) and s.state is State.STUCK}
+        dust = self.world.hash("dust")
+        for venue in self.world.venues.values():
+            shown = {one.position.instrument: one.position.quantity for one in venue.engine.positions(BOT)}
+            for name in venue.instruments.values():
+                sharers = [pair for pair in PAIRS if (venue.slug, name) in pair.keys]
+                if any(pair.id in stuck for pair in sharers):
+                    continue
+                ours = Decimal(0)
+                for pair in sharers:
+                    state = self.states.get(pair.id)
+                    for index, leg in enumerate(state.legs if state else ()):
+                        if (leg.venue, leg.instrument) == (venue.slug, name):
+                            ours += leg.quantity + Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
+                self._agrees(venue, name, ours, shown.get(listing_key(name), Decimal(0)))
+
+    def _agrees(self, venue: object, name: str, ours: Decimal, shown: Decimal) -> None:
+        from tests.sim.venue import USER_COINS, SimVenue
+
+        assert isinstance(venue, SimVenue)
+        listing = venue.engine.listing(listing_key(name))
+        if listing.kind is not SPOT:
+            if ours != shown:
+                raise Violated("I3", f"{venue.slug} {name}: ours {ours}, the venue shows {shown}")
+            return
+        total = (
+            venue.engine.balances(BOT)[listing.base].total
+            if listing.base in venue.engine.balances(BOT)
+            else Decimal(0)
+        )
+        users = USER_COINS if venue.has_user_coins else Decimal(0)
+        if total != users + ours:
+            raise Violated(
+                "I3", f"{venue.slug} {listing.base}: {total} there, the user's {users} and ours {ours}"
+            )
+
+
+def price_of(base: str) -> Decimal:
+    """For bounds in USD."""
+    return START_PRICES[base]
+
+
+SECOND_US = US_PER_SEC

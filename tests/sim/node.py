@@ -1,0 +1,270 @@
+"""One executor process under virtual time: the real actor and core, with a shell made of scheduled steps.
+
+Everything between two scheduled steps is what a process does without awaiting; a crash between any two of
+them is a crash at that await. What was handed to a venue still arrives there after the crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from libs.common.config.schema import Config
+from libs.common.core import Core
+from libs.common.effects import (
+    Alert,
+    Answered,
+    Effect,
+    Event,
+    Persist,
+    Publish,
+    Received,
+    Request,
+    Started,
+)
+from libs.common.instant import Now
+from libs.common.messages import Message
+from libs.common.messages_exec import Permit
+from libs.common.store import StoreConflict, StoreUnavailable, Transition
+from libs.exchange.trading_values import FillReport, OrderReport
+from services.executor.actor import ExecutorActor
+from services.executor.events import (
+    CancelOrder,
+    FetchFills,
+    FillSeen,
+    FindTaken,
+    LeaseHeld,
+    LeaseLost,
+    LoadPair,
+    MoveLoan,
+    OrderAnswered,
+    OrderSeen,
+    PairLoaded,
+    QueryOrder,
+    ReadAccount,
+    SendOrders,
+)
+from services.executor.gate import LeaseView, verdict
+from services.executor.lane import Lane, intents_key, pair_key
+from services.executor.leases import TTL_MS, Leases
+from services.executor.permit import PermitView
+from services.executor.translate import request_of
+from services.executor.world import World as Shared
+from tests.sim.plan import BOUNDS, BUILD, PAIRS
+from tests.sim.timeline import run
+from tests.sim.world import World
+
+
+class Node:
+    """An executor's life from its start to its crash."""
+
+    def __init__(self, name: str, world: World, config: Config) -> None:
+        self.name = name
+        self.world = world
+        self.alive = True
+        self.permits = PermitView(build=BUILD)
+        self.heard_permit: tuple[int, Permit | None] = (0, None)
+        shared = Shared(config, self.permits, deployment=config.deployment)
+        self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in PAIRS}
+        self.actor = ExecutorActor(shared, self.lanes)
+        self.core = Core(self.actor, lane_of=self.actor.lane_of)
+        self.leases = Leases(self.lanes)
+        self.alerts: list[Alert] = []
+        self.said: dict[str, Message] = {}
+        self._alarm_us: int | None = None
+        self.offer(Started())
+        self._lease_round()
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def offer(self, event: Event) -> None:
+        """Something has come in."""
+        if self.alive:
+            self.core.offer(event, self.world.now)
+            self.pump()
+
+    def hear(self, subject: str, message: Message) -> None:
+        """A bus message. Permits go to the view at once, past the inbox."""
+        if not self.alive:
+            return
+        if isinstance(message, Permit) and self.permits.apply(message, self.world.now):
+            self.heard_permit = (self.world.now.mono_us, message)
+        self.offer(Received(subject=subject, message=message))
+
+    def pump(self) -> None:
+        """Handle what waits, as a process does between two awaits."""
+        while self.alive and (turn := self.core.step(self.world.now)) is not None:
+            for effect in turn.effects:
+                self._carry_out(turn.lane, effect)
+        self._arm()
+
+    def _arm(self) -> None:
+        due_us = self.core.next_timer_us()
+        if due_us is None or not self.alive:
+            return
+        if (
+            self._alarm_us is not None
+            and self._alarm_us <= due_us
+            and self._alarm_us > self.world.now.mono_us
+        ):
+            return
+        self._alarm_us = due_us
+        self.later(due_us - self.world.now.mono_us, self.pump)
+
+    def later(self, us: int, work: Callable[[], None]) -> None:
+        """Do something in this process, if it still lives then."""
+        self.world.time.after(us, lambda: work() if self.alive else None)
+
+    # --- effects ----------------------------------------------------------------------------------
+
+    def _carry_out(self, lane: str, effect: Effect) -> None:
+        match effect:
+            case Persist():
+                self.later(self.world.store_us(), lambda: self._write(lane, effect))
+            case Request():
+                self._start(effect)
+            case Publish(subject=subject, message=message):
+                self.said[subject] = message
+                self.world.heard(self, subject, message)
+            case Alert():
+                self.alerts.append(effect)
+                self.world.alerted(effect)
+            case _:
+                pass
+
+    def _write(self, lane: str, persist: Persist) -> None:
+        """The store takes the change now; the process learns of it a little later (or dies in between)."""
+        error, conflict, done = None, False, True
+        change = persist.change or Transition(writes=persist.writes)
+        try:
+            done = run(self.world.store.transition(change))
+        except StoreUnavailable as unavailable:
+            error = str(unavailable) or "unavailable"
+        except StoreConflict as refused:
+            error, conflict = str(refused), True
+        if error is None:
+            self.world.stored(self, change)
+
+        def told() -> None:
+            turn = self.core.settle(
+                lane, ok=error is None, error=error, conflict=conflict, repeated=not done, now=self.world.now
+            )
+            for effect in turn.effects:
+                self._carry_out(turn.lane, effect)
+            self.pump()
+
+        self.later(self.world.store_us(), told)
+
+    def _start(self, request: Request) -> None:
+        match request:
+            case SendOrders():
+                self.later(self.world.sign_us(), lambda: self._send(request))
+            case LoadPair():
+                self.later(self.world.store_us(), lambda: self._load(request))
+            case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount() | MoveLoan():
+                self.world.call(self, request)
+            case _:
+                raise AssertionError(f"the simulation does not know {type(request).__name__}")
+
+    def answer(self, request: Request, result: Any = None, error: str | None = None) -> None:
+        """The outcome of a request reaches the actor."""
+        self.offer(Answered(request=request, result=result, error=error))
+
+    def _send(self, request: SendOrders) -> None:
+        """Gate and wire in one turn, as the desk does it."""
+        now = self.world.now
+        lease = self.leases.held(request.pair, now.mono_us)
+        view = LeaseView()
+        if lease is not None:
+            view = LeaseView(fence=lease.fence, until_mono_us=lease.until_mono_us)
+        refusal = verdict(
+            request.intents,
+            legs=request.legs,
+            permits=self.permits,
+            lease=view,
+            bounds=BOUNDS,
+            rate="",
+            now=now,
+        )
+        if refusal is not None:
+            for intent in request.intents:
+                self.offer(OrderAnswered(pair=request.pair, id=intent.id, refusal=refusal))
+            return
+        for intent in request.intents:
+            venue, instrument = request.legs[intent.leg]
+            self.world.send(self, intent, venue, request_of(intent, instrument))
+
+    def answered(self, intent_id: str, pair: str, outcome: Any, sent_us: int) -> None:
+        """An order's answer reaches the process."""
+        latency_us = self.world.now.mono_us - sent_us
+        self.offer(
+            OrderAnswered(
+                pair=pair, id=intent_id, outcome=outcome, latency_us=latency_us, sent_mono_us=sent_us
+            )
+        )
+
+    def _load(self, request: LoadPair) -> None:
+        try:
+            state = run(self.world.store.get(pair_key(request.pair)))
+            intents = run(self.world.store.hash_all(intents_key(request.pair)))
+            dust = run(self.world.store.hash_all("dust"))
+        except StoreUnavailable as error:
+            self.answer(request, error=str(error) or "unavailable")
+            return
+        amounts = [Decimal(dust.get(f"{request.pair}|{leg}", b"0").decode()) for leg in (0, 1)]
+        loaded = PairLoaded(
+            state=None if state is None else state.value,
+            version=0 if state is None else state.version,
+            intents=intents,
+            dust=(amounts[0], amounts[1]),
+        )
+        self.answer(request, loaded)
+
+    # --- leases -----------------------------------------------------------------------------------
+
+    def _lease_round(self) -> None:
+        for due in self.leases.due(self.world.now.mono_us):
+            self._lease(due.pair, due.what, due.lease)
+        self.later(200_000, self._lease_round)
+
+    def _lease(self, pair: str, what: str, lease: Any) -> None:
+        now: Now = self.world.now
+        if what == "lost":
+            self.offer(LeaseLost(pair=pair, text="the lease could not be renewed in time"))
+            return
+        store = self.world.store
+        try:
+            if what == "acquire":
+                got = run(store.acquire(pair, owner=self.name, ttl_ms=TTL_MS))
+                store_id = run(store.store_id())
+            else:
+                got = run(store.renew(lease, ttl_ms=TTL_MS))
+                store_id = ""
+        except StoreUnavailable:
+            return
+        if got is None:
+            if self.leases.lost(pair, now.mono_us):
+                self.offer(LeaseLost(pair=pair, text="another executor has taken it"))
+            return
+        self.leases.took(pair, got, now.mono_us)
+        if what == "acquire":
+            self.offer(LeaseHeld(pair=pair, lease=got, store_id=store_id))
+
+    def hear_venue(self, venue: str, event: Any) -> None:
+        """The user stream tells something; what is not of our orders is looked up by order id, or skipped."""
+        match event:
+            case OrderReport(client_id=client_id):
+                if pair := self.pair_of(client_id):
+                    self.offer(OrderSeen(pair=pair, venue=venue, report=event))
+            case FillReport(client_id=client_id):
+                if pair := self.pair_of(client_id or ""):
+                    self.offer(FillSeen(pair=pair, venue=venue, fill=event))
+
+    def pair_of(self, client_id: str) -> str:
+        """The pair that an order of ours belongs to, "" when it is none of those known here."""
+        return next((lane.pair for lane in self.lanes.values() if client_id in lane.intents), "")
+
+    def crash(self) -> None:
+        """kill -9."""
+        self.alive = False

@@ -1,0 +1,122 @@
+"""What one seed is: pairs, prices, and which misfortunes it may have (swarm: each seed switches some off)."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from libs.common.config.schema import Config, Execution, Limits, Position, Timeouts
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import Kind, pair_id
+from services.executor.gate import Bounds
+from services.executor.world import Key
+
+BUILD = "sim"
+BOUNDS = Bounds(leg_notional_max=Decimal(100_000), collar=Decimal("0.01"))
+
+
+class SimPair(msgspec.Struct, frozen=True):
+    """A pair of the simulated deployment."""
+
+    id: str
+    keys: tuple[Key, Key]
+    kinds: tuple[Kind, Kind]
+
+
+def _pair(first: Key, first_kind: Kind, second: Key, second_kind: Kind) -> SimPair:
+    return SimPair(pair_id(first, second), (first, second), (first_kind, second_kind))
+
+
+PAIRS = (
+    _pair(("binance", "BTC-USDT"), Kind.SPOT, ("binance", "BTC-USDT-PERP"), Kind.PERP),
+    _pair(("bitget", "ETH-USDT"), Kind.SPOT, ("bitget", "ETH-USDT-PERP"), Kind.PERP),
+    _pair(("binance", "ETH-USDT-PERP"), Kind.PERP, ("bitget", "ETH-USDT-PERP"), Kind.PERP),
+)
+"""The last two share an instrument."""
+
+KEYS = tuple(dict.fromkeys(key for pair in PAIRS for key in pair.keys))
+START_PRICES = {"BTC": Decimal(60_000), "ETH": Decimal(3_000)}
+
+
+class Misfortune(StrEnum):
+    """Every fault class of execution.md that this simulation knows."""
+
+    REPLY_LOST = "reply_lost"
+    REQUEST_LOST = "request_lost"
+    LATE_LANDING = "late_landing"
+    FALSE_NOT_FOUND = "false_not_found"
+    REJECTED = "rejected"
+    PARTIAL = "partial"
+    QUERY_FAILS = "query_fails"
+    NEVER_SENT = "never_sent"
+    STREAM_LOST = "stream_lost"
+    STREAM_DOUBLED = "stream_doubled"
+    STREAM_LATE = "stream_late"
+    ADL = "adl"
+    LIQUIDATION = "liquidation"
+    USER_TRADES = "user_trades"
+    USER_COINS = "user_coins"
+    CRASH = "crash"
+    SECOND_EXECUTOR = "second_executor"
+    STORE_SLOW = "store_slow"
+    STORE_DOWN = "store_down"
+    STORE_UNANSWERED = "store_unanswered"
+    STORE_FULL = "store_full"
+    BUS_LOSES = "bus_loses"
+    BUS_LATE = "bus_late"
+    BUS_DOUBLES = "bus_doubles"
+    RISK_DEAD = "risk_dead"
+    RISK_FLAPS = "risk_flaps"
+    RISK_HALTS = "risk_halts"
+    RISK_FLATTENS = "risk_flattens"
+    PRICE_SHOCK = "price_shock"
+    VENUE_DOWN = "venue_down"
+    FEED_SILENT = "feed_silent"
+
+
+LIVELY = frozenset({Misfortune.CRASH, Misfortune.REPLY_LOST, Misfortune.PARTIAL, Misfortune.REJECTED})
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed's world. `active_us`: how long misfortunes and wishes go on; then all is quiet until the end."""
+
+    seed: int
+    misfortunes: frozenset[Misfortune]
+    active_us: int
+    calm_us: int
+    style: str
+    slices: int
+    keep_partial: bool
+
+    def config(self) -> Config:
+        """The deployment's settings."""
+        return Config(
+            deployment="sim",
+            position=Position(notional_usd=900.0),
+            timeouts=Timeouts(open_timeout_sec=10.0, poll_interval_sec=0.5),
+            execution=Execution(
+                style=self.style,  # type: ignore[arg-type]  # one of the three, by `of_seed`
+                keep_partial=self.keep_partial,
+                slices=self.slices,
+                slice_interval_sec=1.0,
+            ),
+            limits=Limits(max_naked_usd=1_000.0),
+        )
+
+
+def of_seed(seed: int) -> Plan:
+    """The plan of a seed: about half of all misfortunes, a style, a length."""
+    rng = random.Random(f"plan {seed}")
+    chosen = frozenset(kind for kind in Misfortune if rng.random() < 0.45)
+    return Plan(
+        seed=seed,
+        misfortunes=chosen,
+        active_us=rng.randrange(60, 240) * US_PER_SEC,
+        calm_us=400 * US_PER_SEC,
+        style=rng.choice(("concurrent", "concurrent", "sequential")),
+        slices=rng.choice((1, 1, 1, 3)),
+        keep_partial=rng.random() < 0.8,
+    )

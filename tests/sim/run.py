@@ -1,0 +1,124 @@
+"""One seed from start to end: `python -m tests.sim.run SEEDS SEED_START`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from decimal import Decimal
+
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import Intent
+from libs.common.subjects import intent
+from tests.sim.invariants import Violated
+from tests.sim.node import Node
+from tests.sim.plan import PAIRS, Misfortune, Plan, of_seed
+from tests.sim.venue import SimVenue
+from tests.sim.world import World
+
+
+class Seed:
+    """The world of a plan with its executors and its user."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.world = World(plan)
+        self.config = plan.config()
+        for slug in sorted({key[0] for pair in PAIRS for key in pair.keys}):
+            self.world.venues[slug] = SimVenue(slug, self.world)
+        self.lives = 0
+        self.start_node()
+        if Misfortune.SECOND_EXECUTOR in plan.misfortunes:
+            self.world.counts[Misfortune.SECOND_EXECUTOR.value] += 1
+            self.start_node()
+        self.world.start()
+        self.world.time.after(3 * US_PER_SEC, self.wish)
+        self.world.time.after(2 * US_PER_SEC, self.harm)
+
+    def start_node(self) -> None:
+        """A new executor process."""
+        self.lives += 1
+        self.world.nodes.append(Node(f"executor-{self.lives}", self.world, self.config))
+
+    def crash(self, node: Node) -> None:
+        """kill -9, and a restart a little later."""
+        node.crash()
+        self.world.nodes.remove(node)
+        self.world.time.after(self.world.rng.randrange(100_000, 8 * US_PER_SEC), self.start_node)
+
+    def wish(self) -> None:
+        """Signal wants pairs opened and closed."""
+        world = self.world
+        if world.calm:
+            return
+        pair = world.rng.choice(PAIRS)
+        action = world.rng.choice(("open", "open", "close"))
+        wanted = Intent(
+            pair=pair.id,
+            action=action,  # type: ignore[arg-type]
+            direction="forward"
+            if pair.kinds[0].value == "spot"
+            else world.rng.choice(("forward", "reverse")),
+            notional_usd=str(Decimal(world.rng.randrange(200, 2_500))),
+            reason=f"seed {world.plan.seed}",
+            expires_us=world.now.wall_us + 5 * US_PER_SEC,
+        )
+        world.publish(intent(pair.id), wanted)
+        world.time.after(world.rng.randrange(500_000, 4 * US_PER_SEC), self.wish)
+
+    def harm(self) -> None:
+        """Crashes and venues' doings, about once a second."""
+        world = self.world
+        if world.calm:
+            return
+        if world.nodes and world.hits(Misfortune.CRASH, 0.05):
+            self.crash(world.rng.choice(world.nodes))
+        if world.hits(Misfortune.STORE_DOWN, 0.02):
+            world.store.down = True
+            world.time.after(
+                world.rng.randrange(1, 10) * US_PER_SEC, lambda: setattr(world.store, "down", False)
+            )
+        if world.hits(Misfortune.STORE_FULL, 0.01):
+            world.store.full = True
+            world.time.after(
+                world.rng.randrange(1, 10) * US_PER_SEC, lambda: setattr(world.store, "full", False)
+            )
+        venue, name = world.rng.choice(
+            [key for pair in PAIRS for key in pair.keys if key[1].endswith("PERP")]
+        )
+        world.venues[venue].take_from(name)
+        world.time.after(world.rng.randrange(100_000, 2 * US_PER_SEC), self.harm)
+
+    def run(self) -> World:
+        """To the end: misfortunes, then calm."""
+        world = self.world
+        while world.time.until(world.plan.active_us):
+            pass
+        world.store.down = world.store.full = False
+        if not world.nodes:
+            self.start_node()
+        while world.time.until(world.plan.active_us + world.plan.calm_us):
+            pass
+        world.checker.at_end()
+        return world
+
+
+def main() -> int:
+    """Run seeds and say what they were."""
+    seeds, start = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    total: Counter[str] = Counter()
+    moves: Counter[str] = Counter()
+    for seed in range(start, start + seeds):
+        done = Seed(of_seed(seed))
+        try:
+            world = done.run()
+        except Violated as violated:
+            print(seed, violated)
+            world = done.world
+        total += world.counts
+        moves += world.checker.transitions
+    print(dict(total))
+    print(dict(moves))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

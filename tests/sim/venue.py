@@ -1,0 +1,379 @@
+"""One venue of the simulation: the engine, an account, and the misfortunes that happen inside it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.messages import InstrumentInfo, Quote
+from libs.common.subjects import SPOT, Kind, kind_of
+from libs.exchange.engine.commands import (
+    Cancel,
+    Deleverage,
+    Deposit,
+    Event,
+    Liquidate,
+    OpenAccount,
+    Ordered,
+    Reason,
+    Refused,
+    SetBook,
+    SetListing,
+    SetMark,
+    Submit,
+)
+from libs.exchange.engine.engine import Engine
+from libs.exchange.engine.types import (
+    AccountKind,
+    AccountSpec,
+    FeeRates,
+    FeeSchedule,
+    Fill,
+    Listing,
+    OrderType,
+    PositionSide,
+    Side,
+    Tier,
+    VenueRules,
+)
+from libs.exchange.engine.types import Order as Placed
+from libs.exchange.trading_values import (
+    BalanceReport,
+    Done,
+    FillReport,
+    Found,
+    NotFound,
+    OrderReport,
+    OrderRequest,
+    Outcome,
+    PositionReport,
+    QueryFailed,
+    QueryOutcome,
+    Rejected,
+    Unknown,
+)
+from services.executor.model import Intent
+from tests.sim.plan import KEYS, Misfortune
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+BOT = "bot"
+FEES = FeeSchedule(
+    spot=FeeRates(maker=Decimal("0.001"), taker=Decimal("0.001")),
+    perp=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
+    future=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
+)
+STEPS = {
+    ("BTC", SPOT): (Decimal("0.00001"), Decimal("0.00001"), Decimal(5)),
+    ("BTC", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(100)),
+    ("ETH", SPOT): (Decimal("0.0001"), Decimal("0.0001"), Decimal(5)),
+    ("ETH", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(20)),
+}
+"""Step, minimum quantity, minimum notional; the perps' are the real ones of Binance."""
+
+TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
+FUNDS = Decimal(1_000_000)
+USER_COINS = Decimal(3)
+
+_REASONS = {
+    Reason.INSUFFICIENT_BALANCE: "funds",
+    Reason.INSUFFICIENT_MARGIN: "funds",
+    Reason.REDUCE_ONLY: "reduce_only",
+    Reason.POST_ONLY: "post_only",
+}
+
+
+def listing_key(instrument: str) -> str:
+    """`BTC-USDT-PERP` -> `perp:BTCUSDT`."""
+    base, quote = instrument.split("-")[:2]
+    return f"{kind_of(instrument).value}:{base}{quote}"
+
+
+class SimVenue:
+    """An engine with one account of ours. `truth` is what the oracle reads."""
+
+    def __init__(self, slug: str, world: World) -> None:
+        self.slug = slug
+        self.world = world
+        self.engine = Engine(VenueRules(unique_ids="open" if slug == "binance" else "ever"))
+        self.instruments = {listing_key(name): name for venue, name in KEYS if venue == slug}
+        self.arrivals: dict[str, int] = {}
+        self.hidden_until_us: dict[str, int] = {}
+        self.down_until_us = 0
+        self.venue_made: list[Fill] = []
+        self.user_ids: set[str] = set()
+        self._version = 0
+        for key, name in self.instruments.items():
+            self.engine.apply(SetListing(listing=_listing(key, name)), world.now)
+        self.engine.apply(
+            OpenAccount(
+                spec=AccountSpec(
+                    account=BOT, user="u", kind=AccountKind.UNIFIED, fees=FEES, leverage_default=10
+                )
+            ),
+            world.now,
+        )
+        self.engine.apply(Deposit(account=BOT, asset="USDT", amount=FUNDS), world.now)
+        self.has_user_coins = Misfortune.USER_COINS in world.plan.misfortunes
+        if self.has_user_coins:
+            world.counts[Misfortune.USER_COINS.value] += 1
+            for base in ("BTC", "ETH"):
+                self.engine.apply(Deposit(account=BOT, asset=base, amount=USER_COINS), world.now)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it answers nothing now."""
+        now_us = self.world.now.mono_us
+        if now_us >= self.down_until_us and self.world.hits(Misfortune.VENUE_DOWN, 0.0008):
+            self.down_until_us = now_us + self.world.rng.randrange(2, 40) * US_PER_SEC
+        return now_us < self.down_until_us
+
+    # --- market -----------------------------------------------------------------------------------
+
+    def info(self, name: str) -> InstrumentInfo:
+        """The instrument as the feed describes it."""
+        listing = self.engine.listing(listing_key(name))
+        rates = FEES.spot if listing.kind is SPOT else FEES.perp
+        return InstrumentInfo(
+            venue=self.slug,
+            instrument=name,
+            symbol=listing.symbol,
+            base=listing.base,
+            quote=listing.quote,
+            settle=listing.quote,
+            kind=listing.kind,
+            price_tick=str(listing.price_tick),
+            quantity_step=str(listing.quantity_step),
+            quantity_min=str(listing.quantity_min),
+            notional_min=str(listing.notional_min),
+            taker=float(rates.taker),
+            maker=float(rates.maker),
+            recv_us=self.world.now.wall_us,
+        )
+
+    def reprice(self, name: str, price: Decimal) -> Quote:
+        """A new book around a price; thin now and then. Answers the quote of it."""
+        key, rng = listing_key(name), self.world.rng
+        listing = self.engine.listing(key)
+        tick, step = listing.price_tick, listing.quantity_step
+        bid, ask = price - tick * rng.randrange(1, 5), price + tick * rng.randrange(1, 5)
+        thin = self.world.hits(Misfortune.PARTIAL, 0.15)
+        usd = Decimal(rng.randrange(30, 600) if thin else rng.randrange(2_000, 90_000))
+        size = max(step, (usd / price / step).to_integral_value() * step)
+        deep = step if thin else size * 10
+        self._version += 1
+        bids = ((bid, size), (bid - tick * 20, deep))
+        asks = ((ask, size), (ask + tick * 20, deep))
+        self.apply(SetBook(instrument=key, bids=bids, asks=asks, version=self._version))
+        self.apply(SetMark(instrument=key, mark=price))
+        return Quote(
+            venue=self.slug,
+            instrument=name,
+            bid=float(bid),
+            ask=float(ask),
+            bid_size=float(size),
+            ask_size=float(size),
+            ts_ms=self.world.now.market_ms,
+            recv_us=self.world.now.wall_us,
+        )
+
+    # --- orders -----------------------------------------------------------------------------------
+
+    def apply(self, command: object) -> list[Event]:
+        """Tell the engine; its fills go out on the user stream. Raises `Refused`."""
+        events = self.engine.apply(command, self.world.now)  # type: ignore[arg-type]
+        for event in events:
+            if isinstance(event, Ordered):
+                self._tell(event)
+        return events
+
+    def _tell(self, event: Ordered) -> None:
+        if event.order.cause != "order" and event.fill is not None:
+            self.venue_made.append(event.fill)
+        self.world.stream(self.slug, self._report(event.order))
+        if event.fill is not None:
+            self.world.stream(self.slug, self._fill(event.fill))
+
+    def arrive(self, order: Intent, request: OrderRequest) -> Outcome:
+        """An order has come in. Every arrival is counted for the oracle."""
+        world = self.world
+        self.arrivals[order.id] = self.arrivals.get(order.id, 0) + 1
+        if self.is_down:
+            return Unknown(why="HTTP 503")
+        if world.hits(Misfortune.REJECTED, 0.05):
+            return Rejected(code="-2010", reason="funds", text="not enough funds")
+        try:
+            self.apply(
+                Submit(
+                    account=BOT,
+                    instrument=listing_key(request.instrument),
+                    side=request.side,
+                    type=request.type,
+                    quantity=request.quantity,
+                    price=request.price,
+                    tif=request.tif,
+                    client_id=request.client_id,
+                    reduce_only=request.reduce_only,
+                )
+            )
+        except Refused as refused:
+            if refused.reason is Reason.DUPLICATE_ID:
+                return Unknown(why="duplicate id")
+            return Rejected(
+                code=refused.reason.value,
+                reason=_REASONS.get(refused.reason, "filter"),  # type: ignore[arg-type]
+                text=refused.detail,
+            )
+        if world.hits(Misfortune.FALSE_NOT_FOUND, 0.15):
+            self.hidden_until_us[order.id] = world.now.mono_us + world.rng.randrange(1, 3) * US_PER_SEC
+        placed = self.engine.order(BOT, client_id=request.client_id)
+        if placed is None:
+            raise AssertionError("the engine has lost an order")
+        fills = [self._fill(f) for f in self.engine.fills(BOT) if f.order_id == placed.order_id]
+        return Done(report=self._report(placed), fills=tuple(fills))
+
+    def query(self, instrument: str, client_id: str) -> QueryOutcome:
+        """What the venue knows of an id."""
+        if self.world.now.mono_us < self.hidden_until_us.get(client_id, 0):
+            return NotFound(code="-2013")
+        placed = self.engine.order(BOT, client_id=client_id, instrument=listing_key(instrument))
+        return NotFound(code="-2013") if placed is None else Found(report=self._report(placed))
+
+    def cancel(self, instrument: str, client_id: str) -> QueryOutcome:
+        """Cancel by our id."""
+        try:
+            self.apply(Cancel(account=BOT, instrument=listing_key(instrument), client_id=client_id))
+        except Refused:
+            return NotFound(code="-2011")
+        placed = self.engine.order(BOT, client_id=client_id)
+        return QueryFailed(why="gone") if placed is None else Found(report=self._report(placed))
+
+    def fills(self, instrument: str, since_ms: int) -> list[FillReport]:
+        """Trades of an instrument."""
+        found = self.engine.fills(BOT, listing_key(instrument))
+        return [self._fill(fill) for fill in found if fill.wall_us // US_PER_MS >= since_ms]
+
+    def taken(self, instrument: str, since_ms: int) -> list[FillReport]:
+        """Trades that the venue made by itself."""
+        return [fill for fill in self.fills(instrument, since_ms) if fill.cause != "order"]
+
+    def account(
+        self,
+    ) -> tuple[tuple[PositionReport, ...], tuple[BalanceReport, ...], tuple[OrderReport, ...]]:
+        """Positions, balances, open orders."""
+        positions = tuple(
+            PositionReport(
+                instrument=self.instruments[one.position.instrument],
+                side=PositionSide.BOTH,
+                quantity=one.position.quantity,
+                entry_price=one.position.entry_price,
+                mark=one.mark,
+                unrealised=one.unrealised,
+                liquidation_price=one.liquidation_price,
+            )
+            for one in self.engine.positions(BOT)
+        )
+        balances = tuple(
+            BalanceReport(wallet="unified", asset=asset, total=held.total, free=held.free)
+            for asset, held in self.engine.balances(BOT).items()
+        )
+        orders = tuple(self._report(placed) for placed in self.engine.open_orders(BOT))
+        return positions, balances, orders
+
+    # --- misfortunes inside -----------------------------------------------------------------------
+
+    def take_from(self, name: str) -> None:
+        """ADL, liquidation, or the user closing by hand, on a position of ours."""
+        key, world = listing_key(name), self.world
+        held = next((one for one in self.engine.positions(BOT) if one.position.instrument == key), None)
+        if held is None:
+            return
+        size = abs(held.position.quantity)
+        try:
+            if world.hits(Misfortune.ADL, 0.3):
+                step = self.engine.listing(key).quantity_step
+                part = (
+                    size
+                    if world.rng.random() < 0.4
+                    else max(step, (size / 2 / step).to_integral_value() * step)
+                )
+                self.apply(
+                    Deleverage(
+                        account=BOT,
+                        instrument=key,
+                        position_side=PositionSide.BOTH,
+                        quantity=part,
+                        price=held.mark,
+                    )
+                )
+            elif world.hits(Misfortune.LIQUIDATION, 0.1):
+                self.apply(Liquidate(account=BOT, instrument=key, position_side=PositionSide.BOTH))
+            elif world.hits(Misfortune.USER_TRADES, 0.1):
+                side = Side.SELL if held.position.quantity > 0 else Side.BUY
+                user_id = f"user{len(self.user_ids)}"
+                self.user_ids.add(user_id)
+                self.apply(
+                    Submit(
+                        account=BOT,
+                        instrument=key,
+                        side=side,
+                        type=OrderType.MARKET,
+                        quantity=size,
+                        client_id=user_id,
+                    )  # type: ignore[arg-type]
+                )
+        except Refused:
+            return
+
+    # --- translation ------------------------------------------------------------------------------
+
+    def _report(self, placed: Placed) -> OrderReport:
+        return OrderReport(
+            client_id=placed.client_id,
+            order_id=str(placed.order_id),
+            instrument=self.instruments[placed.instrument],
+            side=placed.side,
+            status=placed.status.value,
+            quantity=placed.quantity,
+            filled=placed.filled,
+            average=placed.filled_quote / placed.filled if placed.filled else None,
+            price=placed.price,
+            ts_ms=placed.updated_us // US_PER_MS,
+            reason=placed.reason,
+        )
+
+    def _fill(self, fill: Fill) -> FillReport:
+        return FillReport(
+            trade_id=str(fill.trade_id),
+            order_id=str(fill.order_id),
+            client_id=fill.client_id or None,
+            instrument=self.instruments[fill.instrument],
+            side=fill.side,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_asset=fill.fee_asset,
+            liquidity=fill.liquidity,
+            ts_ms=fill.wall_us // US_PER_MS,
+            cause=fill.cause,
+        )
+
+
+def _listing(key: str, name: str) -> Listing:
+    base, quote = name.split("-")[:2]
+    kind = kind_of(name)
+    step, least, notional = STEPS[base, kind]
+    return Listing(
+        key=key,
+        symbol=f"{base}{quote}",
+        kind=kind,
+        base=base,
+        quote=quote,
+        price_tick=Decimal("0.1"),
+        quantity_step=step,
+        quantity_min=least,
+        notional_min=notional,
+        tiers=() if kind is SPOT else TIERS,
+    )
