@@ -67,20 +67,29 @@ def income(house: House, call: Call, key: Key) -> Answer:
     if start is not None and end is not None and start > end:
         raise refuse(-1023, "Start time is greater than end time.")
     page = max(1, wanted.integer("page") or 1)
+    account = account_of(house, key)
+    delivered = {str(one.trade_id) for one in house.engine.fills(account) if one.cause == "delivery"}
     found = [
-        one
-        for one in house.engine.entries(account_of(house, key))
+        (one, name)
+        for one in house.engine.entries(account)
         if one.kind in INCOME
         and instrument in ("", one.instrument)
-        and kind in ("", INCOME[one.kind])
+        and kind in ("", name := _income_type(one, delivered))
         and _in_window(one, call, start, end)
     ]
-    found.sort(key=stamp_ms)
+    found.sort(key=lambda pair: stamp_ms(pair[0]))
     if start is None and "page" not in wanted:
         page_rows = found[-limit:]
     else:
         page_rows = found[(page - 1) * limit : page * limit]
-    return answer([income_row(house, one) for one in page_rows])
+    return answer([income_row(house, one, name) for one, name in page_rows])
+
+
+def _income_type(entry: Entry, delivered: set[str]) -> str:
+    """The PnL of a delivery has a type of its own."""
+    if entry.kind is EntryKind.PNL and entry.ref in delivered:
+        return INCOME[EntryKind.DELIVERY]
+    return INCOME[entry.kind]
 
 
 def stamp_ms(entry: Entry) -> int:
@@ -96,11 +105,10 @@ def _in_window(entry: Entry, call: Call, start: int | None, end: int | None) -> 
     return (start is None or stamp >= start) and (end is None or stamp <= end)
 
 
-def income_row(house: House, entry: Entry) -> dict[str, Any]:
+def income_row(house: House, entry: Entry, name: str) -> dict[str, Any]:
     """A line of the ledger; `tradeId` is empty where no trade caused it."""
     symbol = house.engine.listing(entry.instrument).symbol if entry.instrument else ""
     of_trade = entry.kind in (EntryKind.PNL, EntryKind.FEE) and entry.ref.isdigit()
-    name = INCOME[entry.kind]
     return {
         "symbol": symbol,
         "incomeType": name,

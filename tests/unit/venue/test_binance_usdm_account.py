@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from libs.exchange.engine.commands import Liquidate, SettleFunding, Transfer
+from libs.exchange.engine.commands import Deliver, Liquidate, SettleFunding, Transfer
 from libs.exchange.engine.types import PositionSide
 from services.venue.market import DEFAULT_START_MS
-from tests.unit.venue.binance_usdm_bench import ACCOUNT, PERP, SYMBOL, UsdmBench
+from tests.unit.venue.binance_usdm_bench import ACCOUNT, DATED, FUTURE, PERP, SYMBOL, UsdmBench
 
 
 def settle(bench: UsdmBench, rate: str, mark: str, settled_ms: int = DEFAULT_START_MS) -> None:
@@ -193,6 +193,20 @@ def test_a_liquidation_is_a_forced_order() -> None:
     assert bench.send("GET", "forceOrders", autoCloseType="ADL") == []
     kinds = [one["incomeType"] for one in bench.send("GET", "income")]
     assert kinds[-1] == "INSURANCE_CLEAR"
+
+
+def test_a_delivery_settles_at_its_price() -> None:
+    bench = UsdmBench()
+    order = bench.limit("BUY", "1", "40000.0", "IOC") | {"symbol": DATED}
+    bench.send("POST", "order", **order)
+    bench.house.tell(Deliver(instrument=FUTURE, price=Decimal(40_100)), bench.now)
+    last = bench.send("GET", "income")[-1]
+    assert (last["incomeType"], last["income"]) == ("DELIVERED_SETTELMENT", "100.00000000")
+    assert bench.send("GET", "income", incomeType="REALIZED_PNL") == []
+    assert bench.send("GET", "/fapi/v3/positionRisk") == []
+    done = bench.send("GET", "allOrders", symbol=DATED)[-1]
+    assert done["clientOrderId"].startswith("settlement_autoclose-")
+    assert wallet(bench) == "10080.00000000"
 
 
 def test_fees_can_be_paid_in_bnb_and_rates_are_told() -> None:
