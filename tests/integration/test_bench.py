@@ -14,12 +14,20 @@ SIZES = {
     "scan": {"symbols": 6, "rounds": 1},
     "startup": {"work_sec": 0},
     "engine": {"commands": 200, "rounds": 1},
+    "leg_skew": {"rounds": 2, "idle_sec": 1, "idle_rounds": 1},
 }
 KEYS = {
     "tick": {"ratio", "ratio_same_work", "ours_p50_us", "raw_bare_hops_p50_us"},
     "scan": {"ratio", "ours_sec", "ccxt_parse_sec", "pairs"},
     "startup": {"stack_mb", "first_evaluation_sec", "feed_well_sec", "signal_well_sec", "feed_mb", "nats_mb"},
     "engine": {"ratio_to_decimal_sums", "us_per_command", "engine_events_per_second"},
+    "leg_skew": {
+        "two_venues_p50_us",
+        "one_host_p50_us",
+        "late_answers_p50_us",
+        "idle_p50_us",
+        "limiter_ratio",
+    },
 }
 
 
@@ -29,7 +37,7 @@ def test_a_small_run_yields_its_figures(name: str) -> None:
     said = json.loads(json.dumps(result.as_json()))
     assert KEYS[name] <= said.keys()
     assert all(said[key] > 0 for key in KEYS[name])
-    assert len(said["goals"]) == 1
+    assert said["goals"]
 
 
 def test_a_goal_is_judged_in_words() -> None:
