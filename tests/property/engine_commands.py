@@ -84,6 +84,7 @@ class Script:
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(seed)  # noqa: S311 a script, no secret
         self._prices = dict(COINS)
+        self._shocks = self._dice.choice([0.02, 0.5])  # calm markets, and such that ruin many
         self._due: list[c.Command] = []
         self._recent: list[tuple[str, str, str]] = []
         self._version = 0
@@ -109,7 +110,7 @@ class Script:
                 fees=fees,
                 position_mode=mode,
                 margin_mode_default=margin_mode,
-                leverage_default=20,
+                leverage_default=self._pick([5, 20, 50]),
             )
             yield c.OpenAccount(spec=spec)
             for asset, amount in (("USDT", "9000"), ("USDC", "3000"), ("BTC", "0.1"), ("BNB", "2")):
@@ -125,7 +126,7 @@ class Script:
             (self.cancel_all, 1),
             (self.transfer, 3),
             (self.withdraw, 1),
-            (self.deposit, 1),
+            (self.deposit, 4),
             (self.borrow, 2),
             (self.repay, 2),
             (self.interest, 1),
@@ -147,7 +148,7 @@ class Script:
         """A new price; books and marks of the coin's other markets follow at once, most of the time."""
         key = self._key()
         base = LISTINGS[key].base
-        width = 0.4 if self._dice.random() < 0.04 else 0.01
+        width = 0.4 if self._dice.random() < self._shocks else 0.01
         moved = self._prices[base] * Decimal(1 + self._dice.uniform(-width, width))
         low, high = COINS[base] / 20, COINS[base] * 20
         self._prices[base] = min(max(moved, low), high).quantize(Decimal("0.01"))
@@ -243,7 +244,7 @@ class Script:
         return c.Withdraw(account=self._account(), **self._money())
 
     def deposit(self) -> c.Command:
-        return c.Deposit(account=self._account(), **self._money(most=2_000))
+        return c.Deposit(account=self._account(), **self._money(most=9_000))
 
     def borrow(self) -> c.Command:
         return c.Borrow(account=self._pick(["u1:margin", "u2:unified"]), **self._money())

@@ -53,18 +53,34 @@ def interests(state: State, account: Account, market: Market) -> dict[PositionSi
         mark = market.mark if market.mark is not None else position.entry_price
         found[side] = Interest(held=position.quantity * mark)
     for order_id, instrument in account.open.items():
-        if instrument != key:
-            continue
-        order = state.orders[order_id]
-        if order.price is not None and not order.reduce_only:
+        order = state.orders[order_id] if instrument == key else None
+        if order is not None and order.price is not None and not order.reduce_only:
             interest = found.setdefault(order.position_side, Interest())
             interest.add(order.side, (order.quantity - order.filled) * order.price)
     return found
 
 
-def orders_initial(state: State, account: Account, market: Market, leverage: int) -> Decimal:
-    """What the resting orders of one contract need beyond its positions, in its quote."""
-    beyond = sum(
-        (interest.beyond(side) for side, interest in interests(state, account, market).items()), ZERO
-    )
-    return beyond / leverage
+def open_interests(state: State, account: Account) -> dict[str, dict[PositionSide, Interest]]:
+    """The same for every contract with opening orders, in one pass over the account's orders."""
+    found: dict[str, dict[PositionSide, Interest]] = {}
+    for order_id, key in account.open.items():
+        if order_id in state.units:
+            continue  # a spot order
+        order = state.orders[order_id]
+        if order.price is None or order.reduce_only:
+            continue
+        sides = found.get(key)
+        if sides is None:
+            market = state.markets[key]
+            sides = found[key] = {
+                side: Interest(held=one.quantity * (one.entry_price if market.mark is None else market.mark))
+                for side, one in account.positions.get(key, {}).items()
+            }
+        interest = sides.setdefault(order.position_side, Interest())
+        interest.add(order.side, (order.quantity - order.filled) * order.price)
+    return found
+
+
+def beyond(sides: dict[PositionSide, Interest]) -> Decimal:
+    """What the orders of one contract may add to its positions, in quote."""
+    return sum((interest.beyond(side) for side, interest in sides.items()), ZERO)

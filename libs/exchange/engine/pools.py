@@ -16,7 +16,6 @@ from decimal import Decimal
 
 import msgspec
 
-from libs.common.subjects import Kind
 from libs.exchange.engine.collateral import (
     COIN_RATIO,
     DEBT_INITIAL,
@@ -25,7 +24,7 @@ from libs.exchange.engine.collateral import (
     liabilities_usd,
     value,
 )
-from libs.exchange.engine.demand import orders_initial
+from libs.exchange.engine.demand import beyond, open_interests
 from libs.exchange.engine.state import USD, Account, Market, State
 from libs.exchange.engine.tiers import leverage_max, maintenance
 from libs.exchange.engine.types import ZERO, AccountKind, Listing, MarginMode, Position
@@ -123,10 +122,10 @@ def available(state: State, account: Account, asset: str, pool: Pool | None = No
 def open_orders_initial(state: State, account: Account, asset: str) -> Decimal:
     """What all resting orders of a pool need beyond the positions."""
     total = ZERO
-    for key in dict.fromkeys(account.open.values()):
-        market = state.markets[key]
-        if market.listing.kind is Kind.SPOT or asset_of(account, market.listing) != asset:
-            continue
-        rate = rate_of(state, account, market.listing)
-        total += orders_initial(state, account, market, leverage_of(account, market.listing)) * rate
+    if not account.open:
+        return total
+    for key, sides in open_interests(state, account).items():
+        listing = state.markets[key].listing
+        if asset_of(account, listing) == asset:
+            total += beyond(sides) / leverage_of(account, listing) * rate_of(state, account, listing)
     return total

@@ -16,7 +16,20 @@ from libs.exchange.engine.commands import (
     SetMarginMode,
 )
 from libs.exchange.engine.types import EntryKind, MarginMode, PositionSide
-from tests.helpers.floor import BUY, FUTURE, PERP, SELL, SPOT, D, Floor, fills_of, limit, orders_of
+from tests.helpers.floor import (
+    BUY,
+    FUTURE,
+    PERP,
+    SELL,
+    SPOT,
+    D,
+    Floor,
+    fills_of,
+    limit,
+    market,
+    orders_of,
+    seen,
+)
 from tests.unit.exchange.engine.build import free_floor, hold, line, lines, only, position_of
 
 PNL, FEE, FUND = EntryKind.PNL, EntryKind.LIQUIDATION_FEE, EntryKind.INSURANCE
@@ -131,6 +144,15 @@ def test_a_loss_beyond_the_wallet_draws_on_unrealised_profit(floor: Floor) -> No
     assert insurance(floor) == 0
 
 
+def test_the_fund_pays_to_the_last_digit_what_a_close_costs_beyond_the_wallet(floor: Floor) -> None:
+    hold(floor, "futures", BUY, "1", "50000")
+    floor.mark(PERP, "40300")
+    floor.book(PERP, bids="39999.9 5")
+    events = floor.do(market("futures", PERP, SELL, "1"))
+    assert lines(events) == [line(FUND, "0.1"), line(PNL, "-10000.1")]
+    assert floor.balance("futures", "USDT").total == 0
+
+
 # --- unified ----------------------------------------------------------------------------------------------
 
 
@@ -159,6 +181,19 @@ def test_a_loss_of_a_unified_account_becomes_a_debt_against_its_coins(unified: F
     assert lines(events) == [line(EntryKind.BORROW, "1000"), line(PNL, "-2000")]
     assert unified.balance("unified", "USDT").borrowed == 1_000
     assert unified.engine.margin_level("unified") == 50
+
+
+def test_a_loss_of_a_unified_account_frees_what_spot_orders_lock(unified: Floor) -> None:
+    order = unified.send(limit("unified", SPOT, BUY, "0.02", "40000"))
+    sale = unified.send(limit("unified", SPOT, SELL, "0.02", "90000"))
+    hold(unified, "unified", SELL, "1", "50000")
+    assert unified.balance("unified", "USDT").locked == 800
+    events = hold(unified, "unified", BUY, "1", "50500")
+    assert lines(events) == [line(PNL, "-500")]
+    assert unified.order("unified", order.order_id).reason == "its coins are needed for a loss on contracts"
+    assert unified.order("unified", sale.order_id).is_open
+    balance = unified.balance("unified", "USDT")
+    assert seen(balance.total, balance.locked) == (500, 0)
 
 
 def test_a_unified_account_beyond_rescue_ends_at_zero(unified: Floor) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from decimal import localcontext
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +10,9 @@ from hypothesis import strategies as st
 
 from libs.exchange.engine.positions import apply_fill, entry_price, margin_for, with_cost
 from libs.exchange.engine.types import MarginMode, Position, PositionSide, Side
+from tests.helpers.floor import seen
 
+D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
 
 
@@ -30,15 +31,15 @@ def flat(side: PositionSide = PositionSide.BOTH, mode: MarginMode = MarginMode.C
 def test_adding_averages_the_entry_and_realises_nothing() -> None:
     position, first = apply_fill(flat(), BUY, D(2), D(100))
     position, second = apply_fill(position, BUY, D(1), D(130))
-    assert (first, second) == (0, 0)
-    assert (position.quantity, position.cost, position.entry_price) == (3, 330, 110)
+    assert seen(first, second) == (0, 0)
+    assert seen(position.quantity, position.cost, position.entry_price) == (3, 330, 110)
 
 
 def test_a_partial_close_realises_its_share_and_leaves_the_entry() -> None:
     position, _ = apply_fill(flat(), SELL, D(4), D(100))
     position, realised = apply_fill(position, BUY, D(1), D(90))
     assert realised == 10
-    assert (position.quantity, position.cost, position.entry_price) == (-3, -300, 100)
+    assert seen(position.quantity, position.cost, position.entry_price) == (-3, -300, 100)
     assert position.realised == 10
 
 
@@ -46,7 +47,7 @@ def test_a_fill_across_zero_closes_and_opens_anew() -> None:
     position, _ = apply_fill(flat(), BUY, D(1), D(100))
     position, realised = apply_fill(position, SELL, D(3), D(105))
     assert realised == 5
-    assert (position.quantity, position.cost, position.entry_price) == (-2, -210, 105)
+    assert seen(position.quantity, position.cost, position.entry_price) == (-2, -210, 105)
     assert position.realised == 0  # what was summed up belonged to the position before
 
 
@@ -59,7 +60,7 @@ def test_hedge_positions_never_cross(side: PositionSide, opens: Side) -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         apply_fill(flat(side), closes, D(1), D(100))
     closed, _ = apply_fill(position, closes, D(1), D(101))
-    assert (closed.quantity, closed.cost, closed.entry_price) == (0, 0, 0)
+    assert seen(closed.quantity, closed.cost, closed.entry_price) == (0, 0, 0)
 
 
 def test_isolated_margin_is_set_aside_and_released_with_the_position() -> None:
@@ -111,4 +112,4 @@ def test_over_a_life_realised_is_what_was_sold_less_what_was_bought(
             position, realised = apply_fill(position, side, abs(position.quantity), last)
             realised_sum += realised
         assert cash == realised_sum
-        assert (position.cost, position.isolated_margin, position.entry_price) == (0, 0, 0)
+        assert seen(position.cost, position.isolated_margin, position.entry_price) == (0, 0, 0)
