@@ -166,3 +166,8 @@ def countdown(house: House, call: Call, key: Key) -> Answer:
     deadline = call.now.wall_ms + wait_ms if wait_ms else None
     house.countdown(account_of(house, key), listing.key, deadline)
     return answer({"symbol": listing.symbol, "countdownTime": str(wait_ms)})
+
+
+def not_offered(_house: House, call: Call, _key: Key) -> Answer:
+    """Calls of the real venue that this one does not carry out: changing an order, moving isolated margin."""
+    raise refuse(-5000, f"Path {call.path}, Method {call.method} is invalid", status=404)

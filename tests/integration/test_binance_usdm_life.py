@@ -173,3 +173,28 @@ async def test_hedge_mode_through_the_unified_flag(exchange: Any) -> None:
     await take(exchange, "sell", 0.02, hedged=True, reduceOnly=True)
     await take(exchange, "buy", 0.01, hedged=True, reduceOnly=True)
     assert await exchange.fetch_positions([SYMBOL]) == []
+
+
+async def test_every_other_unified_reading_call(exchange: Any) -> None:
+    bought = await take(exchange, "buy", 0.01)
+    for found in (
+        await exchange.fetch_positions_risk([SYMBOL], {"useV2": True}),
+        await exchange.fetch_account_positions([SYMBOL]),
+    ):
+        assert [(one["contracts"], one["side"]) for one in found] == [(0.01, "long")]
+    old = await exchange.fetch_balance({"useV2": True})
+    new = await exchange.fetch_balance()
+    assert old["USDT"]["total"] == new["USDT"]["total"] < START
+    assert (await exchange.fetch_position_adl_rank(SYMBOL))["rank"] >= 1
+    assert await exchange.fetch_my_liquidations(SYMBOL) == []
+    assert [one["id"] for one in await exchange.fetch_closed_orders(SYMBOL)] == [bought["id"]]
+    assert (await exchange.fetch_open_orders(SYMBOL), await exchange.fetch_canceled_orders(SYMBOL)) == (
+        [],
+        [],
+    )
+    moved = await exchange.transfer("USDT", 10, "linear", "spot")
+    assert moved["id"]
+    (row,) = await exchange.fapiPrivateGetIncome({"incomeType": "TRANSFER", "limit": 1})
+    assert row["income"] == "-10.00000000"
+    limits = await exchange.fapiPrivateGetRateLimitOrder()
+    assert [one["limit"] for one in limits] == [300, 1200]

@@ -15,10 +15,10 @@ from tests.unit.venue.binance_usdm_bench import DATED, FUTURE, PERP, SYMBOL, Usd
 
 def test_an_ioc_order_that_walks_the_book_says_what_it_got() -> None:
     bench = UsdmBench()
-    got = bench.buy("1.5", "40001.0", newClientOrderId="abc")
+    got = bench.buy("1.5", "40001.0", newClientOrderId="an-id-of-ours")
     assert (got["status"], got["executedQty"], got["cumQty"]) == ("FILLED", "1.500", "1.500")
     assert (got["cumQuote"], got["avgPrice"]) == ("60000.5000", "40000.3333")
-    assert (got["price"], got["timeInForce"], got["clientOrderId"]) == ("40001.0", "IOC", "abc")
+    assert (got["price"], got["timeInForce"], got["clientOrderId"]) == ("40001.0", "IOC", "an-id-of-ours")
 
 
 def test_an_ioc_order_keeps_what_it_got_and_the_rest_expires() -> None:
