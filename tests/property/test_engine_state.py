@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from libs.common.subjects import Kind
@@ -17,7 +17,9 @@ from libs.exchange.engine.types import AccountKind, Side, VenueRules
 from tests.helpers.floor import Floor
 from tests.helpers.turmoil import aimed, commands
 
+# Without shrinking: a life of a hundred commands shrinks for minutes, and the runs are derandomized anyway.
 THOROUGH = settings(
+    phases=[Phase.explicit, Phase.generate],
     max_examples=40,
     derandomize=True,
     deadline=None,
