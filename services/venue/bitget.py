@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.venue import bitget_margin
+from services.venue import bitget_margin, listings
 from services.venue.bitget_common import (
     PERPS,
     SPOT,
@@ -177,7 +177,7 @@ def _perp_instrument(desk: Desk, instrument: Instrument, call: Call) -> dict[str
         "launchTime": str(instrument.listed_ms),
         "fundInterval": f"{funding.interval_hours:g}" if funding is not None else "",
         "minLeverage": "1",
-        "maxLeverage": "75",
+        "maxLeverage": str(listings.tiers_of("bitget", instrument.base)[0].leverage_max),
         "maintainTime": "",
         "symbolType": "crypto",
         "maxMarketOrderQty": f"{instrument.max_qty:f}",

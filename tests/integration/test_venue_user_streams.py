@@ -64,7 +64,9 @@ async def test_a_fill_is_heard_at_once_and_not_at_the_next_step(venue: Venue, na
                     told, trade = await trades.get()
                 assert trade["order"] == order["id"]
                 waits.append(told - answered)
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.13)  # Bitget takes ten orders a second
+                while not trades.empty():  # of an order that took several levels
+                    trades.get_nowait()
     # Were it the next step's, half of the waits would be above 125 ms.
     assert sorted(waits)[6] < 0.05, waits
 
@@ -79,10 +81,10 @@ async def test_a_gap_in_a_users_stream_loses_what_happened_in_it(venue: Venue, n
             assert await nothing(trades)
             assert venue.server.board.struck["user_stream_gap"] >= 1
             venue.clear_faults()
-            order = await exchange.create_order(PERP, "market", "buy", 0.02)
+            order = await exchange.create_order(PERP, "market", "buy", 0.01)
             async with asyncio.timeout(10):
                 _, trade = await trades.get()
-            assert (trade["order"], trade["amount"]) == (order["id"], 0.02)
+            assert trade["order"] == order["id"] != lost["id"]
             assert (await exchange.fetch_order(lost["id"], PERP))["filled"] == 0.01
 
 

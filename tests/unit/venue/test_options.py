@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,19 @@ from services.venue.market import DEFAULT_START_MS
 def test_defaults() -> None:
     found = options.from_env({})
     assert (found.speed, found.start_ms, found.data) == (2_880.0, DEFAULT_START_MS, "recorded")
+    assert (found.users, sum(found.deposits.values())) == (1, 200_000)
+
+
+def test_users_and_deposits_are_options() -> None:
+    env = options.environment(
+        ["--users", "3", "--deposits", "bitget.unified.BTC=0.5, binance.spot.BNB=2"], {}
+    )
+    found = options.from_env(env)
+    assert found.users == 3
+    assert found.deposits == {
+        ("bitget", "unified", "BTC"): Decimal("0.5"),
+        ("binance", "spot", "BNB"): Decimal(2),
+    }
 
 
 def test_the_command_line_wins_over_the_environment(tmp_path: Path) -> None:
@@ -44,6 +58,8 @@ def test_chaos_makes_a_plan_from_the_seed() -> None:
         ("DATA", "dreamt", "data: 'dreamt' is neither"),
         ("FAULTS", "/no/such/plan.json", "faults: "),
         ("FAULTS", '{"faults": 3}', "fault plan: "),
+        ("USERS", "0", "users: 0 is not between 1 and 100"),
+        ("DEPOSITS", "binance.cash.USDT=1", "deposits: 'binance.cash.USDT=1': no wallet"),
         ("CHAOS", "much", "chaos: 'much' is not a number"),
     ],
 )
