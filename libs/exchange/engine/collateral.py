@@ -68,15 +68,14 @@ def assets_usd(state: State, account: Account) -> Decimal:
 
 
 def collateral_usd(state: State, account: Account) -> Decimal:
-    """All that the account holds, each coin at its ratio."""
-    return sum(
-        (
-            balance.total * price * ratio(state, account, asset)
-            for asset, balance in account.balances.items()
-            if balance.total and (price := value(state, asset)) is not None
-        ),
-        ZERO,
-    )
+    """All that a unified account holds, each coin at its ratio."""
+    total = ZERO
+    for asset, balance in account.balances.items():
+        if asset == USD:
+            total += balance.total
+        elif balance.total and (price := value(state, asset)) is not None:
+            total += balance.total * price * COIN_RATIO
+    return total
 
 
 def liabilities_usd(state: State, account: Account) -> Decimal:

@@ -122,9 +122,12 @@ def _pools(state: State, account: Account) -> list[str]:
 
 def _isolated(state: State, account: Account, now: Now) -> list[Event]:
     events: list[Event] = []
-    for position in [one for sides in account.positions.values() for one in sides.values()]:
-        if position.margin_mode is not MarginMode.ISOLATED:
-            continue
+    for position in [
+        one
+        for sides in account.positions.values()
+        for one in sides.values()
+        if one.margin_mode is MarginMode.ISOLATED
+    ]:
         market = state.markets[position.instrument]
         mark = mark_of(market, position)
         needed = maintenance(market.listing, abs(position.quantity) * mark)

@@ -84,26 +84,29 @@ def pool_of(state: State, account: Account, asset: str) -> Pool:
         pool.backing = account.balance(asset).total
     for key, sides in account.positions.items():
         market = state.markets[key]
-        if not unified and market.listing.quote != asset:
-            continue
-        rate = rate_of(state, account, market.listing)
-        for position in sides.values():
-            _add(pool, position, market, rate)
+        if unified or market.listing.quote == asset:
+            rate = rate_of(state, account, market.listing) if unified else None
+            for position in sides.values():
+                _add(pool, position, market, rate)
     pool.backing -= pool.isolated
     return pool
 
 
-def _add(pool: Pool, position: Position, market: Market, rate: Decimal) -> None:
-    mark = mark_of(market, position)
-    profit = unrealised(position, mark) * rate
+def _add(pool: Pool, position: Position, market: Market, rate: Decimal | None) -> None:
+    """One position's part. `rate` None stands for 1: this runs for every mark of every account."""
+    mark = market.mark if market.mark is not None else position.entry_price
+    worth = position.quantity * mark
+    profit, notional = worth - position.cost, abs(worth)
     if position.margin_mode is MarginMode.ISOLATED:
-        pool.isolated += position.isolated_margin * rate
-        pool.unrealised_isolated += profit
+        pool.isolated += position.isolated_margin if rate is None else position.isolated_margin * rate
+        pool.unrealised_isolated += profit if rate is None else profit * rate
         return
-    notional = abs(position.quantity) * mark
+    initial, needed = notional / position.leverage, maintenance(market.listing, notional)
+    if rate is not None:
+        profit, initial, needed = profit * rate, initial * rate, needed * rate
     pool.unrealised += profit
-    pool.initial += notional * rate / position.leverage
-    pool.maintenance += maintenance(market.listing, notional) * rate
+    pool.initial += initial
+    pool.maintenance += needed
 
 
 def available(state: State, account: Account, asset: str, pool: Pool | None = None) -> Decimal:
