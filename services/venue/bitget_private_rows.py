@@ -1,8 +1,8 @@
 """Orders and fills as they stand on Bitget's v3 wire, REST and stream.
 
 Three shapes of an order (order-info, unfilled-orders, history-orders) differ in a few keys, as the payloads
-do. A fee is positive when it is paid. One-way orders carry no position side and name their side of trade
-`buy_single` or `sell_single`; in hedge mode it is `open` or `close`, as in the published payloads.
+do. A fee is positive when it is paid. One-way orders name their side of trade `buy_single` or `sell_single`;
+in hedge mode it is `open` or `close`, as in the published payloads.
 """
 
 from __future__ import annotations
@@ -91,6 +91,13 @@ def hold_mode(side: PositionSide) -> str:
     return "one_way_mode" if side is PositionSide.BOTH else "hedge_mode"
 
 
+def _hold_side(instrument: str, side: PositionSide) -> str:
+    """`long`, `short`, in one-way mode `net` (what the stream's documentation calls it); none of a coin."""
+    if not is_contract(instrument):
+        return ""
+    return "net" if side is PositionSide.BOTH else side.value
+
+
 def trade_side(side: Side, position_side: PositionSide, cause: str, *, contract: bool) -> str:
     """`open` and `close` in hedge mode, `buy_single` and `sell_single` in one-way mode."""
     if not contract:
@@ -151,7 +158,6 @@ def _tif(order: Order) -> str:
 def unfilled_row(order: Order, fills: Sequence[Fill]) -> dict[str, Any]:
     """An order of unfilled-orders."""
     contract = is_contract(order.instrument)
-    one_way = order.position_side is PositionSide.BOTH
     return {
         "orderId": str(order.order_id),
         "clientOid": client_oid(order),
@@ -162,7 +168,7 @@ def unfilled_row(order: Order, fills: Sequence[Fill]) -> dict[str, Any]:
         **_quantities(order),
         "timeInForce": _tif(order),
         "orderStatus": _STATUS[order.status],
-        "posSide": "" if one_way else order.position_side.value,
+        "posSide": _hold_side(order.instrument, order.position_side),
         "holdMode": hold_mode(order.position_side) if contract else "",
         "delegateType": "normal",
         "reduceOnly": "YES" if order.reduce_only else "NO",
@@ -225,8 +231,6 @@ def fill_category(fill: Fill, order: Order | None) -> str:
 def stream_order(order: Order, fills: Sequence[Fill], leverage: int) -> dict[str, Any]:
     """An order of the stream: lower-case words, an empty price for market orders."""
     contract = is_contract(order.instrument)
-    one_way = order.position_side is PositionSide.BOTH
-    hold_side = ("net" if one_way else order.position_side.value) if contract else ""
     return {
         "category": category_of_order(order).lower(),
         "symbol": symbol_of(order.instrument),
@@ -235,7 +239,7 @@ def stream_order(order: Order, fills: Sequence[Fill], leverage: int) -> dict[str
         **_quantities(order),
         "price": plain(order.price) if order.price is not None else "",
         "holdMode": hold_mode(order.position_side) if contract else "",
-        "holdSide": hold_side,
+        "holdSide": _hold_side(order.instrument, order.position_side),
         "delegateType": "normal",
         "tradeSide": trade_side(order.side, order.position_side, order.cause, contract=contract),
         "orderType": order.type.value,
@@ -260,9 +264,7 @@ def stream_fill(fill: Fill, order: Order) -> dict[str, Any]:
     row = fill_row(fill, order)
     stamp = row.pop("createdTime")
     row["category"] = row["category"].lower()
-    one_way = "net" if is_contract(fill.instrument) else ""
-    side = one_way if fill.position_side is PositionSide.BOTH else fill.position_side.value
-    return row | {"execTime": stamp, "holdSide": side}
+    return row | {"execTime": stamp, "holdSide": _hold_side(fill.instrument, fill.position_side)}
 
 
 _FAST: Final = (

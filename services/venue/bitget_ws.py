@@ -133,17 +133,3 @@ def _event(name: str, arg: dict[str, Any]) -> Frame:
 
 def _error(code: int, text: str) -> Frame:
     return Frame(msgspec.json.encode({"event": "error", "code": code, "msg": text}).decode())
-
-
-class PrivateConversation:
-    """`/v3/ws/private` without an account: every login is refused as the real venue refuses a wrong key."""
-
-    protocol: Final = "bitget"
-
-    def hear(self, text: str, now: Instant) -> list[Frame]:  # noqa: ARG002 - the protocol's signature
-        """`ping` or a refusal."""
-        return [Frame("pong") if text == "ping" else _error(30011, "Invalid ACCESS_KEY")]
-
-    def push(self, now: Instant) -> list[Frame]:  # noqa: ARG002 - nothing comes unasked here
-        """Nothing."""
-        return []
