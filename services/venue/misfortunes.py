@@ -5,13 +5,14 @@ From a plan at its time, or at once over the control endpoint.
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from libs.exchange.engine.commands import Command, Deleverage, Liquidate, Submit
+from libs.exchange.engine.commands import Command, Deleverage, Liquidate, Refused, Submit
 from libs.exchange.engine.types import OrderType, Position, PositionSide, Side
 from services.venue.desk import Instant
 from services.venue.faults import Fault, Kind
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 
 def strike(house: House, now: Instant) -> None:
-    """Let everything befall this house that is due."""
+    """Let everything befall this house that is due; what the engine refuses now is tried again."""
     for number, fault in house.desk.board.due(house.protocol):
-        if befall(house, fault, now):
-            house.desk.board.befell(number, house.protocol)
+        with contextlib.suppress(Refused):
+            if befall(house, fault, now):
+                house.desk.board.befell(number, house.protocol)
 
 
 def befall(house: House, fault: Fault, now: Instant, *, user: str = "*") -> int:

@@ -92,6 +92,7 @@ class VenueServer:
         self.control_port = 0
         self.ca_path = ""
         self.calls: dict[str, int] = {}
+        self.failure: BaseException | None = None  # of the pump: a market that stands still trades no more
 
     # --- life --------------------------------------------------------------------------------
 
@@ -136,7 +137,8 @@ class VenueServer:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.critical("the venue's own work has failed", exc_info=error)
+            log.critical("the venue's own work has failed: it answers nobody any more", exc_info=error)
+            self.failure = error
 
     async def stop(self) -> None:
         """Close every connection and forget the certificate."""
@@ -187,6 +189,8 @@ class VenueServer:
             return web.Response(status=421, text=f"{host}: no host of this venue")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._streams.serve(request, host)
+        if self.failure is not None:
+            return web.Response(status=500, text="the venue has failed: its log says why")
         protocol = protocol_of(host)
         call = Call(
             host=host,

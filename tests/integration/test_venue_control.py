@@ -112,6 +112,22 @@ async def test_arrivals_tell_when_both_legs_reached_the_machine(venue: Venue, co
     assert 0 < legs[1]["arrived_ns"] - legs[0]["arrived_ns"] < 1_000_000_000
 
 
+async def test_a_market_that_stands_still_trades_no_more(
+    venue: Venue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the pump dies the venue must not go on answering with yesterday's prices."""
+    async with venue.exchange("binanceusdm") as exchange:
+        await exchange.fetch_time()
+        house = venue.server.houses["binance"]
+        del house.tape  # whatever it is that goes wrong
+        async with asyncio.timeout(10):
+            while venue.server.failure is None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        with pytest.raises(ccxt.ExchangeNotAvailable):
+            await exchange.fetch_time()
+    assert "the venue's own work has failed" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("path", "body", "text"),
     [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from libs.exchange.engine.commands import Refused
+from libs.exchange.engine.commands import Refused, SetListing
 from libs.exchange.engine.types import EntryKind, MarketStatus, OrderStatus, Position, Side
 from services.venue.desk import STEP_MS
 from services.venue.faults import Fault, Kind
@@ -132,6 +133,21 @@ def test_changed_filters_hold_for_orders_and_are_announced(bench: Bench) -> None
     filters = next(one["filters"] for one in listed if one["symbol"] == "BTCUSDT")
     lot = next(one for one in filters if one["filterType"] == "LOT_SIZE")
     assert Decimal(lot["stepSize"]) == 10 * step
+
+
+def test_what_the_engine_refuses_now_is_tried_again(bench: Bench) -> None:
+    """A hand that closes finds the market halted, and open again later."""
+    house = bench.houses["binance"]
+    listing = house.engine.listing(BTC)
+    halted = msgspec.structs.replace(listing, status=MarketStatus.HALTED)
+    house.tell(SetListing(listing=halted), bench.instant())
+    bench.fault(kind=Kind.MANUAL_CLOSE, venue="binance")
+    house.step(bench.instant(STEP_MS))
+    assert len(held(house)) == 1
+    assert bench.board.struck == {}
+    house.tell(SetListing(listing=listing), bench.instant(2 * STEP_MS))
+    house.step(bench.instant(2 * STEP_MS))
+    assert held(house) == []
 
 
 def test_only_state_faults_befall(bench: Bench) -> None:
