@@ -138,8 +138,8 @@ async def test_a_pair_is_opened_funded_and_closed_and_every_digit_is_accounted_f
         books.held["USDT"] += cost - sum(Decimal(f["execPrice"]) * Decimal(f["execQty"]) for f in back)
         for fill in await ioc(exchange, SPOT, "sell", 0.2997):
             books.spot(fill)
-        assert books.held["BTC"] == 0
-        assert await balances(exchange) == {"USDT": books.held["USDT"]}
+        assert 0 <= books.held["BTC"] < Decimal("1e-6")  # each fill's fee is cut to 8 decimals
+        assert await balances(exchange) == {coin: held for coin, held in books.held.items() if held}
         assert await exchange.fetch_positions([PERP]) == []
 
         # What is left on record.
@@ -154,10 +154,10 @@ async def settled(exchange: Any) -> dict[str, Any]:
     for _ in range(100):
         rows: list[dict[str, Any]] = await exchange.fetch_funding_history(PERP)
         if rows:
-            break
+            assert len(rows) == 1
+            return rows[0]
         await asyncio.sleep(0.2)
-    assert len(rows) == 1
-    return rows[0]
+    raise AssertionError("nothing was settled")
 
 
 async def check_records(exchange: Any, usdt: Decimal) -> None:

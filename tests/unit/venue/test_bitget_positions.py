@@ -144,7 +144,8 @@ def test_the_fee_of_a_fill_that_crosses_zero_is_shared_without_a_rest() -> None:
     first, second = lives_of(
         [fill(1, Side.BUY, "1", "0.01"), fill(2, Side.SELL, "3", "0.00000001")], entries=[]
     )
-    assert (first.held, second.held, second.long) == (0, 2, False)
+    assert (first.held, second.held) == (Decimal(0), Decimal(2))
+    assert not second.long
     assert first.closed_fees + second.opened_fees == Decimal("0.00000001")
     assert (first.closed_us, second.closed_us) == (2, 0)
 

@@ -56,7 +56,7 @@ def test_a_login_may_be_stamped_in_seconds_or_in_ms(bench: BitgetBench) -> None:
     for stamp in ("1800000000", "1800000000000", "1799999971"):
         talk = PrivateConversation(bench.house)
         assert bench.login(talk, timestamp=stamp) == {"event": "login", "code": "0", "msg": ""}
-    assert bench.login(talk)["code"] == 30005  # twice on one connection
+        assert bench.login(talk)["code"] == 30005  # twice on one connection
 
 
 def test_nothing_is_told_before_the_login(bench: BitgetBench) -> None:
