@@ -220,3 +220,12 @@ def test_a_closed_connection_hears_nothing(bench: BitgetBench) -> None:
     talk.close()
     bench.order("buy", "0.01")
     assert bench.pushed(talk) == []
+
+
+def test_the_funding_wallet_is_none_of_the_streams_business(bench: BitgetBench) -> None:
+    talk = bench.subscribed("account")
+    bench.deposit("USDT", "10", "funding")
+    assert bench.pushed(talk) == []
+    bench.ok("POST", "account/transfer", fromType="spot", toType="uta", coin="USDT", amount="10")
+    (frame,) = bench.pushed(talk)
+    assert frame["data"][0]["coin"][0]["balance"] == "100010"
