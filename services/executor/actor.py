@@ -103,10 +103,14 @@ class ExecutorActor:
         """All pairs with a leg in an instrument."""
         return [lane for lane in self.lanes.values() if key in lane.keys]
 
-    def _disturbed(self, lane: Lane) -> bool:
-        """Whether other pairs have open orders on this pair's instruments: a look proves nothing then."""
+    def _disturbed(self, lane: Lane, seen: AccountSeen) -> bool:
+        """Whether other pairs' orders on this pair's instruments make a look prove nothing.
+
+        Orders of which the venue knew nothing when it was asked last disturb nobody: the look tells of all
+        of them together.
+        """
         return any(
-            other.keys[intent.leg] in lane.keys
+            other.keys[intent.leg] in lane.keys and not news.is_silent(other, intent, seen)
             for other in self.lanes.values()
             if other is not lane
             for intent in other.intents.values()
@@ -263,9 +267,9 @@ class ExecutorActor:
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
 
     def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
-        news.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane))
+        news.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
         recovery.on_account(lane, draft, seen, self.own)
-        watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane))
+        watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """A write that failed: nothing behind it was done. Read the truth again before anything else."""

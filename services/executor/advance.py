@@ -32,6 +32,8 @@ def advance(lane: Lane, draft: Draft) -> None:
         return
     if live and not opening.is_making(draft):
         return  # a resting order where none should rest: its cancel is under way
+    if draft.unsettled:
+        return  # selling what a fee has taken would sell the user's own coins; the trades are on their way
     for _ in range(STEPS_MAX):
         step = _STEPS.get(draft.state.state)
         if step is None or draft.sends:

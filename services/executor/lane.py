@@ -34,6 +34,7 @@ from services.executor.model import (
     State,
     Trigger,
 )
+from services.executor.order import fills_complete
 from services.executor.resolve import Doubt
 from services.executor.say import order_event, pair_status
 from services.executor.sizing import Rules, order_min
@@ -164,6 +165,18 @@ class Draft:
         """Orders whose fate is open, oldest first."""
         return [intent for intent in self.intents.values() if not intent.state.is_final]
 
+    @property
+    def unsettled(self) -> list[Intent]:
+        """Spot buys whose trades are not all known: what their fees took from the coins is not either."""
+        return [
+            intent
+            for intent in self.intents.values()
+            if intent.side == "buy"
+            and intent.state.is_final
+            and self.state.legs[intent.leg].kind is SPOT
+            and not fills_complete(intent)
+        ]
+
     def take(self, before: Intent, after: Intent, change: tuple[Decimal, Decimal]) -> None:
         """An order's news, and what its leg gains by them: (base, quote)."""
         if after == before:
@@ -203,6 +216,7 @@ class Lane:
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
+        self.fetched_us = 0  # monotonic: when missing trades were asked for last
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when a leg's quantity changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own

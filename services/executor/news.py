@@ -41,6 +41,9 @@ replace = msgspec.structs.replace
 FILLS_LOOK_BACK_MS: Final = 60_000
 """Trades are fetched from so long before the order was decided: clocks differ."""
 
+CLEANS: Final = 2
+"""So many clean not-founds make an order one that the venue never had, if its position agrees."""
+
 Own = Callable[[str, str], Decimal]
 """(venue, instrument) -> what all pairs own of it together, dust included."""
 
@@ -173,10 +176,10 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     """
     for order_id, begun in list(lane.doubts.items()):
         intent = draft.intents.get(order_id)
-        if intent is None or intent.state.is_final or begun.cleans < 2 or disturbed:
+        if intent is None or intent.state.is_final or disturbed or not is_silent(lane, intent, seen):
             continue
         venue, instrument = lane.keys[intent.leg]
-        if venue != seen.venue or seen.asked_mono_us < begun.last_clean_us:
+        if venue != seen.venue:
             continue
         if agrees(lane, intent.leg, seen, own(venue, instrument)):
             lane.doubts.pop(order_id)
@@ -187,6 +190,12 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
             text = f"order {order_id} is not known to {venue}, yet its position is not what our fills say"
             draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
             foreign(draft, text)
+
+
+def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:
+    """Whether the venue had twice denied an order, after all the time it may take, before this look began."""
+    begun = lane.doubts.get(intent.id)
+    return begun is not None and begun.cleans >= CLEANS and begun.last_clean_us <= seen.asked_mono_us
 
 
 def agrees(lane: Lane, leg: int, seen: AccountSeen, ours: Decimal) -> bool:

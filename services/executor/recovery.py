@@ -102,7 +102,7 @@ def compare(lane: Lane, draft: Draft) -> None:
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: news.Own) -> None:
     """One venue's answer: the pair is ready when every leg has been compared and agrees."""
-    if lane.ready or lane.lease is None or draft.live:
+    if lane.ready or lane.lease is None or draft.live or draft.unsettled:
         return
     if any(leg.venue == seen.venue for leg in draft.state.legs):
         lane.compared.add(seen.venue)

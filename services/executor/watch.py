@@ -41,7 +41,7 @@ def is_due(lane: Lane, draft: Draft) -> bool:
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
     """Compare each leg with what its venue shows; a difference is looked into at once."""
-    if not lane.ready or draft.live or disturbed or seen.asked_mono_us <= lane.changed_us:
+    if not lane.ready or draft.live or draft.unsettled or disturbed or seen.asked_mono_us <= lane.changed_us:
         return
     if draft.state.state in (State.IDLE, State.STUCK):
         lane.doubted_us.clear()

@@ -9,12 +9,14 @@ from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import Intent as Wanted
 from libs.common.messages_exec import Level
-from services.executor import closing, holding, opening, recovery, watch
+from services.executor import closing, holding, news, opening, recovery, watch
 from services.executor.lane import Draft, Lane
 from services.executor.model import State
 from services.executor.permit import scopes_of
 
 COMPARE_AGAIN_US: Final = US_PER_SEC
+FETCH_AGAIN_US: Final = US_PER_SEC // 2
+
 SHRINK_SLACK: Final = Decimal("1.02")
 """A pair this little above its allowed share is left alone: steps and fills are not exact."""
 
@@ -79,6 +81,10 @@ def on_tick(lane: Lane, draft: Draft) -> None:
     """What risk demands of a pair, and what recovery still waits for."""
     if lane.lease is None or draft.live:
         return
+    if draft.unsettled and draft.now.mono_us - lane.fetched_us >= FETCH_AGAIN_US:
+        lane.fetched_us = draft.now.mono_us
+        for intent in draft.unsettled:
+            news.fetch_fills(lane, draft, intent)
     if not lane.ready:
         if lane.loaded and draft.now.mono_us - lane.compared_us >= COMPARE_AGAIN_US:
             recovery.compare(lane, draft)

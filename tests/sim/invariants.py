@@ -16,6 +16,7 @@ from libs.common.messages_exec import Level
 from libs.common.store import Transition
 from libs.common.subjects import SPOT
 from services.executor.lane import JOURNAL, intents_key, pair_key
+from services.executor.leases import groups_of
 from services.executor.model import Intent, IntentState, OrderClass, PairState, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.world import World
 
+GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 ORDERS_PER_POSITION_MAX = 200
 NAKED_USD_MIN = Decimal(50)
 NAKED_SHARE = Decimal("0.05")
@@ -72,10 +74,10 @@ class Checker:
                 if TABLE.get(step) != move["target"]:  # type: ignore[call-overload]  # StrEnum equals its text
                     raise Violated("I11", f"{entry['pair'].decode()}: {step} -> {move['target']}")
         if change.lease is not None:
-            pair = change.lease.name
-            if change.lease.fence < self.fence.get(pair, 0):
-                raise Violated("I11", f"{pair}: an old fence wrote")
-            self.fence[pair] = change.lease.fence
+            group = change.lease.name
+            if change.lease.fence < self.fence.get(group, 0):
+                raise Violated("I11", f"{group}: an old fence wrote")
+            self.fence[group] = change.lease.fence
 
     def _intent(self, intent: Intent) -> None:
         before = self.durable.get(intent.id)
@@ -100,10 +102,9 @@ class Checker:
         self.wires[intent.id] += 1
         if self.wires[intent.id] > 1:
             raise Violated("I2", f"{intent.id} is sent again")
-        if intent.fence < self.fence.get(intent.pair, 0):
-            raise Violated(
-                "I11", f"{intent.id} leaves under fence {intent.fence}, {self.fence[intent.pair]} is newer"
-            )
+        newest = self.fence.get(GROUPS[intent.pair], 0)
+        if intent.fence < newest:
+            raise Violated("I11", f"{intent.id} leaves under fence {intent.fence}, {newest} is newer")
         if intent.order_class is OrderClass.INCREASE:
             self._permitted(node, intent)
         self._within_target(intent)

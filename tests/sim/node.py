@@ -23,7 +23,6 @@ from libs.common.effects import (
     Request,
     Started,
 )
-from libs.common.instant import Now
 from libs.common.messages import Message
 from libs.common.messages_exec import Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
@@ -47,7 +46,7 @@ from services.executor.events import (
 )
 from services.executor.gate import LeaseView, verdict
 from services.executor.lane import Lane, intents_key, pair_key
-from services.executor.leases import TTL_MS, Leases
+from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.permit import PermitView
 from services.executor.translate import request_of
 from services.executor.world import World as Shared
@@ -69,7 +68,7 @@ class Node:
         self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in PAIRS}
         self.actor = ExecutorActor(shared, self.lanes)
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
-        self.leases = Leases(self.lanes)
+        self.leases = Leases({pair: lane.keys for pair, lane in self.lanes.items()})
         self.alerts: list[Alert] = []
         self.said: dict[str, Message] = {}
         self._alarm_us: int | None = None
@@ -143,8 +142,6 @@ class Node:
             error = str(unavailable) or "unavailable"
         except StoreConflict as refused:
             error, conflict = str(refused), True
-        if error is None:
-            self.world.stored(self, change)
 
         def told() -> None:
             turn = self.core.settle(
@@ -225,31 +222,35 @@ class Node:
 
     def _lease_round(self) -> None:
         for due in self.leases.due(self.world.now.mono_us):
-            self._lease(due.pair, due.what, due.lease)
+            self._lease(due)
         self.later(200_000, self._lease_round)
 
-    def _lease(self, pair: str, what: str, lease: Any) -> None:
-        now: Now = self.world.now
-        if what == "lost":
-            self.offer(LeaseLost(pair=pair, text="the lease could not be renewed in time"))
+    def _lease(self, due: Due) -> None:
+        now, store, group = self.world.now, self.world.store, due.group
+        if due.what == "lost":
+            self._lost(group, "the lease could not be renewed in time")
             return
-        store = self.world.store
+        store_id = ""
         try:
-            if what == "acquire":
-                got = run(store.acquire(pair, owner=self.name, ttl_ms=TTL_MS))
+            if due.lease is None:
+                got = run(store.acquire(group, owner=self.name, ttl_ms=TTL_MS))
                 store_id = run(store.store_id())
             else:
-                got = run(store.renew(lease, ttl_ms=TTL_MS))
-                store_id = ""
+                got = run(store.renew(due.lease, ttl_ms=TTL_MS))
         except StoreUnavailable:
             return
         if got is None:
-            if self.leases.lost(pair, now.mono_us):
-                self.offer(LeaseLost(pair=pair, text="another executor has taken it"))
+            if self.leases.lost(group, now.mono_us):
+                self._lost(group, "another executor has taken it")
             return
-        self.leases.took(pair, got, now.mono_us)
-        if what == "acquire":
-            self.offer(LeaseHeld(pair=pair, lease=got, store_id=store_id))
+        self.leases.took(group, got, now.mono_us)
+        if due.lease is None:
+            for pair in self.leases.pairs(group):
+                self.offer(LeaseHeld(pair=pair, lease=got, store_id=store_id))
+
+    def _lost(self, group: str, text: str) -> None:
+        for pair in self.leases.pairs(group):
+            self.offer(LeaseLost(pair=pair, text=text))
 
     def hear_venue(self, venue: str, event: Any) -> None:
         """The user stream tells something; what is not of our orders is looked up by order id, or skipped."""

@@ -41,6 +41,21 @@ PERMIT_EVERY_US = US_PER_SEC // 4
 REQUEST_TIMEOUT_US = 5 * US_PER_SEC
 
 
+class ObservedStore(MemoryStore):
+    """Tells the oracle of every change that it takes, also of those whose answer is lost."""
+
+    def __init__(self, world: World, *, store_id: str) -> None:
+        super().__init__(clock=world.time, store_id=store_id)
+        self._world = world
+
+    def _transition(self, change: Transition) -> bool:
+        done = super()._transition(change)
+        if done:
+            self._world.counts["writes"] += 1
+            self._world.checker.stored(change)
+        return done
+
+
 class World:
     """Everything outside the executors. `check` is called after each step of the timeline."""
 
@@ -48,7 +63,7 @@ class World:
         self.plan = plan
         self.rng = random.Random(f"world {plan.seed}")
         self.time = Timeline()
-        self.store = MemoryStore(clock=self.time, store_id=f"{plan.seed:016x}")
+        self.store = ObservedStore(self, store_id=f"{plan.seed:016x}")
         self.store.fault = self._store_fault
         self.venues: dict[str, SimVenue] = {}
         self.nodes: list[Node] = []
@@ -231,11 +246,6 @@ class World:
     def alerted(self, alert: Alert) -> None:
         """An executor has told a person."""
         self.alerts.append(alert)
-
-    def stored(self, node: Node, change: Transition) -> None:
-        """A change is durable."""
-        self.counts["writes"] += 1
-        self.checker.stored(change)
 
     # --- feed, risk, user -------------------------------------------------------------------------
 
