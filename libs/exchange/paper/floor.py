@@ -35,7 +35,7 @@ from libs.exchange.engine.types import FeeRates, FeeSchedule, Listing, MarketSta
 from libs.exchange.paper.calendar import Calendar
 from libs.exchange.paper.layout import Layout
 from libs.exchange.paper.listings import fees_of, instrument_of, key_of, listing_of, slippage_of, slug_of
-from libs.exchange.paper.pictures import Depth, Picture
+from libs.exchange.paper.pictures import Before, Depth, Picture
 from libs.exchange.paper.reports import balance_report, fill_report, order_report, position_report
 from libs.exchange.port import Instrument
 from libs.exchange.trading_values import TradingEvent, Wallet
@@ -55,6 +55,7 @@ class Floor:
         engine: Engine,
         calendar: Calendar,
         instruments: dict[str, Instrument] | None = None,
+        before: dict[str, Before] | None = None,
         version: int = 0,
     ) -> None:
         self.venue = venue
@@ -65,7 +66,7 @@ class Floor:
         self.version = version
         self.events: list[TradingEvent] = []
         self._costs = costs
-        self._pictures: dict[str, Picture] = {}
+        self._pictures = {slug: Picture(before=marks) for slug, marks in (before or {}).items()}
         self._rates: dict[str, FeeRates] = {}
         self._slippage = {kind: slippage_of(costs, venue, kind) for kind in Kind}
         self._schedules: dict[str, FeeSchedule] = {
@@ -166,6 +167,10 @@ class Floor:
         slug = f"{asset}-{USD}"
         if asset != USD and self.listing(slug) is not None:
             self._mark(slug, now)
+
+    def marks_before(self) -> dict[str, Before]:
+        """Marks of settlements, by instrument."""
+        return {slug: one.before for slug, one in self._pictures.items() if one.before}
 
     def price(self, slug: str, now: Now) -> Decimal | None:
         """The mark as of now; the engine's last one where nothing was seen since a restart."""

@@ -67,7 +67,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
         rules=_REUSES,
     ),
     "bitget": _WITH_FUNDING,
-    "bybit": _WITH_FUNDING,
+    "bybit": Layout(wallets=("unified",), spot="unified", contracts="unified"),
     "okx": _WITH_FUNDING,
     "gate": _SPLIT,
     "kucoin": _SPLIT,

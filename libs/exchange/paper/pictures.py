@@ -44,6 +44,10 @@ PRINT_SLACK_MS: Final = 60_000
 """A print's stamp may differ from the announced instant by jitter, never by a minute."""
 
 
+Before = tuple[tuple[int, float], ...]
+"""(announced settlement, last mark that was seen before it), oldest first."""
+
+
 class Depth(msgspec.Struct, frozen=True):
     """A book without own orders, best first; either half may be empty."""
 
@@ -54,15 +58,14 @@ class Depth(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct):
     """The last of each kind of message about one instrument, ordered by when we got them.
 
-    `changed`: the book is another one than when it was last taken over. `before`: the last two announced
-    settlements, each with the last mark that was seen before it.
+    `changed`: the book is another one than when it was last taken over. `before`: the last two settlements.
     """
 
     quote: Quote | None = None
     book: Book | None = None
     mark: float | None = None
     mark_us: int = 0
-    before: tuple[tuple[int, float], ...] = ()
+    before: Before = ()
     changed: bool = False
 
     # --- what comes in ------------------------------------------------------------------------------------

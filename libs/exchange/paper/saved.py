@@ -13,19 +13,23 @@ from libs.exchange.paper.calendar import Calendar
 from libs.exchange.paper.floor import Floor
 from libs.exchange.paper.layout import KINDS, Layout, layout_of
 from libs.exchange.paper.listings import hourly_interest_of
+from libs.exchange.paper.pictures import Before
 from libs.exchange.port import Instrument
 
 FORMAT: Final = 1
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot holds. `version` counts the books that the engine was shown."""
+    """What a snapshot holds. `version` counts the books that the engine was shown, `before` are marks of
+    settlements whose prints may still come.
+    """
 
     format: int
     venue: str
     engine: msgspec.Raw
     instruments: dict[str, Instrument]
     settled: dict[str, int]
+    before: dict[str, Before]
     done_ms: int
     version: int
     transfers: int
@@ -44,6 +48,7 @@ def encode(floor: Floor, *, transfers: int) -> bytes:
             engine=msgspec.Raw(floor.engine.snapshot()),
             instruments=floor.instruments,
             settled=floor.calendar.settled,
+            before=floor.marks_before(),
             done_ms=floor.calendar.done_ms,
             version=floor.version,
             transfers=transfers,
@@ -75,6 +80,7 @@ def decode(data: bytes, *, costs: Costs, layout: Layout | None = None) -> tuple[
         engine=engine,
         calendar=calendar,
         instruments=saved.instruments,
+        before=saved.before,
         version=saved.version,
     )
     return floor, saved.transfers
