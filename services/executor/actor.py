@@ -166,12 +166,18 @@ class ExecutorActor:
                 text = "an event that the executor does not know"
                 yield Note(text=text, level=AlertLevel.WARNING, fields=fields)
                 return
-        yield from self._turn(event.pair, now, work)
+        leases = isinstance(event, LeaseHeld | LeaseLost)
+        yield from self._turn(event.pair, now, work, always=leases)
 
-    def _turn(self, pair: str, now: Now, work: Work) -> Iterable[Effect]:
-        """One turn of a pair: news, then the next step, then one write and what follows from it."""
+    def _turn(self, pair: str, now: Now, work: Work, *, always: bool = False) -> Iterable[Effect]:
+        """One turn of a pair: news, then the next step, then one write and what follows from it.
+
+        A pair that is not ours, or whose state has not been read since the last doubt about it, is deaf: what
+        is in memory is not what lies in the store, and no news may be written on top of it. It learns them
+        from the venue once it has been read. `always`: the work that ends this.
+        """
         lane = self.lanes.get(pair)
-        if lane is None:
+        if lane is None or not (always or (lane.lease is not None and lane.loaded)):
             return
         draft = Draft(lane, now)
         work(lane, draft)
@@ -209,7 +215,7 @@ class ExecutorActor:
             order_id = rest.removeprefix("ask|")
             yield from self._turn(pair, now, lambda lane, draft: news.ask(lane, draft, order_id))
         elif event.name == recovery.reload_name(pair):
-            yield from self._turn(pair, now, recovery.reload)
+            yield from self._turn(pair, now, recovery.reload, always=True)
         elif rest == "tick":
             yield SetTimer(name=event.name, after_us=TICK_US)
             yield from self._turn(pair, now, wishes.on_tick)
@@ -249,19 +255,21 @@ class ExecutorActor:
                 yield from self._turn(
                     pair, now, lambda lane, draft: watch.on_taken(lane, draft, key, taken, self._sharers(key))
                 )
-            case LoadPair(pair=pair):
-                yield from self._loaded(pair, event, now)
+            case LoadPair(pair=pair, number=number):
+                yield from self._loaded(pair, number, event, now)
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
                 seen = event.result
                 yield from self._turn(pair, now, lambda lane, draft: self._compare(lane, draft, seen))
             case _:
                 pass
 
-    def _loaded(self, pair: str, event: Answered, now: Now) -> Iterable[Effect]:
+    def _loaded(self, pair: str, number: int, event: Answered, now: Now) -> Iterable[Effect]:
         loaded = event.result
         if isinstance(loaded, PairLoaded):
             yield Health(key=f"load:{pair}", problem="")
-            yield from self._turn(pair, now, lambda lane, draft: recovery.on_loaded(lane, draft, loaded))
+            yield from self._turn(
+                pair, now, lambda lane, draft: recovery.on_loaded(lane, draft, loaded, number), always=True
+            )
         else:
             yield Health(key=f"load:{pair}", problem=f"{pair} cannot be read: {event.error}")
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
@@ -278,7 +286,9 @@ class ExecutorActor:
         pair = event.token.rsplit(":", 1)[0]
         error = event.error or "no reason given"
         yield Health(key=f"load:{pair}", problem=f"the store did not take the last change of {pair}: {error}")
-        yield from self._turn(pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error))
+        yield from self._turn(
+            pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error), always=True
+        )
 
 
 def _query_outcome(event: Answered) -> QueryOutcome:

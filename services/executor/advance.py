@@ -23,17 +23,23 @@ STEPS_MAX: Final = 8
 """So many steps may follow one another without an order in between (a slice too small to send, idle)."""
 
 
+def may_act(lane: Lane, draft: Draft) -> bool:
+    """Whether the pair is ours and all is known: every order's fate, and what fees took from spot buys.
+
+    Selling what a fee has taken would sell the user's own coins. A resting order is known only where one
+    belongs; elsewhere its cancel is under way.
+    """
+    if not lane.ready or lane.lease is None or draft.unsettled:
+        return False
+    live = draft.live
+    resting = all(intent.state is IntentState.WORKING for intent in live)
+    return not live or (resting and opening.is_making(draft))
+
+
 def advance(lane: Lane, draft: Draft) -> None:
     """As far on as is possible now; else a timer for when it is."""
-    if not lane.ready or lane.lease is None:
+    if not may_act(lane, draft):
         return
-    live = draft.live
-    if any(intent.state is not IntentState.WORKING for intent in live):
-        return
-    if live and not opening.is_making(draft):
-        return  # a resting order where none should rest: its cancel is under way
-    if draft.unsettled:
-        return  # selling what a fee has taken would sell the user's own coins; the trades are on their way
     for _ in range(STEPS_MAX):
         step = _STEPS.get(draft.state.state)
         if step is None or draft.sends:

@@ -121,9 +121,13 @@ class SetUp(Request, frozen=True, kw_only=True):
 
 
 class LoadPair(Request, frozen=True, kw_only=True):
-    """The pair and its intents as they lie in the store. Answered with `PairLoaded`."""
+    """The pair and its intents as they lie in the store. Answered with `PairLoaded`.
+
+    `number`: only the answer to the newest one counts; an older one may tell of what has changed since.
+    """
 
     pair: str
+    number: int = 0
 
 
 # --- answers and observations -----------------------------------------------------------------------------

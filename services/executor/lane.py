@@ -221,6 +221,7 @@ class Lane:
         self.changed_us = 0  # monotonic: when a leg's quantity changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
         self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
+        self.loads = 0
         self.loaded = False
         self.ready = False
         self.blocked = "its lease is not held yet"

@@ -29,14 +29,19 @@ def on_lease(lane: Lane, draft: Draft, event: LeaseHeld) -> None:
     lane.lease = event.lease
     lane.ready = lane.loaded = False
     lane.blocked = "its state is being read from the store"
-    draft.requests.append(LoadPair(pair=lane.pair))
+    _load(lane, draft)
+
+
+def _load(lane: Lane, draft: Draft) -> None:
+    lane.loads += 1
+    draft.requests.append(LoadPair(pair=lane.pair, number=lane.loads))
 
 
 def on_lease_lost(lane: Lane, draft: Draft, text: str) -> None:
     """Somebody else's from now on; what is under way there is theirs to resolve."""
     was_ours = lane.lease is not None
     lane.lease = None
-    lane.ready = False
+    lane.ready = lane.loaded = False
     lane.blocked = text
     lane.doubts.clear()
     if was_ours and lane.state.state not in (State.IDLE, State.STUCK):
@@ -51,18 +56,23 @@ def reload_name(pair: str) -> str:
 def reload(lane: Lane, draft: Draft) -> None:
     """Read the pair again, while it is ours."""
     if lane.lease is not None:
-        draft.requests.append(LoadPair(pair=lane.pair))
+        _load(lane, draft)
 
 
 def on_not_stored(lane: Lane, draft: Draft, error: str) -> None:
     """The store did not take a change, or nobody knows whether it did: what is in memory is worth nothing."""
     lane.ready = lane.loaded = False
     lane.blocked = f"the store did not take its last change: {error}"
-    draft.requests.append(LoadPair(pair=lane.pair))
+    reload(lane, draft)
 
 
-def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded) -> None:
-    """Take over what lies in the store. Raises ValueError for what cannot be read: nothing is sent then."""
+def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None:
+    """Take over what lies in the store; nothing is sent for a pair that cannot be read.
+
+    An answer that is not the newest one's, or came after the lease was lost, is of yesterday.
+    """
+    if lane.lease is None or number != lane.loads:
+        return
     try:
         state = None if loaded.state is None else _states.decode(loaded.state)
         intents = {key: _intents.decode(value) for key, value in sorted(loaded.intents.items())}

@@ -81,18 +81,14 @@ def on_tick(lane: Lane, draft: Draft) -> None:
     """What risk demands of a pair, and what recovery still waits for."""
     if lane.lease is None or draft.live:
         return
-    if draft.unsettled and draft.now.mono_us - lane.fetched_us >= FETCH_AGAIN_US:
-        lane.fetched_us = draft.now.mono_us
-        for intent in draft.unsettled:
-            news.fetch_fills(lane, draft, intent)
+    _fetch_again(lane, draft)
     if not lane.ready:
         if lane.loaded and draft.now.mono_us - lane.compared_us >= COMPARE_AGAIN_US:
             recovery.compare(lane, draft)
         return
     if draft.state.state not in (State.IDLE, State.STUCK) and watch.is_due(lane, draft):
         recovery.compare(lane, draft)
-    scopes = scopes_of(lane.pair, lane.keys)
-    breaker = lane.world.permits.strictest(scopes)
+    breaker = lane.world.permits.strictest(scopes_of(lane.pair, lane.keys))
     if breaker is not None and breaker.level is Level.FLATTEN:
         reason = f"flatten of {breaker.scope}: {breaker.reason}"
         if draft.state.state is State.ACTIVE:
@@ -101,6 +97,14 @@ def on_tick(lane: Lane, draft: Draft) -> None:
             closing.harden(draft, reason)
     elif draft.state.state is State.ACTIVE and draft.state.plan is None:
         _shrink(lane, draft)
+
+
+def _fetch_again(lane: Lane, draft: Draft) -> None:
+    """Trades that are missing are asked for until they are there."""
+    if draft.unsettled and draft.now.mono_us - lane.fetched_us >= FETCH_AGAIN_US:
+        lane.fetched_us = draft.now.mono_us
+        for intent in draft.unsettled:
+            news.fetch_fills(lane, draft, intent)
 
 
 def _shrink(lane: Lane, draft: Draft) -> None:

@@ -20,15 +20,17 @@ from services.executor.leases import groups_of
 from services.executor.model import Intent, IntentState, OrderClass, PairState, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
-from tests.sim.plan import PAIRS, START_PRICES
-from tests.sim.venue import BOT, listing_key
+from tests.sim.plan import PAIRS
+from tests.sim.terms import BOT, USER_COINS, listing_key
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
+    from tests.sim.venue import SimVenue
     from tests.sim.world import World
 
 GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 ORDERS_PER_POSITION_MAX = 200
+REST_US = 15 * US_PER_SEC
 NAKED_USD_MIN = Decimal(50)
 NAKED_SHARE = Decimal("0.05")
 
@@ -53,6 +55,7 @@ class Checker:
         self.wires: Counter[str] = Counter()
         self.fence: dict[str, int] = {}
         self.not_accepted: set[str] = set()
+        self.busy_us = 0
 
     # --- writes -----------------------------------------------------------------------------------
 
@@ -64,7 +67,7 @@ class Checker:
         for key, fields in change.hash_writes.items():
             if not key.startswith("intents:"):
                 continue
-            for field, value in fields.items():
+            for value in fields.values():
                 if value is not None:
                     self._intent(msgspec.json.decode(value, type=Intent))
         for entry in change.appends.get(JOURNAL, ()):
@@ -132,6 +135,24 @@ class Checker:
             if abs(after) > slack:
                 raise Violated("I5", f"{intent.id} would take its leg to {after}, its goal is {goal}")
 
+    def at_rest(self) -> bool:
+        """Whether nothing has been under way for a while: every pair is where it may stay."""
+        world = self.world
+        awake = any(
+            lane.lease is not None and (not lane.ready or lane.doubts or lane.doubted_us or lane.state.plan)
+            for node in world.nodes
+            for lane in node.lanes.values()
+        )
+        owned = {lane.pair for node in world.nodes for lane in node.lanes.values() if lane.lease is not None}
+        busy = awake or len(owned) < len(PAIRS) or any(not one.state.is_final for one in self.live())
+        if busy:
+            self.busy_us = world.now.mono_us
+        return world.now.mono_us - self.busy_us > REST_US
+
+    def live(self) -> list[Intent]:
+        """Durable orders whose fate is open."""
+        return [one for one in self.durable.values() if not one.state.is_final]
+
     # --- at rest ----------------------------------------------------------------------------------
 
     def at_end(self) -> None:
@@ -183,10 +204,7 @@ class Checker:
                             ours += leg.quantity + Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
                 self._agrees(venue, name, ours, shown.get(listing_key(name), Decimal(0)))
 
-    def _agrees(self, venue: object, name: str, ours: Decimal, shown: Decimal) -> None:
-        from tests.sim.venue import USER_COINS, SimVenue
-
-        assert isinstance(venue, SimVenue)
+    def _agrees(self, venue: SimVenue, name: str, ours: Decimal, shown: Decimal) -> None:
         listing = venue.engine.listing(listing_key(name))
         if listing.kind is not SPOT:
             if ours != shown:
@@ -202,11 +220,3 @@ class Checker:
             raise Violated(
                 "I3", f"{venue.slug} {listing.base}: {total} there, the user's {users} and ours {ours}"
             )
-
-
-def price_of(base: str) -> Decimal:
-    """For bounds in USD."""
-    return START_PRICES[base]
-
-
-SECOND_US = US_PER_SEC

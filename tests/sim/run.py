@@ -95,8 +95,11 @@ class Seed:
         world.store.down = world.store.full = False
         if not world.nodes:
             self.start_node()
-        while world.time.until(world.plan.active_us + world.plan.calm_us):
-            pass
+        end_us = world.plan.active_us + world.plan.calm_us
+        while world.now.mono_us < end_us and not world.checker.at_rest():
+            second_us = world.now.mono_us + US_PER_SEC
+            while world.time.until(second_us):
+                pass
         world.checker.at_end()
         return world
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import InstrumentInfo, Quote
-from libs.common.subjects import SPOT, Kind, kind_of
+from libs.common.subjects import SPOT
 from libs.exchange.engine.commands import (
     Cancel,
     Deleverage,
@@ -27,14 +27,10 @@ from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.types import (
     AccountKind,
     AccountSpec,
-    FeeRates,
-    FeeSchedule,
     Fill,
-    Listing,
     OrderType,
     PositionSide,
     Side,
-    Tier,
     VenueRules,
 )
 from libs.exchange.engine.types import Order as Placed
@@ -55,27 +51,10 @@ from libs.exchange.trading_values import (
 )
 from services.executor.model import Intent
 from tests.sim.plan import KEYS, Misfortune
+from tests.sim.terms import BOT, FEES, FUNDS, USER_COINS, listing_key, make_listing
 
 if TYPE_CHECKING:
     from tests.sim.world import World
-
-BOT = "bot"
-FEES = FeeSchedule(
-    spot=FeeRates(maker=Decimal("0.001"), taker=Decimal("0.001")),
-    perp=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
-    future=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
-)
-STEPS = {
-    ("BTC", SPOT): (Decimal("0.00001"), Decimal("0.00001"), Decimal(5)),
-    ("BTC", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(100)),
-    ("ETH", SPOT): (Decimal("0.0001"), Decimal("0.0001"), Decimal(5)),
-    ("ETH", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(20)),
-}
-"""Step, minimum quantity, minimum notional; the perps' are the real ones of Binance."""
-
-TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
-FUNDS = Decimal(1_000_000)
-USER_COINS = Decimal(3)
 
 _REASONS = {
     Reason.INSUFFICIENT_BALANCE: "funds",
@@ -83,12 +62,6 @@ _REASONS = {
     Reason.REDUCE_ONLY: "reduce_only",
     Reason.POST_ONLY: "post_only",
 }
-
-
-def listing_key(instrument: str) -> str:
-    """`BTC-USDT-PERP` -> `perp:BTCUSDT`."""
-    base, quote = instrument.split("-")[:2]
-    return f"{kind_of(instrument).value}:{base}{quote}"
 
 
 class SimVenue:
@@ -106,7 +79,7 @@ class SimVenue:
         self.user_ids: set[str] = set()
         self._version = 0
         for key, name in self.instruments.items():
-            self.engine.apply(SetListing(listing=_listing(key, name)), world.now)
+            self.engine.apply(SetListing(listing=make_listing(key, name)), world.now)
         self.engine.apply(
             OpenAccount(
                 spec=AccountSpec(
@@ -359,21 +332,3 @@ class SimVenue:
             ts_ms=fill.wall_us // US_PER_MS,
             cause=fill.cause,
         )
-
-
-def _listing(key: str, name: str) -> Listing:
-    base, quote = name.split("-")[:2]
-    kind = kind_of(name)
-    step, least, notional = STEPS[base, kind]
-    return Listing(
-        key=key,
-        symbol=f"{base}{quote}",
-        kind=kind,
-        base=base,
-        quote=quote,
-        price_tick=Decimal("0.1"),
-        quantity_step=step,
-        quantity_min=least,
-        notional_min=notional,
-        tiers=() if kind is SPOT else TIERS,
-    )

@@ -1,0 +1,50 @@
+"""What the simulated venues list, what they charge, and what our account starts with."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from libs.common.subjects import SPOT, Kind, kind_of
+from libs.exchange.engine.types import FeeRates, FeeSchedule, Listing, Tier
+
+BOT = "bot"
+FEES = FeeSchedule(
+    spot=FeeRates(maker=Decimal("0.001"), taker=Decimal("0.001")),
+    perp=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
+    future=FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
+)
+STEPS = {
+    ("BTC", SPOT): (Decimal("0.00001"), Decimal("0.00001"), Decimal(5)),
+    ("BTC", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(100)),
+    ("ETH", SPOT): (Decimal("0.0001"), Decimal("0.0001"), Decimal(5)),
+    ("ETH", Kind.PERP): (Decimal("0.001"), Decimal("0.001"), Decimal(20)),
+}
+"""Step, minimum quantity, minimum notional; the perps' are the real ones of Binance."""
+
+TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
+FUNDS = Decimal(1_000_000)
+USER_COINS = Decimal(3)
+
+
+def listing_key(instrument: str) -> str:
+    """`BTC-USDT-PERP` -> `perp:BTCUSDT`."""
+    base, quote = instrument.split("-")[:2]
+    return f"{kind_of(instrument).value}:{base}{quote}"
+
+
+def make_listing(key: str, name: str) -> Listing:
+    base, quote = name.split("-")[:2]
+    kind = kind_of(name)
+    step, least, notional = STEPS[base, kind]
+    return Listing(
+        key=key,
+        symbol=f"{base}{quote}",
+        kind=kind,
+        base=base,
+        quote=quote,
+        price_tick=Decimal("0.1"),
+        quantity_step=step,
+        quantity_min=least,
+        notional_min=notional,
+        tiers=() if kind is SPOT else TIERS,
+    )
