@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SWEEP_SEC: Final = (0.005, 0.1)  # the first look after a frame, and every further one
+SEEN_MAX: Final = 10_000
 LOOK_BACK_MS: Final = 60_000
 """Fills are read from so long before the last frame: a venue's stamps and ours may differ."""
 
@@ -76,6 +78,7 @@ class Ears:
         self._open = open_exchange
         self._heard_ms = trading.clock.now().wall_us // US_PER_MS
         self._unseen = ""
+        self._seen: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     async def run(self) -> None:
         """Never ends but by cancellation."""
@@ -110,11 +113,11 @@ class Ears:
 
     async def _hear(self, exchange: Any) -> None:
         watches = [
-            self._repeat(exchange.watch_orders, self._order),
-            self._repeat(exchange.watch_my_trades, self._fill),
+            self._repeat(exchange.watch_orders, self._order, lambda: exchange.orders),
+            self._repeat(exchange.watch_my_trades, self._fill, lambda: exchange.myTrades),
         ]
         if SPOT not in self._place.spec.kinds or len(self._place.spec.kinds) > 1:
-            watches.append(self._repeat(self._watch_positions(exchange), self._position))
+            watches.append(self._repeat(self._watch_positions(exchange), self._position, lambda: None))
         tasks = [asyncio.ensure_future(watch) for watch in watches]
         try:
             if self._unseen:  # subscribe first, then read what was missed: nothing falls between the two
@@ -134,23 +137,46 @@ class Ears:
 
         return watch
 
-    async def _repeat(self, watch: Callable[..., Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    async def _repeat(
+        self, watch: Callable[..., Any], tell: Callable[[dict[str, Any]], None], kept: Callable[[], Any]
+    ) -> None:
+        """Tell every row once. What comes between two calls of `watch` wakes nobody up: ccxt keeps it, and
+        says it with the next frame, whenever that is. So `kept` is looked through a few times a second.
+        """
         while True:
-            rows = await watch(None, None, None, dict(self._params))
-            self._heard_ms = self._trading.clock.now().wall_us // US_PER_MS
-            for raw in list(rows):
-                tell(raw)
+            task = asyncio.ensure_future(watch(None, None, None, dict(self._params)))
+            wait_sec = SWEEP_SEC[0]
+            try:
+                while not task.done():
+                    await asyncio.wait({task}, timeout=wait_sec)
+                    wait_sec = SWEEP_SEC[1]
+                    rows = list(kept() or ())
+                    for raw in rows + list(task.result() if task.done() else ()):
+                        tell(raw)
+                self._heard_ms = self._trading.clock.now().wall_us // US_PER_MS
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    def _is_new(self, kind: str, raw: dict[str, Any], *state: Any) -> bool:
+        """Whether this state of an order or trade was not told yet."""
+        if len(self._seen) > SEEN_MAX:
+            self._seen.clear()  # some are told twice then, which harms nobody
+        key = (kind, str(raw.get("id")))
+        known = self._seen.get(key)
+        self._seen[key] = state
+        return known != state
 
     def _order(self, raw: dict[str, Any]) -> None:
         item = self._trading.places.find(self._place, raw.get("symbol"))
-        if item is None:
+        if item is None or not self._is_new("order", raw, raw.get("status"), raw.get("filled")):
             return
         self._trading.touched.add((item.slug, bool(self._params)))
         self._sink(order_of(raw, item, self._trading.ids))
 
     def _fill(self, raw: dict[str, Any]) -> None:
         item = self._trading.places.find(self._place, raw.get("symbol"))
-        if item is None:
+        if item is None or not self._is_new("fill", raw):
             return
         self._trading.touched.add((item.slug, bool(self._params)))
         self._sink(fill_of(raw, item, self._trading.ids))
