@@ -51,7 +51,7 @@ from services.executor.events import (
 from services.executor.lane import Draft, Lane
 from services.executor.model import State
 from services.executor.say import pair_status
-from services.executor.steps import tick_name
+from services.executor.steps import tick_name, wake_name
 from services.executor.world import Key, World, exact, rules_of
 
 TICK_US: Final = US_PER_SEC // 4
@@ -216,6 +216,8 @@ class ExecutorActor:
             yield from self._turn(pair, now, lambda lane, draft: news.ask(lane, draft, order_id))
         elif event.name == recovery.reload_name(pair):
             yield from self._turn(pair, now, recovery.reload, always=True)
+        elif event.name == wake_name(pair):
+            yield from self._turn(pair, now, _look_again)
         elif rest == "tick":
             yield SetTimer(name=event.name, after_us=TICK_US)
             yield from self._turn(pair, now, wishes.on_tick)
@@ -289,6 +291,10 @@ class ExecutorActor:
         yield from self._turn(
             pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error), always=True
         )
+
+
+def _look_again(_lane: Lane, _draft: Draft) -> None:
+    """Nothing has come in: only the next step is due."""
 
 
 def _query_outcome(event: Answered) -> QueryOutcome:

@@ -26,9 +26,14 @@ def tick_name(pair: str) -> str:
     return f"{pair}|tick"
 
 
+def wake_name(pair: str) -> str:
+    """The timer that ends a pause."""
+    return f"{pair}|wake"
+
+
 def wake(lane: Lane, draft: Draft, after_us: int) -> None:
     """Come back to this pair after a pause."""
-    draft.effects.append(SetTimer(name=tick_name(lane.pair), after_us=max(1, after_us)))
+    draft.effects.append(SetTimer(name=wake_name(lane.pair), after_us=max(1, after_us)))
 
 
 def pause(lane: Lane, draft: Draft, after_us: int) -> None:
