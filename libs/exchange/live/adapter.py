@@ -98,13 +98,15 @@ class CcxtTrading:
             return NeverSent(why=str(error))
         exchange = place.trade.exchange
         self.touched.add((request.instrument, request.margin))
+        whole = self.record.whole_contracts and item.kind is not SPOT
+        amount = int(arguments.amount) if whole else arguments.amount
 
         async def order() -> Any:
             return await exchange.create_order(
                 arguments.symbol,
                 arguments.type,
                 arguments.side,
-                arguments.amount,
+                amount,
                 arguments.price,
                 arguments.params,
             )
@@ -144,17 +146,25 @@ class CcxtTrading:
         """See trading.Trading."""
         return await send_together(list(await asyncio.gather(*(self.prepare(one) for one in requests))))
 
+    def _served(self, instrument: str) -> tuple[Instrument, Place]:
+        """An instrument and who serves it; `Unfit` where this port does not trade the kind at all."""
+        item = self.places.instrument(instrument)
+        refused = self.record.refused.get(item.kind)
+        if refused is not None:
+            raise Unfit(f"{instrument}: {refused}")
+        return item, self.places.of(instrument)
+
     # --- what became of them --------------------------------------------------------------------------------
 
     async def query(self, instrument: str, client_id: str, *, margin: bool = False) -> QueryOutcome:
         """See trading.Trading. Uses the trading connection: it is open, and nothing queues there."""
         try:
-            item, place = self.places.instrument(instrument), self.places.of(instrument)
-        except VenueError as error:
+            item, place = self._served(instrument)
+        except (VenueError, Unfit) as error:
             return QueryFailed(why=str(error))
         ask = self.record.ask_of(item.kind)
         text = self.ids.to_venue(item.kind, client_id)
-        params = {ask.param: text, **ask.params, **self._desk_params(item, margin=margin)}
+        params = {**({ask.param: text} if ask.param else {}), **self._desk_params(item, margin=margin)}
         exchange = place.trade.exchange
         if ask.by == "lists":
             return await self._search(exchange, item, client_id, params)
@@ -194,12 +204,14 @@ class CcxtTrading:
     async def cancel(self, instrument: str, client_id: str, *, margin: bool = False) -> QueryOutcome:
         """See trading.Trading. The order is asked for afterwards: answers to cancels say too little."""
         try:
-            item, place = self.places.instrument(instrument), self.places.of(instrument)
-        except VenueError as error:
+            item, place = self._served(instrument)
+        except (VenueError, Unfit) as error:
             return QueryFailed(why=str(error))
         params, order_id = self._desk_params(item, margin=margin), ""
         if self.record.cancel_by == "client":
             params[self.record.cancel_param] = self.ids.to_venue(item.kind, client_id)
+        elif self.record.cancel_by == "id":
+            order_id = self.ids.to_venue(item.kind, client_id)
         else:
             known = await self.query(instrument, client_id, margin=margin)
             if not isinstance(known, Found) or known.report.is_final:

@@ -30,8 +30,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     by: Literal["order", "lists"] = "order"
     param: str = "clientOrderId"
-    id: str | None = ""
-    params: dict[str, Any] = {}
+    id: str = ""
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,23 +51,26 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One venue's record; defaults are what most venues do.
 
-    transfers: our wallets by the venue's names in ccxt's `transfer`. cancel_by: our id where ccxt passes it,
-    the venue's own (found by a query first) elsewhere. margin: params of an order on the borrowing desk, None
-    where there is none here. fills_window_ms: the longest stretch of time that one request for trades covers.
-    fee_negated: ccxt turns the sign of fees around, for a form of answer that this account does not have.
+    transfers: our wallets by the venue's names in ccxt's `transfer`. cancel_by: our id by `cancel_param`, or
+    in the place of the venue's `id`, or the venue's own of the `order` (found by a query first). margin:
+    params of an order on the borrowing desk, None where there is none here. fills_window_ms: the longest
+    stretch of time that one request for trades covers. fee_negated: ccxt turns the sign of fees around, for
+    a form of answer that this account does not have. whole_contracts: amounts of contracts are passed as
+    whole numbers, not as text.
     """
 
     venue: str
     desks: tuple[Desk, ...]
     id_form: dict[Kind, IdForm] = {}
     ask: dict[Kind, Ask] = {}
-    cancel_by: Literal["client", "order"] = "client"
+    cancel_by: Literal["client", "order", "id"] = "client"
     cancel_param: str = "clientOrderId"
     margin: dict[str, Any] | None = None
     transfers: dict[Wallet, str] = {}
     fills_limit: int = 500
     fills_window_ms: dict[Kind, int] = {}
     fee_negated: bool = False
+    whole_contracts: bool = False
     refused: dict[Kind, str] = {}
 
     def ask_of(self, kind: Kind) -> Ask:
@@ -80,7 +82,7 @@ def venue_id(form: IdForm, client_id: str) -> str:
     """Our id as a venue takes it.
 
     hex (Hyperliquid): 32 digits hold 16 characters, ours has up to 26: 128 bits of a hash. number (HTX
-    contracts): 62 bits of a hash. `Ids` finds the way back.
+    contracts): 52 bits of a hash, since ccxt passes it through a float. `Ids` finds the way back.
 
     >>> venue_id("t-", "fa01")
     't-fa01'
@@ -94,7 +96,7 @@ def venue_id(form: IdForm, client_id: str) -> str:
             return "0x" + hashlib.blake2b(client_id.encode(), digest_size=16).hexdigest()
         case "number":
             digest = hashlib.blake2b(client_id.encode(), digest_size=8).digest()
-            return str((int.from_bytes(digest, "big") >> 2) | 1)
+            return str((int.from_bytes(digest, "big") >> 12) | 1)
 
 
 class Ids:
@@ -223,7 +225,7 @@ GATE: Final = TradingRecord(
     ),
     id_form=dict.fromkeys(Kind, "t-"),  # create_order_request prefixes what does not begin with `t`
     ask=dict.fromkeys(Kind, Ask(param="text")),
-    cancel_param="text",
+    cancel_by="id",  # cancel_order puts its id into the path, where the venue takes a text too
     transfers={"spot": "spot", "futures": "swap"},
 )
 
@@ -240,6 +242,7 @@ KUCOIN: Final = TradingRecord(
     ),
     ask=dict.fromkeys(Kind, Ask(param="clientOid")),
     cancel_by="order",
+    whole_contracts=True,  # create_contract_order_request compares the amount with 1: no text
     transfers={"spot": "trade", "futures": "swap", "funding": "main"},
 )
 
@@ -254,7 +257,8 @@ HTX: Final = TradingRecord(
             warm_params=({"type": "spot"}, {"type": "swap"}),
         ),
     ),
-    # create_contract_order_request reads the id with safe_integer_n: text would silently be left out
+    # create_contract_order_request reads the id with safe_integer_n: text would silently be left out, and
+    # what is beyond 2**53 would become another number
     id_form={Kind.PERP: "number", Kind.FUTURE: "number"},
     transfers={"spot": "spot", "futures": "swap"},
 )
@@ -286,12 +290,8 @@ BINGX: Final = TradingRecord(
             balances={"spot": {"type": "spot"}, "futures": {"type": "swap"}},
         ),
     ),
-    # fetch_order sends `orderId: id` and passes params on; an empty id is left out of the signed query
-    ask={
-        Kind.SPOT: Ask(param="clientOrderID", id=None),
-        Kind.PERP: Ask(param="clientOrderID", id=None),
-        Kind.FUTURE: Ask(param="clientOrderID", id=None),
-    },
+    # fetch_order signs `orderId=None` beside our id
+    ask=dict.fromkeys(Kind, Ask(by="lists", param="")),
     transfers={"spot": "spot", "futures": "swap"},
 )
 
@@ -303,6 +303,8 @@ HYPERLIQUID: Final = TradingRecord(
             host="api.hyperliquid.xyz",
             limits=_own(10),
             balances={"spot": {"type": "spot"}, "futures": {"type": "swap"}},
+            # set_markets_from_exchange copies both, and fails where fetch_markets did not need one
+            options={"hip3TokensByName": {}, "cachedCurrenciesById": {}},
         ),
     ),
     id_form=dict.fromkeys(Kind, "hex"),
