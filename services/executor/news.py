@@ -17,6 +17,7 @@ from libs.common.instant import US_PER_MS
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import (
+    Done,
     FillReport,
     Found,
     NotFound,
@@ -24,7 +25,7 @@ from libs.exchange.trading_values import (
     QueryFailed,
     QueryOutcome,
 )
-from services.executor import order, resolve
+from services.executor import ledger, order, resolve
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
@@ -72,6 +73,8 @@ def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
     if event.outcome is None:
         raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")
     after = order.on_outcome(intent, event.outcome, base=base_of(lane, intent.leg))
+    if isinstance(event.outcome, Done):
+        ledger.on_trades(lane, draft, intent, after, event.outcome.fills)
     learn(lane, draft, intent, after, since_us=event.sent_mono_us)
 
 
@@ -94,7 +97,9 @@ def on_fills(lane: Lane, draft: Draft, venue: str, fills: Iterable[FillReport]) 
             same = (one for one in draft.intents.values() if one.order_id and one.order_id == fill.order_id)
             intent = next((one for one in same if lane.keys[one.leg] == key), None)
         if intent is not None and lane.keys[intent.leg] == key:
-            learn(lane, draft, intent, order.on_fill(intent, fill, base=base_of(lane, intent.leg)))
+            after = order.on_fill(intent, fill, base=base_of(lane, intent.leg))
+            ledger.on_trades(lane, draft, intent, after, (fill,))
+            learn(lane, draft, intent, after)
 
 
 def unanswered(lane: Lane, draft: Draft, ids: Iterable[str], why: str) -> None:

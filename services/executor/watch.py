@@ -15,7 +15,7 @@ import msgspec
 from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
-from services.executor import holding, news
+from services.executor import holding, ledger, news
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, State
@@ -37,6 +37,11 @@ def is_due(lane: Lane, draft: Draft) -> bool:
     """Whether it is time to look at the account again; sooner while something does not agree."""
     every_us = AGAIN_US if lane.doubted_us else EVERY_US
     return not draft.live and draft.now.mono_us - lane.compared_us >= every_us
+
+
+def on_moved(lane: Lane, draft: Draft) -> None:
+    """The user stream tells of the account: look again soon, not only at the next round."""
+    lane.compared_us = min(lane.compared_us, draft.now.mono_us - EVERY_US + AGAIN_US)
 
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
@@ -91,6 +96,7 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     if amount <= 0 or held.quantity * sign > 0 or missing * sign < 0:
         return  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
+    ledger.on_taken(lane, draft, leg, trade, before=trade.quantity - left, amount=amount)
     legs = list(draft.state.legs)
     legs[leg] = replace(
         held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
