@@ -60,6 +60,10 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_clock_offset_seconds": _gauge("Venue clock minus ours", "venue"),
     "fundarb_venue_errors_total": _counter("Failed venue calls", "venue", "class"),
     "fundarb_recorded_rows_total": _counter("Rows written to the archive", "kind"),
+    # What is traded.
+    "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer"),
+    "fundarb_unwinds_total": _counter("Positions that had to be unwound, by reason", "pair", "reason"),
+    "fundarb_pair_delta_ratio": _gauge("Difference of a pair's legs over the larger one", "pair"),
     # The service itself.
     "fundarb_bus_lag_seconds": _gauge("Oldest age on arrival of a bus message in the last second"),
     "fundarb_bus_published_total": _counter("Messages given to the bus"),

@@ -33,6 +33,7 @@ from libs.exchange.trading_values import QueryFailed, QueryOutcome
 from services.executor import news, recovery, watch, wishes
 from services.executor.advance import advance
 from services.executor.events import (
+    AccountMoved,
     AccountSeen,
     CancelOrder,
     FetchFills,
@@ -47,12 +48,15 @@ from services.executor.events import (
     QueryOrder,
     ReadAccount,
     SendOrders,
+    SetUp,
+    SetUpDone,
+    VenueTold,
 )
 from services.executor.lane import Draft, Lane
 from services.executor.model import State
 from services.executor.say import pair_status
 from services.executor.steps import tick_name, wake_name
-from services.executor.world import Key, World, exact, rules_of
+from services.executor.world import Key, World, exact
 
 TICK_US: Final = US_PER_SEC // 4
 """How often a pair looks at permits, drift and deadlines by itself."""
@@ -156,6 +160,11 @@ class ExecutorActor:
                 work = lambda lane, draft: news.on_report(lane, draft, report)  # noqa: E731
             case FillSeen(venue=venue, fill=fill):
                 work = lambda lane, draft: news.on_fills(lane, draft, venue, (fill,))  # noqa: E731
+            case AccountMoved():
+                work = watch.on_moved
+            case VenueTold(venue=venue, problem=problem):
+                yield Health(key=f"venue:{venue}", problem=problem)
+                return
             case LeaseHeld(store_id=store_id):
                 self.world.store_id = store_id
                 work = lambda lane, draft: recovery.on_lease(lane, draft, event)  # noqa: E731
@@ -199,7 +208,7 @@ class ExecutorActor:
             case Funding(mark=mark) as funding if mark is not None:
                 self.world.marks[funding.venue, funding.instrument] = exact(mark)
             case InstrumentInfo() as info:
-                self.world.rules[info.venue, info.instrument] = rules_of(info)
+                self.world.on_info(info)
             case Wanted() as wanted:
                 yield from self._turn(
                     wanted.pair, now, lambda lane, draft: wishes.on_intent(lane, draft, wanted)
@@ -221,7 +230,18 @@ class ExecutorActor:
         elif rest == "tick":
             yield SetTimer(name=event.name, after_us=TICK_US)
             yield from self._turn(pair, now, wishes.on_tick)
+            yield from self._set_up(pair, now)
             yield from self._say(pair, now)
+
+    def _set_up(self, pair: str, now: Now) -> Iterable[Effect]:
+        """Ask for what the accounts of our legs are set to. Nothing is changed beneath a position."""
+        lane, setups = self.lanes[pair], self.world.setups
+        if setups is None or lane.lease is None:
+            return
+        known = [key for key in lane.keys if all(one.loaded for one in self._sharers(key))]
+        for venue, instrument in setups.due(known, now.mono_us):
+            rests = all(one.state.state is State.IDLE for one in self._sharers((venue, instrument)))
+            yield SetUp(pair=pair, venue=venue, instrument=instrument, change=rests)
 
     def _say(self, pair: str, now: Now) -> Iterable[Effect]:
         """State is said again every few seconds: whoever missed an edge is right again."""
@@ -259,6 +279,9 @@ class ExecutorActor:
                 )
             case LoadPair(pair=pair, number=number):
                 yield from self._loaded(pair, number, event, now)
+            case SetUp(venue=venue, instrument=instrument):
+                said = event.result if isinstance(event.result, SetUpDone) else None
+                self.world.on_set_up((venue, instrument), said, event.error or "")
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
                 seen = event.result
                 yield from self._turn(pair, now, lambda lane, draft: self._compare(lane, draft, seen))

@@ -137,7 +137,9 @@ def _restore(lane: Lane, draft: Draft) -> None:
             return
         draft.move(Trigger.RESTORED, plan.reason)
         draft.set(plan=None)
-        lane.not_before_us = draft.now.mono_us + back_off_us(state.close_failures)
+        # trims and follows of the standing hedge do not wait for it
+        lane.not_before_us = 0
+        lane.close_after_us = draft.now.mono_us + back_off_us(state.close_failures)
         return
     leg = 0 if abs(state.legs[0].quantity) < abs(state.legs[1].quantity) else 1
     rules = lane.rules(leg)

@@ -17,7 +17,6 @@ from libs.exchange.trading_values import (
     BalanceReport,
     FeeRates,
     FillReport,
-    LedgerRecord,
     OrderReport,
     Outcome,
     PositionReport,
@@ -110,14 +109,15 @@ class ReadRecords(Request, frozen=True, kw_only=True):
 
 
 class SetUp(Request, frozen=True, kw_only=True):
-    """Margin mode, leverage and position mode of an instrument: set what differs, read back.
+    """Margin mode, leverage and position mode of an instrument: set what differs, read back; the real fees.
 
-    Answered with `SetUpDone`.
+    `change` False: only read, since a position is open. Answered with `SetUpDone`.
     """
 
     pair: str
     venue: str
     instrument: str
+    change: bool = True
 
 
 class LoadPair(Request, frozen=True, kw_only=True):
@@ -189,25 +189,18 @@ class FillSeen(Event, frozen=True, kw_only=True):
     fill: FillReport
 
 
-class PositionSeen(Event, frozen=True, kw_only=True):
-    """The user stream says that a position has another size now."""
+class AccountMoved(Event, frozen=True, kw_only=True):
+    """The user stream tells that something of a pair's account has changed, or was away for a while."""
+
+    pair: str
+    venue: str
+
+
+class VenueTold(Event, frozen=True, kw_only=True):
+    """How a venue's port is: `problem` in words, empty when it is open."""
 
     venue: str
-    report: PositionReport
-
-
-class BalanceSeen(Event, frozen=True, kw_only=True):
-    """The user stream says that a balance has changed."""
-
-    venue: str
-    report: BalanceReport
-
-
-class StreamGap(Event, frozen=True, kw_only=True):
-    """The user stream was away: what lies between was not seen."""
-
-    venue: str
-    text: str
+    problem: str
 
 
 class LeaseHeld(Event, frozen=True, kw_only=True):
@@ -223,10 +216,3 @@ class LeaseLost(Event, frozen=True, kw_only=True):
 
     pair: str
     text: str
-
-
-class RecordsSeen(Event, frozen=True, kw_only=True):
-    """Lines of a venue's books."""
-
-    venue: str
-    records: tuple[LedgerRecord, ...]

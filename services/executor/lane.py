@@ -215,6 +215,7 @@ class Lane:
         self.dust: tuple[Decimal, Decimal] = (ZERO, ZERO)
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
+        self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.fetched_us = 0  # monotonic: when missing trades were asked for last
         self.compared_us = 0

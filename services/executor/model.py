@@ -108,7 +108,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """One order that was, or is about to be, sent: at most once, ever, under this id.
 
     `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
-    `fills`: trade id -> base quantity of those that are booked; `fee_base`: what those took from a spot buy.
+    `fills`: trade id -> base quantity of those that are booked, `fills_quote` what they cost together,
+    `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
     `mid`: of the leg's book when it was decided.
     """
 
@@ -131,7 +132,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     filled: Decimal = ZERO
     filled_quote: Decimal = ZERO
     fills: dict[str, Decimal] = {}
+    fills_quote: Decimal = ZERO
     fee_base: Decimal = ZERO
+    feeless: tuple[str, ...] = ()
     order_id: str = ""
     reason: str = ""
     cancel_asked: bool = False

@@ -49,11 +49,13 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
     until_ms = state.quarantined_until_ms
     rules = [lane.rules(leg) for leg in (0, 1)]
     short = 1 if direction == "forward" else 0
+    unset = lane.world.why_not_set_up(lane.keys)
     checks = (
         (state.state is not State.IDLE, f"the pair is {state.state}"),
         (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
         (until_ms is not None and now.market_ms < until_ms, "quarantined after several unwinds"),
         (None in rules, "the instruments are not described yet"),
+        (bool(unset), unset),
         (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
     )
     for wrong, text in checks:
@@ -174,7 +176,8 @@ def _send(lane: Lane, draft: Draft, leg: int, goal: Decimal) -> None:
     other = draft.state.legs[1 - leg].quantity
     if plan.style == "sequential" and plan.tries[1 - leg] > 0:
         goal = (1 if goal > 0 else -1) * min(abs(goal), abs(other))
-    missing = abs(goal) - abs(draft.state.legs[leg].quantity)
+    held = draft.state.legs[leg].quantity  # dust of an earlier position may be on the other side of zero
+    missing = goal - held if goal > 0 else held - goal
     side: Side = "buy" if goal > 0 else "sell"
     amount = floor_to(missing, rules.step) if missing > 0 else ZERO
     if amount > 0 and rules.kind is SPOT and side == "buy":

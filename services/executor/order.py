@@ -70,38 +70,45 @@ def on_report(intent: Intent, report: OrderReport) -> Intent:
 
 
 def on_fill(intent: Intent, fill: FillReport, *, base: str) -> Intent:
-    """One trade of it. Counted once by trade id; the total rises to at least the sum of trades."""
-    if fill.trade_id in intent.fills:
+    """One trade of it. Counted once by trade id; the total rises to at least the sum of trades.
+
+    A trade may come twice, first without its fee: the fee is taken over from whichever tells it. What the
+    order cost is known to the last digit as soon as its trades are: totals by mean price are rounded.
+    """
+    known = fill.trade_id in intent.fills
+    if known and (fill.trade_id not in intent.feeless or fill.fee is None):
         return intent
-    fills = {**intent.fills, fill.trade_id: fill.quantity}
-    booked = sum(fills.values(), Decimal(0))
     fee_base = intent.fee_base
     if fill.fee is not None and fill.fee_asset == base:
         fee_base += fill.fee
+    if known:
+        feeless = tuple(one for one in intent.feeless if one != fill.trade_id)
+        return replace(intent, fee_base=fee_base, feeless=feeless)
+    fills = {**intent.fills, fill.trade_id: fill.quantity}
+    fills_quote = intent.fills_quote + fill.quantity * fill.price
+    booked = sum(fills.values(), Decimal(0))
     quote = intent.filled_quote
-    if booked > intent.filled:
-        quote += (booked - intent.filled) * fill.price
+    if booked >= intent.filled:
+        quote = fills_quote
     state = intent.state
-    if state in (IntentState.SENT, IntentState.UNKNOWN) and booked < intent.quantity:
-        return replace(
-            intent, fills=fills, filled=max(intent.filled, booked), filled_quote=quote, fee_base=fee_base
-        )
     if state in _LIVE and booked >= intent.quantity:
         state = IntentState.DONE
     return replace(
         intent,
         fills=fills,
+        fills_quote=fills_quote,
         filled=max(intent.filled, booked),
         filled_quote=quote,
         fee_base=fee_base,
+        feeless=intent.feeless if fill.fee is not None else (*intent.feeless, fill.trade_id),
         state=state,
         order_id=fill.order_id or intent.order_id,
     )
 
 
 def fills_complete(intent: Intent) -> bool:
-    """Whether every filled unit is booked by trade id (fees are known then)."""
-    return sum(intent.fills.values(), Decimal(0)) >= intent.filled
+    """Whether every filled unit is booked by trade id, and the fee of each is known."""
+    return not intent.feeless and sum(intent.fills.values(), Decimal(0)) >= intent.filled
 
 
 def on_restart(intent: Intent) -> Intent:

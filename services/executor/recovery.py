@@ -98,7 +98,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
         elif not order.fills_complete(after):
             news.fetch_fills(lane, draft, after)
     lane.entered_us = draft.now.mono_us
-    lane.not_before_us = 0
+    lane.not_before_us = lane.close_after_us = 0
     lane.blocked = "its positions are being compared with the venues"
     compare(lane, draft)
 

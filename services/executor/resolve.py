@@ -65,7 +65,8 @@ def on_answer(doubt: Doubt, answer: Answer, now_us: int) -> tuple[Doubt, Next]:
     slower = min(PAUSE_US_MAX, doubt.pause_us * 3 // 2)
     doubt = msgspec.structs.replace(doubt, asks=doubt.asks + 1, pause_us=slower)
     if answer == "open":
-        return doubt, "cancel"
+        # the venue has it after all: a not-found before this was a false one
+        return msgspec.structs.replace(doubt, cleans=0), "cancel"
     if answer != "not_found":
         return doubt, "ask"
     if now_us - doubt.since_us <= doubt.window_us:

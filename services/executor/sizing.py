@@ -72,10 +72,10 @@ def _exponent(value: Decimal) -> int:
 def order_min(rules: Rules, price: Decimal, *, reduces: bool) -> Decimal:
     """The smallest quantity that the venue takes at `price`.
 
-    Contracts may always be reduced by a step (reduce-only orders are exempt from the minimum notional);
-    spot has no such exemption.
+    A multiple of the step, also where the venue's own minimum is none. Contracts may always be reduced by a
+    step (reduce-only orders are exempt from the minimum notional); spot has no such exemption.
     """
-    least = max(rules.step, rules.quantity_min)
+    least = ceil_to(max(rules.step, rules.quantity_min), rules.step)
     if reduces and rules.kind is not SPOT:
         return least
     return max(least, ceil_to(rules.notional_min / price, rules.step)) if rules.notional_min else least

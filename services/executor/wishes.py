@@ -55,7 +55,7 @@ def close_pair(lane: Lane, draft: Draft, reason: str, *, hard: bool = False) -> 
     if draft.state.state is not State.ACTIVE or not lane.ready or draft.live:
         refuse(draft, f"not closed: the pair is {draft.state.state}")
         return
-    if not hard and draft.now.mono_us < lane.not_before_us:
+    if not hard and draft.now.mono_us < lane.close_after_us:
         refuse(draft, "not closed yet: the last close failed, the next try waits")
         return
     closing.begin(draft, reason=reason, hard=hard)

@@ -5,6 +5,7 @@ The actor keeps it current; a lane never changes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -14,8 +15,10 @@ from libs.common.config.schema import Config
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import InstrumentInfo, Quote
 from libs.common.subjects import SPOT
+from services.executor.events import SetUpDone
 from services.executor.model import Side
 from services.executor.permit import PermitView
+from services.executor.setup import SetUps
 from services.executor.sizing import Rules
 
 QUOTE_AGE_US_MAX: Final = 2 * US_PER_SEC
@@ -46,7 +49,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """Prices, rules and permits. Owned by the actor."""
 
-    def __init__(self, config: Config, permits: PermitView, *, deployment: str) -> None:
+    def __init__(
+        self, config: Config, permits: PermitView, *, deployment: str, setups: SetUps | None = None
+    ) -> None:
+        """`setups` None: the accounts need no setting up."""
         self.config = config
         self.permits = permits
         self.deployment = deployment
@@ -55,6 +61,9 @@ class World:
         self.quotes: dict[Key, Seen] = {}
         self.marks: dict[Key, Decimal] = {}
         self.rules: dict[Key, Rules] = {}
+        self.setups = setups
+        self._infos: dict[Key, InstrumentInfo] = {}
+        self._taker: dict[Key, Decimal] = {}
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""
@@ -65,6 +74,29 @@ class World:
             ask_size=exact(quote.ask_size),
             mono_us=now.mono_us - max(0, now.wall_us - quote.recv_us),
         )
+
+    def on_info(self, info: InstrumentInfo) -> None:
+        """An instrument is described, or described anew."""
+        key = (info.venue, info.instrument)
+        self._infos[key] = info
+        self.rules[key] = rules_of(info, taker=self._taker.get(key))
+
+    def on_set_up(self, key: Key, said: SetUpDone | None, error: str) -> None:
+        """What has become of a `SetUp`; the account's own fee takes the place of the listed one."""
+        if self.setups is None:
+            return
+        if said is None:
+            self.setups.failed(key, error)
+            return
+        self.setups.done(key, said)
+        if said.fees is not None:
+            self._taker[key] = said.fees.taker
+            if key in self._infos:
+                self.on_info(self._infos[key])
+
+    def why_not_set_up(self, keys: Iterable[Key]) -> str:
+        """Why the accounts behind these legs are not ready for an opening; empty when they are."""
+        return "" if self.setups is None else self.setups.why_not(keys)
 
     def price(self, key: Key, side: Side) -> Decimal | None:
         """The last price that an order of this side would take, whatever its age; else the mark."""
@@ -87,13 +119,17 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
-def rules_of(info: InstrumentInfo) -> Rules:
-    """An instrument's filters as Decimals; a spot buy is taken to lose the listed taker fee in base."""
+def rules_of(info: InstrumentInfo, *, taker: Decimal | None = None) -> Rules:
+    """An instrument's filters as Decimals; a spot buy is taken to lose the taker fee in base.
+
+    `taker`: what the account really pays; the listed rate where that is not known.
+    """
 
     def number(text: str | None, default: str) -> Decimal:
         return Decimal(text if text is not None else default)
 
-    fee = Decimal(str(info.taker or 0)) if info.kind is SPOT else Decimal(0)
+    listed = Decimal(str(info.taker or 0)) if taker is None else taker
+    fee = listed if info.kind is SPOT else Decimal(0)
     return Rules(
         kind=info.kind,
         base=info.base,

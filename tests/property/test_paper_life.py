@@ -107,9 +107,9 @@ def agree(market: Market) -> None:
     assert {asset: amount for asset, amount in moved.items() if amount} == held
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(
-    venue=st.sampled_from(("binance", "bitget", "elsewhere")), life=st.lists(steps, min_size=5, max_size=60)
+    venue=st.sampled_from(("binance", "bitget", "elsewhere")), life=st.lists(steps, min_size=20, max_size=60)
 )
 def test_a_life_conserves_money_and_survives_a_restart(venue: str, life: list[tuple[Any, ...]]) -> None:
     market, other = (Market(venue, slugs=SLUGS) for _ in range(2))
@@ -118,9 +118,9 @@ def test_a_life_conserves_money_and_survives_a_restart(venue: str, life: list[tu
         if number == half:
             other.paper = PaperVenue.restore(market.paper.snapshot(), costs=COSTS)
             for one in (market, other):
+                one.current(PERP, 1_000.0, next_ms=START_MS)
                 for slug in SLUGS:
                     one.quote(slug)
-                one.current(PERP, 1_000.0, next_ms=START_MS)
         take(market, step, number)
         if number < half:
             other.later(ms=market.now.market_ms - other.now.market_ms)

@@ -95,6 +95,7 @@ class Seed:
         world.store.down = world.store.full = False
         if not world.nodes:
             self.start_node()
+        world.checker.busy_us = world.now.mono_us
         end_us = world.plan.active_us + world.plan.calm_us
         while world.now.mono_us < end_us and not world.checker.at_rest():
             second_us = world.now.mono_us + US_PER_SEC

@@ -188,10 +188,10 @@ class Floor:
         item, picture = self.instruments[slug], self._pictures.setdefault(slug, Picture())
         self._charge(item, now)
         old = picture.is_old(now.wall_us)
-        if not (old or picture.changed):
+        if picture.emptied if old else not picture.changed:
             return
         depth = Depth() if old else picture.depth(item, self._slippage[item.kind], now.wall_us)
-        picture.changed = False
+        picture.changed, picture.emptied = False, old
         self.version += 1
         book = SetBook(instrument=key_of(slug), bids=depth.bids, asks=depth.asks, version=self.version)
         self.tell(book, now)

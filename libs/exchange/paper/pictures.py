@@ -58,7 +58,8 @@ class Depth(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct):
     """The last of each kind of message about one instrument, ordered by when we got them.
 
-    `changed`: the book is another one than when it was last taken over. `before`: the last two settlements.
+    `changed`: the book is another one than when it was last taken over; `emptied`: that was because of its
+    age. `before`: the last two settlements.
     """
 
     quote: Quote | None = None
@@ -67,6 +68,7 @@ class Picture(msgspec.Struct):
     mark_us: int = 0
     before: Before = ()
     changed: bool = False
+    emptied: bool = False
 
     # --- what comes in ------------------------------------------------------------------------------------
 
