@@ -77,8 +77,8 @@ def on_taken(
     Where pairs share an instrument the first one with something left bears it; what is beyond that is the
     next one's, by its own look.
     """
-    if not lane.ready or draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys:
-        return
+    if not lane.ready or draft.live or draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys:
+        return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
     others = [one for one in sharers if one is not lane]
     for trade in trades:
