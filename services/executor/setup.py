@@ -1,0 +1,94 @@
+"""What an account must be set to before a pair is opened, and whether it is. Pure.
+
+Margin mode, leverage and position mode of every contract leg are set and read back; the real fees of every
+leg are read. A pair one of whose legs is not proven to be so is not opened, and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from libs.common.config.schema import Config
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import SPOT, kind_of
+from libs.exchange.trading_values import AccountSettings, MarginMode, PositionMode
+from services.executor.events import SetUpDone
+
+Key = tuple[str, str]
+"""(venue, instrument)."""
+
+RETRY_US: Final = 15 * US_PER_SEC
+"""Between two tries at a leg whose account could not be read or set."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the config asks for, of every contract leg alike."""
+
+    margin_mode: MarginMode
+    leverage: int
+    position_mode: PositionMode
+
+
+def terms_of(config: Config) -> Terms:
+    """The config's settings. Venues take whole leverages: a fraction is cut off, towards less risk."""
+    position = config.position
+    return Terms(
+        margin_mode=MarginMode(position.margin_mode),
+        leverage=max(1, int(position.futures_margin_leverage)),
+        position_mode=PositionMode(position.position_mode),
+    )
+
+
+def differences(terms: Terms, found: AccountSettings) -> str:
+    """What a venue has otherwise than asked for, in words; what it does not tell counts as otherwise."""
+    names = ("margin_mode", "leverage", "position_mode")
+    said = [
+        f"{name} is {getattr(found, name)} and should be {getattr(terms, name)}"
+        for name in names
+        if getattr(found, name) != getattr(terms, name)
+    ]
+    return "; ".join(said)
+
+
+class SetUps:
+    """How far the set-up of each leg is. `keys`: every (venue, instrument) of a pair."""
+
+    def __init__(self, terms: Terms, keys: Iterable[Key]) -> None:
+        self.terms = terms
+        self._open: dict[Key, str] = dict.fromkeys(keys, "its account settings have not been verified yet")
+        self._next_us: dict[Key, int] = {}
+
+    def why_not(self, keys: Iterable[Key]) -> str:
+        """Why a pair with these legs is not to be opened yet; empty when it may be."""
+        for venue, instrument in keys:
+            if why := self._open.get((venue, instrument)):
+                return f"{venue} {instrument}: {why}"
+        return ""
+
+    def due(self, keys: Iterable[Key], now_us: int) -> list[Key]:
+        """Legs that are to be set up now; each is answered by `done` or `failed`, or comes again later."""
+        found = [key for key in keys if key in self._open and now_us >= self._next_us.get(key, now_us)]
+        for key in found:
+            self._next_us[key] = now_us + RETRY_US
+        return found
+
+    def done(self, key: Key, said: SetUpDone) -> None:
+        """The venue has told how things stand there."""
+        why = "" if said.fees is not None else "its fees could not be read"
+        if kind_of(key[1]) is not SPOT:
+            if said.settings is None:
+                why = "its account settings could not be read"
+            else:
+                why = differences(self.terms, said.settings) or why
+        if why:
+            self._open[key] = why
+        else:
+            self._open.pop(key, None)
+
+    def failed(self, key: Key, error: str) -> None:
+        """It could not be set or read; what was verified before stays so."""
+        if key in self._open:
+            self._open[key] = f"its account could not be set up: {error}"
