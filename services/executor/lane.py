@@ -204,10 +204,7 @@ class Lane:
         self.keys = keys
         self.kinds = kinds
         self.world = world
-        first, second = (
-            Leg(venue=key[0], instrument=key[1], kind=kind) for key, kind in zip(keys, kinds, strict=True)
-        )
-        self.state = PairState(pair=pair, legs=(first, second))
+        self.state = self.blank()
         self.intents: dict[str, Intent] = {}
         self.stored_version = 0
         self.lease: Lease | None = None
@@ -226,6 +223,14 @@ class Lane:
         self.loaded = False
         self.ready = False
         self.blocked = "its lease is not held yet"
+
+    def blank(self) -> PairState:
+        """The pair as it is before anything has happened."""
+        first, second = (
+            Leg(venue=key[0], instrument=key[1], kind=kind)
+            for key, kind in zip(self.keys, self.kinds, strict=True)
+        )
+        return PairState(pair=self.pair, legs=(first, second))
 
     @property
     def fence(self) -> int:

@@ -83,8 +83,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     lane.stored_version = loaded.version
     lane.dust = loaded.dust
     lane.compared.clear()
-    if state is not None:
-        lane.state = draft.state = state
+    # nothing there: a new pair, or a store that was lost; what is in memory is not durable and does not count
+    lane.state = draft.state = lane.blank() if state is None else state
     in_order = sorted(intents.values(), key=lambda intent: (intent.created_us, intent.id))
     lane.intents = {intent.id: intent for intent in in_order}
     draft.intents = dict(lane.intents)
