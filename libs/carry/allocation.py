@@ -134,17 +134,19 @@ def allocate(
     rotation_hurdle: float,
     horizon_days: float,
     barred: Iterable[str] = (),
+    fixed: Iterable[str] = (),
 ) -> Allocation:
     """Selection out of all pairs in rank order.
 
     `held`: each held pair as evaluated now *in the direction held*; `barred`: pairs that must not be
-    opened in this round although they pass (about to be closed, or watched). Held pairs are never
+    opened in this round although they pass (about to be closed, or forbidden); `fixed`: held ones that
+    must not be replaced (on their way somewhere, or not to be touched). Held pairs are never
     dropped for a limit that was lowered: that is risk's to say.
     """
     book = _Book(limits)
     for opportunity in held.values():
         book.take(opportunity)
-    replaceable = set(held)
+    replaceable = set(held) - set(fixed)
     closed_to = set(barred)
     opened: list[str] = []
     rotations: list[Rotation] = []
@@ -169,6 +171,29 @@ def allocate(
     return Allocation(
         selected=dict(book.usd), opened=tuple(opened), rotations=tuple(rotations), skipped=skipped
     )
+
+
+def beside(
+    opened: Sequence[Opportunity], held: Iterable[Opportunity], limits: Limits
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Which of `opened` have room beside *all* that is held, what leaves included: (now, waiting -> why).
+
+    What is leaving takes its place until it has left: its successor, and whatever fits only thanks to the
+    room that it makes, wait. In the order given, which is that of the allocation.
+    """
+    book = _Book(limits)
+    for opportunity in held:
+        book.take(opportunity)
+    now: list[str] = []
+    waiting: dict[str, str] = {}
+    for candidate in opened:
+        obstacle = book.conflict(candidate) or book.full(candidate)
+        if obstacle is None:
+            book.take(candidate)
+            now.append(candidate.pair)
+        else:
+            waiting[candidate.pair] = obstacle
+    return tuple(now), waiting
 
 
 def _rotation(

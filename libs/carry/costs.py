@@ -5,22 +5,48 @@ Fractions of the notional per leg unless the name says USD; a negative fee is a 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Final, Literal
 
 import msgspec
 
-from libs.common.config.schema import Costs
+from libs.common.config.schema import Costs, VenueCosts
 from libs.common.subjects import SPOT, Kind
 
 HOURS_PER_DAY = 24.0
+EPSILON_RATE: Final = 1e-9
+
+
+# Above these a figure is a mistake of units: real fees are 0.1 % at most, borrowing about 1 % a day.
+ACCOUNT_FEE_MAX: Final = 0.02
+ACCOUNT_BORROW_DAILY_MAX: Final = 0.2
 
 
 class LegTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """One leg's costs as configured: fee and slippage per fill, borrow a day when it is a short spot leg."""
+    """One leg's costs: fee and slippage per fill, borrow a day when it is a short spot leg."""
 
     fee: float
     slip: float
     borrow_daily: float
+
+
+class AccountRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a venue charges this account for one instrument; None is not told, or not believable."""
+
+    taker: float | None = None
+    maker: float | None = None
+    borrow_daily: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError on what no account pays, so that a wrong unit never becomes a cost."""
+        fees = (self.taker, self.maker)
+        if any(fee is not None and not abs(fee) <= ACCOUNT_FEE_MAX for fee in fees):
+            raise ValueError(f"taker {self.taker}, maker {self.maker} are no fees")
+        if self.borrow_daily is not None and not 0 <= self.borrow_daily <= ACCOUNT_BORROW_DAILY_MAX:
+            raise ValueError(f"{self.borrow_daily} a day is no borrow rate")
+
+
+NO_RATES: Final = AccountRates()
 
 
 def fee_rate(
@@ -36,25 +62,54 @@ def venue_id(venue: str) -> str:
     return venue.split("-", 1)[0]
 
 
-def leg_terms(costs: Costs, venue: str, kind: Kind) -> LegTerms:
-    """A leg's terms: `costs.venues` by `{venue}-{kind}`, by venue, by exchange, then the general ones.
-
-    Each field falls through by itself, so that an override of the fee keeps the general slippage.
-    """
+def _overrides(costs: Costs, venue: str, kind: Kind) -> list[VenueCosts]:
+    """`costs.venues` by `{venue}-{kind}`, by venue, by exchange: the nearest first."""
     keys = (f"{venue}-{kind.value}", venue, f"{venue_id(venue)}-{kind.value}", venue_id(venue))
-    found = [costs.venues[key] for key in keys if key in costs.venues]
+    return [costs.venues[key] for key in keys if key in costs.venues]
+
+
+def _configured(costs: Costs, venue: str, kind: Kind) -> Callable[[str, float], float]:
+    """Reads one field: of the nearest override that has it, else the general one."""
+    found = _overrides(costs, venue, kind)
 
     def first(name: str, general: float) -> float:
         values = (getattr(override, name) for override in found)
         return next((float(value) for value in values if value is not None), general)
 
-    rebate = next((override.rebate_share for override in found if override.rebate_share), 0.0)
+    return first
+
+
+def leg_terms(costs: Costs, venue: str, kind: Kind, account: AccountRates = NO_RATES) -> LegTerms:
+    """A leg's terms: what the account pays where that is known, else as configured (`_configured`).
+
+    Each field falls through by itself, so that an override of the fee keeps the general slippage. A venue's
+    API does not know of rebates: `rebate_share` comes off the account's fee as it does off a configured one.
+    """
+    first = _configured(costs, venue, kind)
+    taker = first("taker", costs.taker) if account.taker is None else account.taker
+    maker = first("maker", costs.maker) if account.maker is None else account.maker
+    borrow = (
+        first("borrow_daily", costs.borrow_daily) if account.borrow_daily is None else account.borrow_daily
+    )
+    rebate = next((found.rebate_share for found in _overrides(costs, venue, kind) if found.rebate_share), 0.0)
     return LegTerms(
-        fee=fee_rate(
-            first("taker", costs.taker), first("maker", costs.maker), costs.role, rebate_share=rebate
-        ),
+        fee=fee_rate(taker, maker, costs.role, rebate_share=rebate),
         slip=first("slippage_bps", costs.slippage_bps) / 10_000.0,
-        borrow_daily=first("borrow_daily", costs.borrow_daily),
+        borrow_daily=borrow,
+    )
+
+
+def rates_apart(costs: Costs, venue: str, kind: Kind, account: AccountRates) -> str:
+    """Where the account's rates differ from the configured ones, for people; empty where they agree."""
+    first = _configured(costs, venue, kind)
+    both = (
+        (costs.role, getattr(account, costs.role), first(costs.role, getattr(costs, costs.role))),
+        ("borrow a day", account.borrow_daily, first("borrow_daily", costs.borrow_daily)),
+    )
+    return ", ".join(
+        f"{name} {real:.4%} by the account, {configured:.4%} by config".replace("%", " %")
+        for name, real, configured in both
+        if real is not None and abs(real - configured) > EPSILON_RATE
     )
 
 

@@ -10,8 +10,10 @@ from typing import Final, Literal
 import msgspec
 
 from libs.carry.funding import JITTER_MS, minute_of, payment
+from libs.carry.gates_data import SETTLEMENT_GUARD_MS
 from libs.common.config.schema import Thresholds
-from libs.common.messages import Settlement
+from libs.common.messages import LegFigures, Opportunity, Settlement
+from libs.common.subjects import PERP
 
 MS_PER_HOUR: Final = 3_600_000
 FADED_SHARE: Final = 0.5  # of the entry minimum
@@ -143,3 +145,41 @@ def judge(holding: Holding, market_ms: int, thresholds: Thresholds, *, round_tri
         below = f"carry has been below {half * 100:.4f} % a day for {faded_hours:.1f} h"
         return Verdict("watch", f"{below}; leaving would cost a round trip")
     return Verdict("keep", "")
+
+
+def nearest_settlement_ms(leg: LegFigures, market_ms: int) -> int | None:
+    """Market time from now to the leg's nearest settlement, < 0 when it has passed; None: not known.
+
+    A told settlement that has passed goes on by its interval: a silent feed must not end the rule.
+    """
+    if leg.next_ms is None or not leg.interval_hours or leg.interval_hours <= 0:
+        return None
+    interval_ms = round(leg.interval_hours * MS_PER_HOUR)
+    to_go_ms = (leg.next_ms - market_ms) % interval_ms
+    return to_go_ms if to_go_ms * 2 <= interval_ms else to_go_ms - interval_ms
+
+
+def soft_close_waits(opportunity: Opportunity, market_ms: int) -> str:
+    """Why a soft close must wait, in words: 60 s of market time on either side of a settlement of either
+    leg, and while it is not known when one comes (venues.md). Empty when it may go. Hard ones never ask.
+    """
+    for leg in (opportunity.long, opportunity.short):
+        if leg.kind is not PERP:
+            continue
+        to_go_ms = nearest_settlement_ms(leg, market_ms)
+        if to_go_ms is None:
+            return f"the next settlement of {leg.venue} {leg.instrument} is not known"
+        if -SETTLEMENT_GUARD_MS < to_go_ms <= SETTLEMENT_GUARD_MS:
+            when = f"in {to_go_ms / 1000:.0f} s" if to_go_ms > 0 else f"{-to_go_ms / 1000:.0f} s ago"
+            return f"{leg.venue} {leg.instrument} settles {when}"
+    return ""
+
+
+def calm_ms(opportunity: Opportunity, market_ms: int) -> int | None:
+    """Market time that is left until 60 s before a settlement of either leg; None: no leg settles."""
+    left = [
+        (leg.next_ms - SETTLEMENT_GUARD_MS - market_ms) % round(leg.interval_hours * MS_PER_HOUR)
+        for leg in (opportunity.long, opportunity.short)
+        if leg.kind is PERP and leg.next_ms is not None and leg.interval_hours
+    ]
+    return min(left) if left else None

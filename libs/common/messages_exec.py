@@ -28,6 +28,7 @@ class PairLeg(Message, frozen=True, kw_only=True):
 class PairStatus(Message, frozen=True, kw_only=True):
     """A pair's state: on change, and every 5 s while it is not idle.
 
+    `owner`: whose executor leads it, "" while the speaker does not, and then nothing else in it counts.
     `from_state` and `trigger` tell of the last move, `in_state_ms` how long the state before it lasted.
     `delta_ratio`: |net quantity| / larger leg. `naked_usd`: |net quantity| at the mid. `halted`: why nothing
     is done about it, empty when it is not halted.

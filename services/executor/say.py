@@ -76,7 +76,8 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
         attempt=state.attempt,
         fills=sum(len(intent.fills) for intent in lane.intents.values()),
         quarantined_until_ms=state.quarantined_until_ms,
-        owner="" if lane.lease is None else lane.lease.owner,
+        # whose state is not read yet has no word to say about the pair
+        owner="" if lane.lease is None or not lane.loaded else lane.lease.owner,
         wall_us=now.wall_us,
     )
 

@@ -1,0 +1,103 @@
+"""The newest permit, and what it forbids. Starts halted; absence is a breaker.
+
+Every service that obeys risk has one `PermitView`; the executor's gate reads it just before the wire. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.common.instant import US_PER_SEC, Now
+from libs.common.messages_exec import Breaker, Level, Permit
+
+LEASE_US: Final = US_PER_SEC
+"""Monotonic time since the last permit was received after which nothing may increase."""
+
+WALL_AGE_US_MAX: Final = US_PER_SEC
+"""An older stamp does not count: a backlog of permits must not extend the lease."""
+
+CLOCKS_APART_US: Final = 250_000
+"""Further in the future than this, the clocks of two processes cannot be compared."""
+
+PAGE_AFTER_US: Final = 30 * US_PER_SEC
+
+
+class PermitView:
+    """What a service of this `build` knows of risk. Not thread-safe."""
+
+    def __init__(self, *, build: str) -> None:
+        self._build = build
+        self._permit: Permit | None = None
+        self._received_us: int | None = None
+        self.refusal = "no permit has been received yet: is the risk service running?"
+
+    def apply(self, permit: Permit, now: Now) -> bool:
+        """Take a permit over; False when it does not count (`refusal` says why)."""
+        age_us = now.wall_us - permit.wall_us
+        newest = self._permit
+        order = (permit.risk_epoch, permit.revision)
+        if newest is not None and order <= (newest.risk_epoch, newest.revision):
+            return False
+        if permit.build != self._build:
+            self.refusal = f"risk runs build {permit.build}, this service {self._build}: restart both alike"
+            return False
+        if age_us > WALL_AGE_US_MAX:
+            self.refusal = (
+                f"the permit is {age_us / US_PER_SEC:.1f} s old: is the bus behind, or a clock wrong?"
+            )
+            return False
+        if age_us < -CLOCKS_APART_US:
+            self.refusal = f"the permit comes {-age_us / 1e6:.1f} s from the future: compare the clocks"
+            return False
+        self._permit, self._received_us, self.refusal = permit, now.mono_us, ""
+        return True
+
+    @property
+    def permit(self) -> Permit | None:
+        """The newest one that counted, fresh or not."""
+        return self._permit
+
+    def age_us(self, now: Now) -> int | None:
+        """Monotonic time since it was received, None before the first."""
+        return None if self._received_us is None else now.mono_us - self._received_us
+
+    def fresh(self, now: Now) -> bool:
+        """Whether the lease runs."""
+        age = self.age_us(now)
+        return age is not None and age <= LEASE_US
+
+    def stale_reason(self, now: Now) -> str:
+        """Why the lease does not run, in words; empty while it does."""
+        age = self.age_us(now)
+        if age is None:
+            return self.refusal
+        if age <= LEASE_US:
+            return ""
+        since = f"the last permit came {age / US_PER_SEC:.1f} s ago"
+        return f"{since}; {self.refusal}" if self.refusal else f"{since}: is the risk service running?"
+
+    def strictest(self, scopes: frozenset[str]) -> Breaker | None:
+        """The strictest breaker on any of these scopes, None when all are normal."""
+        found = [one for one in (self._permit.breakers if self._permit else ()) if one.scope in scopes]
+        return max(found, key=lambda one: one.level.rank) if found else None
+
+    def level(self, scopes: frozenset[str]) -> Level:
+        """How much is forbidden there, freshness aside."""
+        found = self.strictest(scopes)
+        return Level.NORMAL if found is None else found.level
+
+    def max_ratio(self, pair: str) -> float:
+        """The share of its size that a pair may keep."""
+        return 1.0 if self._permit is None else self._permit.max_ratio.get(pair, 1.0)
+
+
+def scopes_of(pair: str, legs: tuple[tuple[str, str], ...]) -> frozenset[str]:
+    """Every scope whose breaker concerns a pair with these (venue, instrument) legs."""
+    return frozenset(
+        {
+            "global",
+            f"pair:{pair}",
+            *(f"venue:{venue}" for venue, _ in legs),
+            *(f"symbol:{venue}-{instrument}" for venue, instrument in legs),
+        }
+    )
