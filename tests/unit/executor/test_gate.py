@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libs.common.instant import US_PER_SEC, Now
+from libs.common.messages_exec import Breaker, Level
+from services.executor.gate import INTENT_AGE_US_MAX, Bounds, LeaseView, Refusal, verdict
+from services.executor.model import Intent, OrderClass, Purpose
+from services.executor.permit import LEASE_US, PermitView
+from tests.unit.executor.build import BUILD, LEGS, PAIR, WALL_US, at, intent, permit
+
+BOUNDS = Bounds(leg_notional_max=Decimal(1_000), collar=Decimal("0.01"))
+LEASE = LeaseView(fence=7, until_mono_us=10 * US_PER_SEC)
+checked = settings(derandomize=True, max_examples=200, deadline=None)
+
+
+def permitted(*breakers: Breaker) -> PermitView:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1, *breakers), at())
+    return view
+
+
+def ask(
+    *intents: Intent,
+    permits: PermitView | None = None,
+    lease: LeaseView = LEASE,
+    rate: str = "",
+    now: Now | None = None,
+) -> Refusal | None:
+    return verdict(
+        intents,
+        legs=LEGS,
+        permits=permits or permitted(),
+        lease=lease,
+        bounds=BOUNDS,
+        rate=rate,
+        now=now or at(0.1),
+    )
+
+
+def reducing(**fields: Any) -> Intent:
+    return intent(order_class=OrderClass.REDUCE, purpose=Purpose.UNWIND, **fields)
+
+
+def code(refusal: Refusal | None) -> str:
+    return "" if refusal is None else refusal.code
+
+
+def test_what_is_in_order_passes() -> None:
+    assert ask(intent(), intent(leg=1, side="sell", price=Decimal(99))) is None
+
+
+@pytest.mark.parametrize("kind", [intent, reducing])
+@pytest.mark.parametrize(
+    ("lease", "sec"),
+    [
+        (LeaseView(), 0.1),
+        (LeaseView(fence=8, until_mono_us=10 * US_PER_SEC), 0.1),
+        (LeaseView(fence=6, until_mono_us=10 * US_PER_SEC), 0.1),
+        (LeaseView(fence=7, until_mono_us=100_000), 0.1),
+        (LeaseView(fence=7, until_mono_us=99_999), 0.1),
+    ],
+)
+def test_nothing_at_all_without_the_pairs_own_lease(kind: Any, lease: LeaseView, sec: float) -> None:
+    assert code(ask(kind(), lease=lease, now=at(sec))) == "lease"
+
+
+def test_orders_of_two_fences_never_go_together() -> None:
+    assert code(ask(reducing(), reducing(fence=6))) == "lease"
+
+
+@checked
+@given(age_us=st.integers(0, 100 * US_PER_SEC))
+def test_nothing_increases_without_a_fresh_permit(age_us: int) -> None:
+    now = at(age_us / US_PER_SEC)
+    lease = LeaseView(fence=7, until_mono_us=1000 * US_PER_SEC)
+    young = intent(created_us=now.wall_us)
+    assert (code(ask(young, lease=lease, now=now)) == "no_permit") == (now.mono_us > LEASE_US)
+    never = PermitView(build=BUILD)
+    assert code(ask(young, lease=lease, permits=never, now=now)) == "no_permit"
+
+
+@pytest.mark.parametrize("level", [Level.NO_OPENS, Level.REDUCE_ONLY, Level.FLATTEN])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "global",
+        f"pair:{PAIR}",
+        "venue:binance",
+        "symbol:binance-BTC-USDT",
+        "symbol:binance-BTC-USDT-PERP",
+    ],
+)
+def test_every_breaker_on_a_scope_of_the_pair_holds_increases_back(level: Level, scope: str) -> None:
+    refusal = ask(intent(), permits=permitted(Breaker(scope=scope, level=level, reason="jump")))
+    assert refusal is not None
+    assert refusal.code == "breaker"
+    assert scope in refusal.text
+    assert "jump" in refusal.text
+
+
+def test_breakers_elsewhere_and_normal_ones_concern_nobody_here() -> None:
+    elsewhere = [
+        Breaker(scope=scope, level=Level.FLATTEN, reason="x")
+        for scope in ("pair:other", "venue:bitget", "symbol:binance-ETH-USDT", "venue:binance-sub1")
+    ]
+    normal = Breaker(scope="global", level=Level.NORMAL, reason="")
+    assert ask(intent(), permits=permitted(*elsewhere, normal)) is None
+
+
+@checked
+@given(
+    levels=st.lists(st.sampled_from(list(Level)), max_size=3),
+    quantity=st.integers(1, 10**6),
+    price=st.one_of(st.none(), st.integers(1, 10**5)),
+    sec=st.floats(0, 9.9),
+    rate=st.sampled_from(["", "the budget is used up"]),
+    heard=st.booleans(),
+)
+def test_permits_never_hold_back_what_reduces(
+    levels: list[Level], quantity: int, price: int | None, sec: float, rate: str, *, heard: bool
+) -> None:
+    breakers = tuple(Breaker(scope="global", level=level, reason="x") for level in levels)
+    view = permitted(*breakers) if heard else PermitView(build=BUILD)
+    order = reducing(quantity=Decimal(quantity), price=None if price is None else Decimal(price), mid=None)
+    assert ask(order, permits=view, rate=rate, now=at(sec)) is None
+
+
+def test_one_leg_that_may_not_go_keeps_the_other_back() -> None:
+    order = intent(leg=1, side="sell", price=Decimal(90))
+    assert code(ask(intent(), order)) == "collar"
+    assert code(ask(reducing(), order)) == "collar"
+
+
+def test_the_rate_of_opens_is_bounded() -> None:
+    assert code(ask(intent(), rate="20 a minute")) == "order_rate"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"price": None}, "no_price"),
+        ({"mid": None}, "no_price"),
+        ({"price": Decimal("101.01")}, "collar"),
+        ({"price": Decimal(101)}, ""),
+        ({"side": "sell", "price": Decimal("98.99")}, "collar"),
+        ({"side": "sell", "price": Decimal(99)}, ""),
+        ({"price": Decimal(50)}, ""),  # a bid far below the mid is no danger
+        ({"quantity": Decimal(10), "price": Decimal("100.01")}, "notional"),
+        ({"quantity": Decimal(10), "price": Decimal(100)}, ""),
+        ({"created_us": WALL_US + 100_000 - INTENT_AGE_US_MAX - 1}, "late"),
+        ({"created_us": WALL_US + 100_000 - INTENT_AGE_US_MAX}, ""),
+    ],
+)
+def test_an_increase_is_priced_small_and_young(fields: dict[str, Any], expected: str) -> None:
+    assert code(ask(intent(**fields))) == expected

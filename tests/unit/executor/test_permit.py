@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libs.common.messages_exec import Breaker, Level, Permit
+from libs.common.permit import CLOCKS_APART_US, LEASE_US, WALL_AGE_US_MAX, PermitView, scopes_of
+from tests.unit.executor.build import BUILD, LEGS, PAIR, at, permit
+
+checked = settings(derandomize=True, max_examples=200, deadline=None)
+HALT = Breaker(scope="global", level=Level.REDUCE_ONLY, reason="loss")
+
+
+def test_it_starts_halted() -> None:
+    view = PermitView(build=BUILD)
+    assert not view.fresh(at())
+    assert "no permit has been received" in view.stale_reason(at())
+
+
+@checked
+@given(orders=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 6)), min_size=1, max_size=12))
+def test_only_a_higher_epoch_and_revision_counts(orders: list[tuple[int, int]]) -> None:
+    view = PermitView(build=BUILD)
+    newest = (0, 0)
+    for epoch, revision in orders:
+        one = permit(revision, epoch=epoch)
+        assert view.apply(one, at()) == ((epoch, revision) > newest)
+        newest = max(newest, (epoch, revision))
+        assert view.permit is not None
+        assert (view.permit.risk_epoch, view.permit.revision) == newest
+
+
+def test_an_old_permit_prolongs_nothing() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(2, HALT), at())
+    assert not view.apply(permit(2, sec=0.9), at(0.9))
+    assert not view.apply(permit(1, sec=0.9), at(0.9))
+    assert view.age_us(at(0.9)) == 900_000
+    assert view.strictest(frozenset({"global"})) == HALT
+
+
+@checked
+@given(age_us=st.integers(-2_000_000, 5_000_000))
+def test_a_stamp_counts_while_it_is_young_and_not_from_the_future(age_us: int) -> None:
+    view = PermitView(build=BUILD)
+    taken = view.apply(permit(1), at(wall_off_us=age_us))
+    assert taken == (-CLOCKS_APART_US <= age_us <= WALL_AGE_US_MAX)
+    assert view.fresh(at(wall_off_us=age_us)) == taken
+    if not taken:
+        assert ("old" in view.refusal) == (age_us > 0)
+        assert ("future" in view.refusal) == (age_us < 0)
+
+
+def test_a_backlog_does_not_extend_the_lease() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1), at())
+    backlog: list[Permit] = [permit(n, sec=n / 4) for n in range(2, 20)]
+    now = at(20)
+    assert not any(view.apply(one, now) for one in backlog)
+    assert not view.fresh(now)
+    assert "20.0 s ago" in view.stale_reason(now)
+
+
+def test_another_build_is_refused_and_named() -> None:
+    view = PermitView(build=BUILD)
+    assert not view.apply(permit(1, build="b2"), at())
+    assert "b2" in view.stale_reason(at())
+    assert view.apply(permit(2), at())
+    assert view.stale_reason(at()) == ""
+
+
+def test_the_lease_is_monotonic_time_since_the_last_one_came() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1), at(0.5))  # half a second under way
+    assert view.fresh(at(0.5 + LEASE_US / 1e6))
+    assert not view.fresh(at(0.5 + LEASE_US / 1e6 + 1e-6))
+    # a wall clock that is set back keeps nothing alive
+    assert not view.fresh(at(3, wall_off_us=-3_000_000))
+
+
+def test_the_strictest_breaker_of_a_pairs_scopes_wins() -> None:
+    view = PermitView(build=BUILD)
+    mild = Breaker(scope="venue:binance", level=Level.NO_OPENS, reason="errors")
+    strict = Breaker(scope=f"pair:{PAIR}", level=Level.FLATTEN, reason="delisting")
+    other = Breaker(scope="venue:bitget", level=Level.FLATTEN, reason="x")
+    assert view.apply(permit(1, mild, strict, other), at())
+    assert view.strictest(scopes_of(PAIR, LEGS)) == strict
+    assert view.level(scopes_of("p", LEGS)) is Level.NO_OPENS
+    assert view.level(frozenset({"pair:q"})) is Level.NORMAL
+
+
+def test_a_permit_carries_the_whole_state() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1, HALT, max_ratio={PAIR: 0.5}), at())
+    assert view.max_ratio(PAIR) == 0.5
+    assert view.apply(permit(2), at())
+    assert view.strictest(frozenset({"global"})) is None
+    assert view.max_ratio(PAIR) == 1.0
+
+
+@pytest.mark.parametrize(
+    "scope",
+    ["global", f"pair:{PAIR}", "venue:binance", "symbol:binance-BTC-USDT", "symbol:binance-BTC-USDT-PERP"],
+)
+def test_the_scopes_of_a_pair(scope: str) -> None:
+    assert scope in scopes_of(PAIR, LEGS)
+    assert len(scopes_of(PAIR, LEGS)) == 5
