@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from libs.common.effects import SetTimer
-from libs.common.instant import US_PER_MS
+from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import (
@@ -41,6 +41,10 @@ replace = msgspec.structs.replace
 
 FILLS_LOOK_BACK_MS: Final = 60_000
 """Trades are fetched from so long before the order was decided: clocks differ."""
+
+FIRST_LOOK_SEC: Final = 0.05
+CANCEL_AFTER_US: Final = US_PER_SEC
+"""An order that should not rest gets so long to be over by itself."""
 
 CLEANS: Final = 2
 """So many clean not-founds make an order one that the venue never had, if its position agrees."""
@@ -130,6 +134,8 @@ def doubt(lane: Lane, draft: Draft, intent: Intent, *, since_us: int | None = No
     """Begin to ask for an order; `since_us`: its send, None after a restart."""
     venue = lane.keys[intent.leg][0]
     poll_sec = lane.world.config.timeouts.poll_interval_sec
+    if intent.state is IntentState.WORKING:
+        poll_sec = min(poll_sec, FIRST_LOOK_SEC)  # some venues only acknowledge: an IOC is over by now
     begun = resolve.begin(venue=venue, since_us=since_us or draft.now.mono_us, poll_interval_sec=poll_sec)
     lane.doubts[intent.id] = begun
     draft.effects.append(SetTimer(name=ask_name(lane.pair, intent.id), after_us=begun.pause_us))
@@ -167,6 +173,8 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
             pass
     begun, then = resolve.on_answer(begun, answer, draft.now.mono_us)
     lane.doubts[order_id] = begun
+    if then == "cancel" and draft.now.mono_us - begun.since_us < CANCEL_AFTER_US:
+        then = "ask"
     # ask for the order again after each cancel, and cancel again while it is found open
     draft.put(replace(intent, cancel_asked=then == "cancel" and not canceling))
     if then == "compare":

@@ -57,6 +57,12 @@ class Checker:
         self.not_accepted: set[str] = set()
         self.busy_us = 0
 
+    def forget(self) -> None:
+        """The store was lost: what was durable is so no more. What went over the wire did."""
+        self.durable.clear()
+        self.states.clear()
+        self.fence.clear()
+
     # --- writes -----------------------------------------------------------------------------------
 
     def stored(self, change: Transition) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import InstrumentInfo, Quote
 from libs.common.subjects import SPOT
@@ -204,6 +206,9 @@ class SimVenue:
         placed = self.engine.order(BOT, client_id=request.client_id)
         if placed is None:
             raise AssertionError("the engine has lost an order")
+        if self.slug == "bitget":  # as the real one: an acknowledgement, the rest is asked for or streamed
+            seen = self._report(placed)
+            return Done(report=msgspec.structs.replace(seen, status="open", filled=Decimal(0), average=None))
         fills = [self._fill(f) for f in self.engine.fills(BOT) if f.order_id == placed.order_id]
         return Done(report=self._report(placed), fills=tuple(fills))
 

@@ -61,10 +61,9 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.rng = random.Random(f"world {plan.seed}")
+        self.rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a seed is what it is for
         self.time = Timeline()
-        self.store = ObservedStore(self, store_id=f"{plan.seed:016x}")
-        self.store.fault = self._store_fault
+        self.stores = 0
         self.venues: dict[str, SimVenue] = {}
         self.nodes: list[Node] = []
         self.prices: dict[str, Decimal] = dict(START_PRICES)
@@ -76,9 +75,16 @@ class World:
         self.feed_silent_until_us = 0
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
+        self.new_store()
         self.sent: list[tuple[int, Order]] = []
         self.permit_log: list[tuple[int, Permit]] = []
         self.level_log: list[tuple[int, tuple[Breaker, ...]]] = [(0, ())]
+
+    def new_store(self) -> None:
+        """An empty store with an id of its own; the one before is gone for good."""
+        self.stores += 1
+        self.store = ObservedStore(self, store_id=f"{self.plan.seed:012x}{self.stores:04x}")
+        self.store.fault = self._store_fault
 
     @property
     def now(self) -> Now:
