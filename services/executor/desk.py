@@ -8,32 +8,51 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
-from libs.common.effects import Event
+from libs.common.effects import Event, Request
 from libs.common.instant import Clock, Now
 from libs.common.store import Store
+from libs.common.subjects import SPOT, kind_of
+from libs.exchange.port import VenueError
 from libs.exchange.trading import Prepared, Trading
-from libs.exchange.trading_values import FillReport, NeverSent, OrderReport, QueryOutcome
+from libs.exchange.trading_values import (
+    FillReport,
+    LedgerRecord,
+    NeverSent,
+    Outcome,
+    QueryFailed,
+    QueryOutcome,
+    Unknown,
+)
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
     FetchFills,
+    FindTaken,
     LoadPair,
     MoveLoan,
     OrderAnswered,
     PairLoaded,
     QueryOrder,
     ReadAccount,
+    ReadRecords,
     SendOrders,
+    SetUp,
+    SetUpDone,
 )
+from services.executor.failpoints import Failpoints
 from services.executor.gate import Bounds, LeaseView, Refusal, verdict
 from services.executor.lane import intents_key, pair_key
 from services.executor.leases import Leases
 from services.executor.model import Intent, OrderClass
 from services.executor.permit import PermitView
+from services.executor.setup import Terms, differences
+from services.executor.shared import Shared
+from services.executor.streams import taken
 from services.executor.translate import request_of
 
 log = logging.getLogger(__name__)
@@ -42,38 +61,60 @@ _NO_LEASE: Final = LeaseView()
 
 
 class Desk:
-    """Carries out requests on `tradings` (venue slug -> port); `offer` takes answers back to the actor."""
+    """Carries out requests on `tradings` (venue -> open port); `offer` takes answers back to the actor."""
 
     def __init__(
         self,
-        tradings: Mapping[str, Trading],
         *,
         store: Store,
         clock: Clock,
         permits: PermitView,
         leases: Leases,
         bounds: Bounds,
+        terms: Terms,
+        failpoints: Failpoints | None = None,
     ) -> None:
-        self.tradings = tradings
+        self.tradings: dict[str, Trading] = {}
         self.offer: Callable[[Event], None] = _nobody
         self._store = store
         self._clock = clock
-        self._permits = permits
+        self.permits = permits
         self._leases = leases
         self._bounds = bounds
+        self._terms = terms
+        self._failpoints = failpoints or Failpoints()
+        self._looks: dict[str, Shared[AccountSeen]] = {}
+        self._settings: dict[str, asyncio.Lock] = {}
+
+    def trading(self, venue: str) -> Trading:
+        """A venue's port; `VenueError` while it is not open."""
+        found = self.tradings.get(venue)
+        if found is None:
+            raise VenueError(venue, "network", "the account is not open yet")
+        return found
+
+    def handlers(self) -> dict[type[Request], Callable[[Any], Awaitable[Any]]]:
+        """Who carries out which request."""
+        return {
+            SendOrders: self.send,
+            QueryOrder: self.query,
+            CancelOrder: self.cancel,
+            FetchFills: self.fills,
+            FindTaken: self.taken,
+            MoveLoan: self.loan,
+            ReadAccount: self.account,
+            ReadRecords: self.records,
+            SetUp: self.set_up,
+            LoadPair: self.load,
+        }
 
     # --- orders -----------------------------------------------------------------------------------
 
     async def send(self, request: SendOrders) -> None:
         """Prepare, ask the gate, release: all of them or none. Each answer is offered as it comes."""
-        prepared = await asyncio.gather(
-            *(
-                self.tradings[request.legs[intent.leg][0]].prepare(
-                    request_of(intent, request.legs[intent.leg][1])
-                )
-                for intent in request.intents
-            )
-        )
+        self._failpoints.hit("after_persist")
+        prepared = await asyncio.gather(*(self._prepare(request, intent) for intent in request.intents))
+        self._failpoints.hit("after_prepare")
         refusal = self.gate(request, self._clock.now())
         unready = next((leg.why for leg in prepared if isinstance(leg, NeverSent)), None)
         if refusal is not None or unready is not None:
@@ -81,10 +122,21 @@ class Desk:
             return
         ready = [leg for leg in prepared if not isinstance(leg, NeverSent)]
         sent_us = self._clock.now().mono_us
-        for leg in ready:
-            leg.release()
-        pairs = zip(request.intents, ready, strict=True)
-        await asyncio.gather(*(self._await(intent, leg, sent_us) for intent, leg in pairs))
+        failed = [_released(leg) for leg in ready]
+        self._failpoints.hit("after_release")
+        legs = zip(request.intents, ready, failed, strict=True)
+        await asyncio.gather(*(self._await(intent, leg, sent_us, why) for intent, leg, why in legs))
+
+    async def _prepare(self, request: SendOrders, intent: Intent) -> Prepared | NeverSent:
+        """A leg that is not ready for whatever reason keeps back the others: nothing of it was written."""
+        venue, instrument = request.legs[intent.leg]
+        try:
+            return await self.trading(venue).prepare(request_of(intent, instrument))
+        except VenueError as error:
+            return NeverSent(why=str(error))
+        except Exception as error:
+            log.exception("%s: an order could not be prepared", venue)
+            return NeverSent(why=f"{type(error).__name__}: {error}")
 
     def gate(self, request: SendOrders, now: Now) -> Refusal | None:
         """The verdict over a whole request, at this instant."""
@@ -95,7 +147,7 @@ class Desk:
         return verdict(
             request.intents,
             legs=request.legs,
-            permits=self._permits,
+            permits=self.permits,
             lease=view,
             bounds=self._bounds,
             rate=self._rate(request),
@@ -103,12 +155,15 @@ class Desk:
         )
 
     def _rate(self, request: SendOrders) -> str:
-        """Why a venue's request budget has no room; REDUCE has a reserve of its own."""
-        for intent in request.intents:
-            venue, instrument = request.legs[intent.leg]
-            urgency = "increase" if intent.order_class is OrderClass.INCREASE else "reduce"
-            room = self.tradings[venue].room(instrument, urgency=urgency)  # type: ignore[arg-type]
-            if not room.allowed and intent.order_class is OrderClass.INCREASE:
+        """Why a venue's request budget has no room for what increases; what reduces has a reserve."""
+        increases = [one for one in request.intents if one.order_class is OrderClass.INCREASE]
+        legs = Counter(request.legs[intent.leg] for intent in increases)
+        for (venue, instrument), orders in legs.items():
+            try:
+                room = self.trading(venue).room(instrument, urgency="increase", orders=orders)
+            except VenueError as error:
+                return str(error)
+            if not room.allowed:
                 return f"{venue}: {room.why}"
         return ""
 
@@ -125,9 +180,17 @@ class Desk:
             outcome = never if refusal is None else None
             self.offer(OrderAnswered(pair=request.pair, id=intent.id, outcome=outcome, refusal=refusal))
 
-    async def _await(self, intent: Intent, leg: Prepared, sent_us: int) -> None:
-        outcome = await leg.outcome()
+    async def _await(self, intent: Intent, leg: Prepared, sent_us: int, why: str) -> None:
+        """Wait for one answer. What fails after the release leaves the order unknown, never the other leg."""
+        outcome: Outcome = Unknown(why=why)
+        if not why:
+            try:
+                outcome = await leg.outcome()
+            except Exception as error:
+                log.exception("%s: the answer to an order was lost", intent.pair)
+                outcome = Unknown(why=f"{type(error).__name__}: {error}")
         latency_us = self._clock.now().mono_us - sent_us
+        self._failpoints.hit("before_answer")
         self.offer(
             OrderAnswered(
                 pair=intent.pair, id=intent.id, outcome=outcome, latency_us=latency_us, sent_mono_us=sent_us
@@ -136,22 +199,28 @@ class Desk:
 
     async def query(self, request: QueryOrder) -> QueryOutcome:
         """Ask for one order."""
-        trading = self.tradings[request.venue]
+        try:
+            trading = self.trading(request.venue)
+        except VenueError as error:
+            return QueryFailed(why=str(error))
         return await trading.query(request.instrument, request.id, margin=request.margin)
 
     async def cancel(self, request: CancelOrder) -> QueryOutcome:
         """Cancel one order."""
-        trading = self.tradings[request.venue]
+        try:
+            trading = self.trading(request.venue)
+        except VenueError as error:
+            return QueryFailed(why=str(error))
         return await trading.cancel(request.instrument, request.id, margin=request.margin)
 
     async def fills(self, request: FetchFills) -> list[FillReport]:
         """Trades of an instrument."""
-        trading = self.tradings[request.venue]
+        trading = self.trading(request.venue)
         return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
 
     async def loan(self, request: MoveLoan) -> None:
         """Borrow or repay."""
-        trading = self.tradings[request.venue]
+        trading = self.trading(request.venue)
         if request.amount > 0:
             await trading.borrow(request.asset, request.amount)
         else:
@@ -160,20 +229,59 @@ class Desk:
     # --- state ------------------------------------------------------------------------------------
 
     async def account(self, request: ReadAccount) -> AccountSeen:
-        """Positions, balances and open orders, all read after `asked_mono_us`."""
-        trading = self.tradings[request.venue]
+        """Positions, balances and open orders, all read after `asked_mono_us`; shared by who asks at once."""
+        venue = request.venue
+        if venue not in self._looks:
+            self._looks[venue] = Shared(lambda: self._look(venue))
+        return await self._looks[venue].get()
+
+    async def _look(self, venue: str) -> AccountSeen:
+        trading = self.trading(venue)
         asked_us = self._clock.now().mono_us
         positions, balances, orders = await asyncio.gather(
             trading.positions(), trading.balances(), trading.open_orders()
         )
-        found: list[OrderReport] = orders
         return AccountSeen(
-            venue=request.venue,
+            venue=venue,
             positions=tuple(positions),
             balances=tuple(balances),
-            open_orders=tuple(found),
+            open_orders=tuple(orders),
             asked_mono_us=asked_us,
         )
+
+    async def taken(self, request: FindTaken) -> list[FillReport]:
+        """Trades that the venue made by itself. Where it keeps no such books its trades must tell."""
+        trading = self.trading(request.venue)
+        fills = await trading.fills(request.instrument, since_ms=request.since_ms)
+        records: list[LedgerRecord] = []
+        try:
+            records = await trading.records("liquidation", since_ms=request.since_ms)
+        except VenueError as error:
+            if error.error_class != "not_supported":
+                raise
+        return taken(fills, records)
+
+    async def records(self, request: ReadRecords) -> list[LedgerRecord]:
+        """Lines of a venue's books."""
+        return await self.trading(request.venue).records(request.kind, since_ms=request.since_ms)
+
+    async def set_up(self, request: SetUp) -> SetUpDone:
+        """Fees and settings of a leg, one leg of a venue at a time; what differs is set and read back."""
+        lock = self._settings.setdefault(request.venue, asyncio.Lock())
+        async with lock:
+            trading = self.trading(request.venue)
+            fees = await trading.fee_rates(request.instrument)
+            if kind_of(request.instrument) is SPOT:
+                return SetUpDone(settings=None, fees=fees)
+            found = await trading.settings(request.instrument)
+            if request.change and differences(self._terms, found):
+                found = await trading.configure(
+                    request.instrument,
+                    margin_mode=self._terms.margin_mode,
+                    leverage=self._terms.leverage,
+                    position_mode=self._terms.position_mode,
+                )
+            return SetUpDone(settings=found, fees=fees)
 
     async def load(self, request: LoadPair) -> PairLoaded:
         """A pair as it lies in the store."""
@@ -191,3 +299,13 @@ class Desk:
 
 def _nobody(event: Event) -> None:
     log.error("an answer came before anybody listened: %s", type(event).__name__)
+
+
+def _released(leg: Prepared) -> str:
+    """Let a leg go; why it could not be, which leaves it unknown: the legs beside it must go all the same."""
+    try:
+        leg.release()
+    except Exception as error:
+        log.exception("an order could not be released")
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -20,6 +20,7 @@ from libs.exchange.trading_values import (
     OrderReport,
     Outcome,
     PositionReport,
+    RecordKind,
 )
 from services.executor.gate import Refusal
 from services.executor.model import Intent
@@ -104,7 +105,7 @@ class ReadRecords(Request, frozen=True, kw_only=True):
     """The venue's own books since a venue time. Answered with a list of LedgerRecord."""
 
     venue: str
-    kind: str
+    kind: RecordKind
     since_ms: int
 
 

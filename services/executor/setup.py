@@ -23,6 +23,9 @@ Key = tuple[str, str]
 RETRY_US: Final = 15 * US_PER_SEC
 """Between two tries at a leg whose account could not be read or set."""
 
+AT_ONCE: Final = 2
+"""Legs of one venue that are set up together: the request budget belongs to orders and their fates."""
+
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the config asks for, of every contract leg alike."""
@@ -60,6 +63,7 @@ class SetUps:
         self.terms = terms
         self._open: dict[Key, str] = dict.fromkeys(keys, "its account settings have not been verified yet")
         self._next_us: dict[Key, int] = {}
+        self._asked: set[Key] = set()
 
     def why_not(self, keys: Iterable[Key]) -> str:
         """Why a pair with these legs is not to be opened yet; empty when it may be."""
@@ -69,14 +73,21 @@ class SetUps:
         return ""
 
     def due(self, keys: Iterable[Key], now_us: int) -> list[Key]:
-        """Legs that are to be set up now; each is answered by `done` or `failed`, or comes again later."""
-        found = [key for key in keys if key in self._open and now_us >= self._next_us.get(key, now_us)]
-        for key in found:
-            self._next_us[key] = now_us + RETRY_US
+        """Legs that are to be set up now, few of a venue at once; each is answered by `done` or `failed`."""
+        found: list[Key] = []
+        for key in keys:
+            busy = sum(venue == key[0] for venue, _ in self._asked)
+            if key not in self._open or key in self._asked or busy >= AT_ONCE:
+                continue
+            if now_us >= self._next_us.get(key, now_us):
+                self._next_us[key] = now_us + RETRY_US
+                self._asked.add(key)
+                found.append(key)
         return found
 
     def done(self, key: Key, said: SetUpDone) -> None:
         """The venue has told how things stand there."""
+        self._asked.discard(key)
         why = "" if said.fees is not None else "its fees could not be read"
         if kind_of(key[1]) is not SPOT:
             if said.settings is None:
@@ -90,5 +101,6 @@ class SetUps:
 
     def failed(self, key: Key, error: str) -> None:
         """It could not be set or read; what was verified before stays so."""
+        self._asked.discard(key)
         if key in self._open:
             self._open[key] = f"its account could not be set up: {error}"

@@ -20,7 +20,16 @@ from libs.common.embedded import temporary_folder
 from libs.common.runtime_file import deployment_path, private_dir, runtime_dir
 from libs.console.demo_config import DEPLOYMENT, demo_config
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs
-from libs.console.stack import VENUE_FILE, Plan, StoppedEarly, copy_tree, say, show, stoppable_stack
+from libs.console.stack import (
+    TRADING_SERVICES,
+    VENUE_FILE,
+    Plan,
+    StoppedEarly,
+    copy_tree,
+    say,
+    show,
+    stoppable_stack,
+)
 from libs.console.verbs.up import last_words
 
 NAME: Final = "demo"
@@ -68,7 +77,7 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
         config = folder / "config.json"
         config.write_text(demo_config(folder), encoding="utf-8")
         plan = Plan(
-            title="fundarb demo  (observer: nothing is traded)",
+            title="fundarb demo  (simulated exchange, simulated money)",
             deployment=DEPLOYMENT,
             folder=folder,
             runtime=runtime,
@@ -79,6 +88,7 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
                 "FUNDARB_VENUE_SPEED": f"{args.speed:g}",
                 "FUNDARB_VENUE_SEED": str(args.seed),
             },
+            services=TRADING_SERVICES,
             venue=True,
         )
         try:

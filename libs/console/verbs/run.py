@@ -14,8 +14,8 @@ from libs.console.output import USAGE, UserError
 NAME = "run"
 HELP = "run one service in this process"
 
-SERVICES: Final = ("feed", "signal", "recorder", "venue")
-LATER: Final = ("executor", "risk", "notifier")
+SERVICES: Final = ("feed", "signal", "executor", "risk", "recorder", "venue")
+LATER: Final = ("notifier",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

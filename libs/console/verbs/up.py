@@ -18,7 +18,16 @@ from libs.common.runtime_file import runtime_dir
 from libs.console.options import NO_PAIRS, NO_PAIRS_REMEDY, add_config, config_paths, load
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
 from libs.console.servers import NATS_ENV, REDIS_ENV, ask, nats_url, redis_url
-from libs.console.stack import Plan, StoppedEarly, data_folder, say, show, stoppable_stack
+from libs.console.stack import (
+    OBSERVER_SERVICES,
+    TRADING_SERVICES,
+    Plan,
+    StoppedEarly,
+    data_folder,
+    say,
+    show,
+    stoppable_stack,
+)
 
 NAME: Final = "up"
 HELP: Final = "all services, supervised, with embedded servers where no URL is given"
@@ -97,13 +106,15 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
                 "FUNDARB_CONFIG": os.pathsep.join(str(path.resolve()) for path in paths),
                 **(rehearsal(config, deployment) if args.rehearse else {}),
             },
+            services=TRADING_SERVICES if args.rehearse else OBSERVER_SERVICES,
             venue=args.rehearse,
             durable=True,
             nats_url=args.nats,
             redis_url=args.redis,
             lock=lock,
         )
-        notes = (f"logs of the services: {folder / 'logs'}   nothing is traded: observer",)
+        traded = "simulated money" if args.rehearse else "nothing is traded: observer"
+        notes = (f"logs of the services: {folder / 'logs'}   {traded}",)
         async with stoppable_stack(plan) as (stack, stop):
             await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
             return stack.watch.summary(

@@ -1,0 +1,236 @@
+"""The executor process: intents in, orders out. Wires `ExecutorActor` to accounts, store, leases and permits.
+
+Mode live needs two acts (`mode: live` and FUNDARB_LIVE=1) and everything that risk.md wants to be explicit;
+in demo and rehearsal the keys are the simulated venue's own, whatever the config says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.assembly import Assembly, CannotStart, Offer, ServiceContext
+from libs.common.build import build
+from libs.common.config.legs import PairSpec, pair_specs, venue_slug
+from libs.common.config.schema import Config, Mode
+from libs.common.effects import Actor
+from libs.common.instant import Clock
+from libs.common.run import serve
+from libs.exchange.factory import NoKeys, open_trading
+from libs.exchange.port import VenueError
+from libs.exchange.redirect import VENUE_FILE, Redirect
+from libs.exchange.trading import Trading
+from services.executor.actor import ExecutorActor
+from services.executor.desk import Desk
+from services.executor.failpoints import ENV as FAILPOINT_ENV
+from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
+from services.executor.gate import Bounds
+from services.executor.lane import Lane
+from services.executor.leases import Leases
+from services.executor.permit import PermitView
+from services.executor.setup import SetUps, terms_of
+from services.executor.shell import Account, LeaseKeeper, Opener, PermitEar
+from services.executor.world import World
+
+log = logging.getLogger(__name__)
+
+LIVE_ENV: Final = "FUNDARB_LIVE"
+USAGE: Final = 2
+OPEN_SEC_MAX: Final = 20.0
+"""So long the start waits for accounts; those that take longer are opened while the others work."""
+
+REQUESTS_MAX: Final = 512
+"""Queries of a silent venue must not keep orders of another one waiting."""
+
+ROOM: Final = Decimal("1.1")
+"""An order may be so much larger than the configured notional: prices move between intent and order."""
+
+COLLAR_ROOM: Final = 2
+"""The gate measures from the mid, the collar counts from the best price: half a spread lies between."""
+
+
+def refuse(config: Config, env: Mapping[str, str]) -> None:
+    """Raise CannotStart for a mode in which nothing is to be sent, and for a live mode that is half meant."""
+    if config.mode is Mode.OBSERVER:
+        raise CannotStart("mode observer sends no orders: the executor has nothing to do", code=USAGE)
+    if config.mode is Mode.LIVE and (missing := missing_for_live(config, env)):
+        raise CannotStart(f"mode live: {'; '.join(missing)}", code=USAGE)
+
+
+def missing_for_live(config: Config, env: Mapping[str, str]) -> list[str]:
+    """What real money needs and is not there (risk.md, economics.md)."""
+    checks = (
+        (env.get(LIVE_ENV) != "1", f"set {LIVE_ENV}=1 (or give --live) as the second act"),
+        (config.thresholds.flip_policy is None, "say thresholds.flip_policy"),
+        (config.thresholds.forecast is None, "say thresholds.forecast"),
+        (config.limits.max_notional_usd is None, "say limits.max_notional_usd"),
+        (bool(env.get(FAILPOINT_ENV)), f"{FAILPOINT_ENV} is for tests: unset it"),
+    )
+    return [text for wrong, text in checks if wrong]
+
+
+def announced_keys(folder: Path) -> dict[str, dict[str, str]]:
+    """Venue -> key of the first user, as the simulated venue says it. CannotStart when it says nothing."""
+    try:
+        told = msgspec.json.decode((folder / VENUE_FILE).read_bytes(), type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(told["keys"], type=dict[str, dict[str, str]])
+    except (OSError, KeyError, msgspec.DecodeError) as error:
+        raise CannotStart(f"the simulated venue has not announced its keys: {error!r}") from None
+
+
+def with_keys(config: Config, told: Mapping[str, Mapping[str, str]]) -> Config:
+    """The config with the simulated venue's keys in place of all others: no real one is ever used there."""
+    exchanges = {}
+    for name, one in config.exchanges.items():
+        key = told.get(venue_slug(one), {})
+        exchanges[name] = msgspec.structs.replace(
+            one,
+            api_key=key.get("api_key", ""),
+            secret=key.get("secret", ""),
+            password=key.get("passphrase", ""),
+        )
+    return msgspec.structs.replace(config, exchanges=exchanges)
+
+
+def opener_of(config: Config, clock: Clock, redirect: Redirect | None) -> Opener:
+    """Real accounts, or those at the simulated venue."""
+
+    async def opener(venue: str) -> Trading:
+        try:
+            return await open_trading(venue, config=config, clock=clock, redirect=redirect)
+        except NoKeys as error:
+            raise CannotStart(str(error), code=USAGE) from None
+
+    return opener
+
+
+def lanes_of(specs: Iterable[PairSpec], world: World) -> dict[str, Lane]:
+    """A lane for each pair."""
+    lanes = {}
+    for spec in specs:
+        first, second = ((leg.venue, leg.instrument) for leg in spec.legs)
+        lanes[spec.id] = Lane(spec.id, (first, second), (spec.first.kind, spec.second.kind), world)
+    return lanes
+
+
+async def assemble(context: ServiceContext) -> Assembly:
+    """Everything that the runtime needs to run the executor. Raises CannotStart."""
+    config, env = context.config, context.env
+    refuse(config, env)
+    if config.mode is Mode.PAPER:
+        raise CannotStart("mode paper: the executor has no paper accounts yet", code=USAGE)
+    specs, redirect = pair_specs(config), None
+    if config.mode is Mode.DEMO:
+        folder = Path(env["FUNDARB_RUNTIME_DIR"])
+        redirect, told = Redirect.from_runtime_dir(folder), announced_keys(folder)
+        config = with_keys(config, told)
+        strange = sorted({leg.venue for spec in specs for leg in spec.legs} - told.keys())
+        if strange:
+            log.warning("not simulated, so that their pairs are left out: %s", ", ".join(strange))
+        specs = tuple(spec for spec in specs if all(leg.venue in told for leg in spec.legs))
+    return await assembly_of(context, specs, config, opener_of(config, context.clock, redirect))
+
+
+async def assembly_of(
+    context: ServiceContext, specs: tuple[PairSpec, ...], config: Config, opener: Opener
+) -> Assembly:
+    """The executor on any way of opening accounts."""
+    if not specs:
+        raise CannotStart("the config names no pair that could be traded", code=USAGE)
+    try:
+        failpoints = Failpoints.of(context.env)
+    except BadFailpoint as error:
+        raise CannotStart(str(error), code=USAGE) from None
+    keys = {spec.id: tuple((leg.venue, leg.instrument) for leg in spec.legs) for spec in specs}
+    terms, permits, leases = terms_of(config), PermitView(build=build(context.env)), Leases(keys)
+    setups = SetUps(terms, (key for legs in keys.values() for key in legs))
+    world = World(config, permits, deployment=config.deployment, setups=setups)
+    lanes = lanes_of(specs, world)
+    desk = Desk(
+        store=context.store,
+        clock=context.clock,
+        permits=permits,
+        leases=leases,
+        bounds=bounds_of(config),
+        terms=terms,
+        failpoints=failpoints,
+    )
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    keeper = LeaseKeeper(leases, store=context.store, clock=context.clock, owner=owner)
+    venues = dict.fromkeys(venue for legs in keys.values() for venue, _ in legs)
+    accounts = [Account(venue, opener=opener, desk=desk, books=lanes) for venue in venues]
+    await open_all(accounts)
+
+    async def work(offer: Offer) -> None:
+        desk.offer = offer  # before the first lease, without which nothing is sent
+        await keeper.run(offer)
+
+    async def close() -> None:
+        await keeper.give_back()
+        await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
+
+    executor = ExecutorActor(world, lanes)
+    actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
+    return Assembly(
+        actor=actor,
+        subscriptions=(
+            subjects.ALL_QUOTES,
+            subjects.ALL_FUNDING,
+            subjects.ALL_INSTRUMENTS,
+            subjects.ALL_INTENTS,
+        ),
+        handlers=desk.handlers(),
+        background=(
+            PermitEar(context.bus, desk, context.clock).run,
+            work,
+            *(account.run for account in accounts),
+        ),
+        lane_of=executor.lane_of,
+        requests_max=REQUESTS_MAX,
+        close=close,
+    )
+
+
+def bounds_of(config: Config) -> Bounds:
+    """What one order that increases may not exceed."""
+    return Bounds(
+        leg_notional_max=Decimal(str(config.position.notional_usd)) * ROOM,
+        collar=Decimal(str(config.execution.collar_bps)) / 10_000 * COLLAR_ROOM,
+    )
+
+
+async def open_all(accounts: Iterable[Account]) -> None:
+    """Open what can be opened soon; the rest goes on trying by itself. Raises CannotStart for a bad key."""
+
+    async def one(account: Account) -> None:
+        try:
+            async with asyncio.timeout(OPEN_SEC_MAX):
+                await account.open()
+        except (VenueError, TimeoutError) as error:
+            log.warning("%s is not open yet: %s", account.venue, str(error) or "no answer in time")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for account in accounts:
+                group.create_task(one(account))
+    except* CannotStart as refused:
+        raise refused.exceptions[0] from None
+
+
+def main() -> int:
+    """`python -m services.executor.main`, or `fundarb run executor`."""
+    return serve("executor", assemble)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

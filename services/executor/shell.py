@@ -1,0 +1,194 @@
+"""What runs beside the executor's actor: accounts kept open, leases kept held, permits taken at once.
+
+Nothing is decided here about pairs. An account that cannot be opened is told and tried again; meanwhile its
+orders are refused before they are signed, and the pairs of other venues go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from libs.common.assembly import CannotStart, Offer
+from libs.common.bus import Bus, Frame
+from libs.common.effects import Received
+from libs.common.instant import Clock
+from libs.common.log import RateLimit
+from libs.common.messages import BadMessage, decode
+from libs.common.messages_exec import Permit
+from libs.common.store import Lease, Store, StoreUnavailable
+from libs.common.subjects import PERMIT
+from libs.exchange.port import VenueError
+from libs.exchange.trading import Trading
+from libs.exchange.trading_values import KeyPermissions, TradingEvent
+from services.executor.desk import Desk
+from services.executor.events import LeaseHeld, LeaseLost, VenueTold
+from services.executor.leases import TTL_MS, Due, Leases
+from services.executor.streams import Books, events_of
+
+log = logging.getLogger(__name__)
+
+REOPEN_SEC: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+LEASE_ROUND_SEC: Final = 0.1
+LEASE_CALL_SEC: Final = 1.0
+GIVE_BACK_SEC: Final = 1.0
+SAY_EVERY_US: Final = 10_000_000
+
+Opener = Callable[[str], Awaitable[Trading]]
+"""Venue slug -> its trading port, before anything was asked of it."""
+
+
+def audit(venue: str, may: KeyPermissions) -> str:
+    """Why a key is not to be used, in words; empty when it may be."""
+    if may.may_withdraw:
+        return f"{venue}: the API key may withdraw; make one that may trade and nothing else"
+    if may.readable and may.may_trade is False:
+        return f"{venue}: the API key may not trade"
+    return ""
+
+
+class Account:
+    """One venue's account: opened, listened to, kept warm."""
+
+    def __init__(self, venue: str, *, opener: Opener, desk: Desk, books: Mapping[str, Books]) -> None:
+        self.venue = venue
+        self._opener = opener
+        self._desk = desk
+        self._books = books
+        self._trading: Trading | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether orders go out here."""
+        return self.venue in self._desk.tradings
+
+    async def open(self) -> None:
+        """Load, and look at the key's rights. Raises VenueError; CannotStart for a key that is refused."""
+        if self._trading is None:
+            self._trading = await self._opener(self.venue)
+        await self._trading.load()
+        try:
+            may = await self._trading.permissions()
+        except VenueError as error:
+            if error.error_class != "not_supported":
+                raise
+            may = KeyPermissions(readable=False)
+        if refused := audit(self.venue, may):
+            raise CannotStart(refused, code=2)
+        if not may.readable:
+            log.warning("%s does not tell what the API key may do: see that it cannot withdraw", self.venue)
+        self._desk.tradings[self.venue] = self._trading
+
+    async def run(self, offer: Offer) -> None:
+        """Open it if that has not been done, then stream and stay warm until cancelled."""
+        tries = 0
+        while not self.is_open:
+            try:
+                await self.open()
+            except VenueError as error:
+                offer(VenueTold(venue=self.venue, problem=f"{self.venue} cannot be traded on: {error}"))
+                await asyncio.sleep(REOPEN_SEC[min(tries, len(REOPEN_SEC) - 1)])
+                tries += 1
+        offer(VenueTold(venue=self.venue, problem=""))
+        trading = self._desk.tradings[self.venue]
+
+        def sink(event: TradingEvent) -> None:
+            for told in events_of(self.venue, event, self._books):
+                offer(told)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(trading.stream(sink))
+            group.create_task(trading.keep_warm())
+
+    async def close(self) -> None:
+        """Leave the venue."""
+        if self._trading is not None:
+            await self._trading.close()
+
+
+class LeaseKeeper:
+    """Asks the store for the leases of all pairs, and gives them back at an orderly end."""
+
+    def __init__(self, leases: Leases, *, store: Store, clock: Clock, owner: str) -> None:
+        self._leases = leases
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+
+    async def run(self, offer: Offer) -> None:
+        """Until cancelled."""
+        while True:
+            await self.round(offer)
+            await asyncio.sleep(LEASE_ROUND_SEC)
+
+    async def round(self, offer: Offer) -> None:
+        """Do what is due now, all of it at once: one group never waits for another."""
+        due = self._leases.due(self._clock.now().mono_us)
+        for one in due:
+            if one.what == "lost":
+                self._lost(one.group, "the lease could not be renewed in time", offer)
+        await asyncio.gather(*(self._ask(one, offer) for one in due if one.what != "lost"))
+
+    async def _ask(self, due: Due, offer: Offer) -> None:
+        try:
+            async with asyncio.timeout(LEASE_CALL_SEC):
+                got, store_id = await self._asked(due)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.debug("lease %s: %s", due.group, error)
+            return  # tried again soon; a held one is given up by the clock
+        if got is None:
+            if self._leases.lost(due.group, self._clock.now().mono_us):
+                self._lost(due.group, "another executor has taken it", offer)
+            return
+        self._leases.took(due.group, got, self._clock.now().mono_us)
+        if due.lease is None:
+            for pair in self._leases.pairs(due.group):
+                offer(LeaseHeld(pair=pair, lease=got, store_id=store_id))
+
+    async def _asked(self, due: Due) -> tuple[Lease | None, str]:
+        if due.lease is not None:
+            return await self._store.renew(due.lease, ttl_ms=TTL_MS), ""
+        got = await self._store.acquire(due.group, owner=self._owner, ttl_ms=TTL_MS)
+        return got, await self._store.store_id() if got is not None else ""
+
+    def _lost(self, group: str, text: str, offer: Offer) -> None:
+        for pair in self._leases.pairs(group):
+            offer(LeaseLost(pair=pair, text=text))
+
+    async def give_back(self) -> None:
+        """Let another executor have them at once instead of after their time."""
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(GIVE_BACK_SEC):
+                await asyncio.gather(*(self._store.release(lease) for lease in self._leases.all_held()))
+
+
+class PermitEar:
+    """Hears permits past the inbox: the gate reads the newest one even while events wait in line."""
+
+    def __init__(self, bus: Bus, desk: Desk, clock: Clock) -> None:
+        self._bus = bus
+        self._desk = desk
+        self._clock = clock
+        self._limit = RateLimit(every_us=SAY_EVERY_US)
+
+    async def run(self, offer: Offer) -> None:
+        """Until cancelled."""
+
+        def take(frame: Frame) -> None:
+            try:
+                permit = decode(frame.payload, Permit)
+            except BadMessage as error:
+                if (silenced := self._limit.allow("bad", self._clock.now().mono_us)) is not None:
+                    log.warning("a permit cannot be read (%d before it neither): %s", silenced, error)
+                return
+            self._desk.permits.apply(permit, self._clock.now())
+            offer(Received(subject=frame.subject, message=permit, reply=frame.reply))
+
+        subscription = await self._bus.subscribe(PERMIT, take)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await subscription.close()
