@@ -29,8 +29,8 @@ from libs.common.effects import (
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
-from libs.exchange.trading_values import QueryFailed, QueryOutcome
-from services.executor import news, recovery, watch, wishes
+from libs.exchange.trading_values import FillReport, QueryFailed, QueryOutcome
+from services.executor import debt_watch, loans, news, recovery, watch, wishes
 from services.executor.advance import advance
 from services.executor.events import (
     AccountMoved,
@@ -42,6 +42,7 @@ from services.executor.events import (
     LeaseHeld,
     LeaseLost,
     LoadPair,
+    MoveLoan,
     OrderAnswered,
     OrderSeen,
     PairLoaded,
@@ -92,10 +93,10 @@ class ExecutorActor:
                 return getattr(event, "pair", "")
 
     def own(self, venue: str, instrument: str) -> Decimal:
-        """What all pairs own of an instrument together, dust included."""
+        """What all pairs have of an instrument together, dust and borrowed coins included."""
         return sum(
             (
-                leg.quantity + lane.dust[index]
+                leg.coins + lane.dust[index]
                 for lane in self.lanes.values()
                 for index, leg in enumerate(lane.state.legs)
                 if (leg.venue, leg.instrument) == (venue, instrument)
@@ -227,6 +228,8 @@ class ExecutorActor:
             yield from self._turn(pair, now, recovery.reload, always=True)
         elif event.name == wake_name(pair):
             yield from self._turn(pair, now, _look_again)
+        elif event.name == loans.timer_name(pair):
+            yield from self._turn(pair, now, loans.on_timer)
         elif rest == "tick":
             yield SetTimer(name=event.name, after_us=TICK_US)
             yield from self._turn(pair, now, wishes.on_tick)
@@ -274,14 +277,17 @@ class ExecutorActor:
                 yield from self._turn(pair, now, lambda lane, draft: news.on_fills(lane, draft, venue, fills))
             case FindTaken(pair=pair, venue=venue, instrument=instrument) if event.error is None:
                 taken, key = tuple(event.result), (venue, instrument)
-                yield from self._turn(
-                    pair, now, lambda lane, draft: watch.on_taken(lane, draft, key, taken, self._sharers(key))
-                )
+                yield from self._turn(pair, now, lambda lane, draft: self._taken(lane, draft, key, taken))
             case LoadPair(pair=pair, number=number):
                 yield from self._loaded(pair, number, event, now)
             case SetUp(venue=venue, instrument=instrument):
                 said = event.result if isinstance(event.result, SetUpDone) else None
                 self.world.on_set_up((venue, instrument), said, event.error or "")
+            case MoveLoan(pair=pair, id=order_id):
+                refusal, error = event.result, event.error
+                yield from self._turn(
+                    pair, now, lambda lane, draft: loans.on_answer(lane, draft, order_id, refusal, error)
+                )
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
                 seen = event.result
                 yield from self._turn(pair, now, lambda lane, draft: self._compare(lane, draft, seen))
@@ -300,9 +306,12 @@ class ExecutorActor:
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
 
     def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
-        news.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
-        recovery.on_account(lane, draft, seen, self.own)
+        debt_watch.on_account(lane, draft, seen, self.lanes.values(), self.own)
         watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
+
+    def _taken(self, lane: Lane, draft: Draft, key: Key, trades: tuple[FillReport, ...]) -> None:
+        debt_watch.on_searched(lane, draft, key)
+        watch.on_taken(lane, draft, key, trades, self._sharers(key))
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """A write that failed: nothing behind it was done. Read the truth again before anything else."""

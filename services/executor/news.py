@@ -182,29 +182,6 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
     draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=begun.pause_us))
 
 
-def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
-    """A look at the account: the last evidence about orders that the venue says it does not know.
-
-    `disturbed`: other orders on these instruments were open meanwhile, so that it proves nothing.
-    """
-    for order_id, begun in list(lane.doubts.items()):
-        intent = draft.intents.get(order_id)
-        if intent is None or intent.state.is_final or disturbed or not is_silent(lane, intent, seen):
-            continue
-        venue, instrument = lane.keys[intent.leg]
-        if venue != seen.venue:
-            continue
-        if agrees(lane, intent.leg, seen, own(venue, instrument)):
-            lane.doubts.pop(order_id)
-            text = f"the venue never had it: {begun.asks} queries, silence after the time it may take"
-            draft.put(replace(intent, state=IntentState.NOT_ACCEPTED, reason=text))
-        else:
-            lane.doubts.pop(order_id)
-            text = f"order {order_id} is not known to {venue}, yet its position is not what our fills say"
-            draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
-            foreign(draft, text)
-
-
 def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:
     """Whether the venue had twice denied an order, after all the time it may take, before this look began."""
     begun = lane.doubts.get(intent.id)
@@ -221,13 +198,12 @@ def agrees(lane: Lane, leg: int, seen: AccountSeen, ours: Decimal) -> bool:
 
 
 def shown_of(lane: Lane, leg: int, seen: AccountSeen) -> Decimal:
-    """A contract's position, or the coins that are owned (what is borrowed is not)."""
+    """A contract's position, or all coins of the account; `Leg.coins` counts those that are owed too."""
     if lane.kinds[leg] is not SPOT:
         positions = (one.quantity for one in seen.positions if one.instrument == lane.keys[leg][1])
         return sum(positions, Decimal(0))
     base = base_of(lane, leg)
-    owned = (one.total - one.borrowed - one.interest for one in seen.balances if one.asset == base)
-    return sum(owned, Decimal(0))
+    return sum((one.total for one in seen.balances if one.asset == base), Decimal(0))
 
 
 def foreign(draft: Draft, text: str) -> None:

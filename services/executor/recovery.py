@@ -12,11 +12,10 @@ import msgspec
 
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import news, order
-from services.executor.events import AccountSeen, LeaseHeld, LoadPair, PairLoaded, ReadAccount
+from services.executor import loans, news, order
+from services.executor.events import LeaseHeld, LoadPair, PairLoaded, ReadAccount
 from services.executor.lane import Draft, Lane
-from services.executor.model import Intent, PairState, State
-from services.executor.steps import wake
+from services.executor.model import LOANS, Intent, PairState, State
 
 RELOAD_US: Final = US_PER_SEC
 
@@ -89,16 +88,21 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     lane.intents = {intent.id: intent for intent in in_order}
     draft.intents = dict(lane.intents)
     lane.doubts.clear()
+    loans.restart(lane)
     lane.loaded = True
     for intent in in_order:
         after = order.on_restart(intent)
         if not after.state.is_final:
             draft.put(after)
-            news.doubt(lane, draft, after)
+            begin = loans.doubt if after.purpose in LOANS else news.doubt
+            begin(lane, draft, after)
         elif not order.fills_complete(after):
             news.fetch_fills(lane, draft, after)
     lane.entered_us = draft.now.mono_us
     lane.not_before_us = lane.close_after_us = 0
+    if draft.state.state is State.STUCK:
+        lane.ready, lane.blocked = True, ""  # a person looks; nothing is done by itself
+        return
     lane.blocked = "its positions are being compared with the venues"
     compare(lane, draft)
 
@@ -108,23 +112,3 @@ def compare(lane: Lane, draft: Draft) -> None:
     lane.compared_us = draft.now.mono_us
     for venue in dict.fromkeys(key[0] for key in lane.keys):
         draft.requests.append(ReadAccount(venue=venue, pair=lane.pair))
-
-
-def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: news.Own) -> None:
-    """One venue's answer: the pair is ready when every leg has been compared and agrees."""
-    if lane.ready or lane.lease is None or draft.live or draft.unsettled:
-        return
-    if any(leg.venue == seen.venue for leg in draft.state.legs):
-        lane.compared.add(seen.venue)
-    for leg, key in enumerate(lane.keys):
-        if key[0] != seen.venue or news.agrees(lane, leg, seen, own(*key)):
-            continue
-        ours = own(*key)
-        text = f"{key[0]} {key[1]}: the venue does not show the {ours} that our fills add up to"
-        news.foreign(draft, text)
-        lane.ready, lane.blocked = True, ""
-        return
-    if lane.compared >= {key[0] for key in lane.keys}:
-        lane.ready, lane.blocked = True, ""
-        lane.entered_us = draft.now.mono_us
-        wake(lane, draft, 1)

@@ -16,9 +16,10 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import holding, ledger, news
+from services.executor.debts import bought_back
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
-from services.executor.model import ZERO, State
+from services.executor.model import ZERO, IntentState, State
 from services.executor.news import Own
 from services.executor.world import Key
 
@@ -29,14 +30,14 @@ AGAIN_US: Final = US_PER_SEC // 2
 FOREIGN_AFTER_US: Final = 4 * US_PER_SEC
 """So long a difference that no venue-made trade explains may last: reports of our own may be on their way."""
 
-LOOK_BACK_MS: Final = 600_000
+LOOK_BACK_MS: Final = 60_000
 TAKEN_KEPT: Final = 64
 
 
 def is_due(lane: Lane, draft: Draft) -> bool:
     """Whether it is time to look at the account again; sooner while something does not agree."""
     every_us = AGAIN_US if lane.doubted_us else EVERY_US
-    return not draft.live and draft.now.mono_us - lane.compared_us >= every_us
+    return draft.now.mono_us - lane.compared_us >= every_us
 
 
 def on_moved(lane: Lane, draft: Draft) -> None:
@@ -45,28 +46,65 @@ def on_moved(lane: Lane, draft: Draft) -> None:
 
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
-    """Compare each leg with what its venue shows; a difference is looked into at once."""
-    if not lane.ready or draft.live or draft.unsettled or disturbed or seen.asked_mono_us <= lane.changed_us:
+    """Compare each leg at a venue with what it shows, and draw all conclusions from it.
+
+    All legs agree: orders that the venue denied twice were never accepted, and a pair that was read from the
+    store is ready when both venues have been compared. One does not: trades that the venue made by itself are
+    looked for, and when nothing has explained the difference for a while the pair is halted.
+    `disturbed`: orders of other pairs on these instruments were open meanwhile, so that it proves nothing.
+    """
+    silent = [one for one in draft.live if news.is_silent(lane, one, seen)]
+    moving = len(silent) < len(draft.live) or draft.unsettled or disturbed
+    if not lane.loaded or moving or seen.asked_mono_us <= lane.changed_us:
         return
-    if draft.state.state in (State.IDLE, State.STUCK):
+    if draft.state.state is State.STUCK or (draft.state.state is State.IDLE and lane.ready):
         lane.doubted_us.clear()
         return
-    for leg, key in enumerate(lane.keys):
-        if key[0] != seen.venue:
-            continue
-        if news.agrees(lane, leg, seen, own(*key)):
-            lane.doubted_us.pop(leg, None)
-            continue
-        since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
-        if draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
-            lane.doubted_us.clear()
-            news.foreign(draft, f"{key[0]} {key[1]} is not what our fills add up to ({own(*key)})")
-            return
-        if lane.kinds[leg] is not SPOT:
-            lane.missing[leg] = news.shown_of(lane, leg, seen) - own(*key)
-            since_ms = draft.now.wall_us // US_PER_MS - LOOK_BACK_MS
-            request = FindTaken(pair=lane.pair, venue=key[0], instrument=key[1], since_ms=since_ms)
-            draft.requests.append(request)
+    legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
+    differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
+    for leg in differing:
+        _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - own(*lane.keys[leg]))
+    if differing:
+        return
+    for leg in legs:
+        lane.doubted_us.pop(leg, None)
+    for intent in silent:
+        if intent.leg in legs:
+            asks = lane.doubts.pop(intent.id).asks
+            text = f"the venue never had it: {asks} queries, silence after the time it may take"
+            draft.put(replace(intent, state=IntentState.NOT_ACCEPTED, reason=text))
+    lane.compared.add(seen.venue)
+    if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
+        lane.ready, lane.blocked = True, ""
+        lane.entered_us = draft.now.mono_us
+
+
+def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
+    """A leg is not what its venue shows: look for the venue's own trades, and give up after a while."""
+    venue, instrument = lane.keys[leg]
+    since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
+    if draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
+        lane.doubted_us.clear()
+        _foreign(lane, draft, leg, missing)
+        return
+    lane.missing[leg] = missing
+    if lane.kinds[leg] is not SPOT:
+        since_ms = (draft.state.since_us or draft.now.wall_us) // US_PER_MS - LOOK_BACK_MS
+        draft.requests.append(
+            FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms)
+        )
+
+
+def _foreign(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
+    """Orders whose fate hung on this look end as foreign, and the pair halts."""
+    for intent in draft.live:
+        if intent.leg == leg and intent.id in lane.doubts:
+            lane.doubts.pop(intent.id)
+            text = "the venue denies it, yet its position is not what our fills say"
+            draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
+    venue, instrument = lane.keys[leg]
+    news.foreign(draft, f"{venue} {instrument} differs by {missing} from what our fills add up to")
+    lane.ready, lane.blocked = True, ""
 
 
 def on_taken(
@@ -77,7 +115,8 @@ def on_taken(
     Where pairs share an instrument the first one with something left bears it; what is beyond that is the
     next one's, by its own look.
     """
-    if not lane.ready or draft.live or draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys:
+    at_rest = draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys
+    if at_rest or not lane.missing or any(one.id not in lane.doubts for one in draft.live):
         return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
     others = [one for one in sharers if one is not lane]
@@ -103,6 +142,7 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     )
     kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
     draft.set(legs=(legs[0], legs[1]), taken={**dict(kept), trade.trade_id: amount})
+    bought_back(lane, draft, leg, amount)
     lane.doubted_us.pop(leg, None)
     name = f"{lane.keys[leg][0]} {lane.keys[leg][1]}"
     text = f"{trade.cause} took {amount} of {name} at {trade.price}"

@@ -15,6 +15,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Level
 from libs.common.store import Transition
 from libs.common.subjects import SPOT
+from services.executor.gate import Refusal
 from services.executor.lane import JOURNAL, intents_key, pair_key
 from services.executor.leases import groups_of
 from services.executor.model import Intent, IntentState, OrderClass, PairState, State
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 ORDERS_PER_POSITION_MAX = 200
+GIVEN_UP = frozenset({IntentState.NOT_ACCEPTED, IntentState.VOID, IntentState.REJECTED})
 REST_US = 15 * US_PER_SEC
 NAKED_USD_MIN = Decimal(50)
 NAKED_SHARE = Decimal("0.05")
@@ -54,7 +56,7 @@ class Checker:
         self.transitions: Counter[str] = Counter()
         self.wires: Counter[str] = Counter()
         self.fence: dict[str, int] = {}
-        self.not_accepted: set[str] = set()
+        self.given_up: set[str] = set()
         self.busy_us = 0
 
     def forget(self) -> None:
@@ -80,6 +82,8 @@ class Checker:
             for move in msgspec.json.decode(entry["moves"]):
                 step = (move["source"], move["trigger"])
                 self.transitions[f"{move['source']} {move['trigger']} {move['target']}"] += 1
+                if move["trigger"] == "foreign":
+                    self._foreign(entry["pair"].decode(), move["reason"])
                 if TABLE.get(step) != move["target"]:  # type: ignore[call-overload]  # StrEnum equals its text
                     raise Violated("I11", f"{entry['pair'].decode()}: {step} -> {move['target']}")
         if change.lease is not None:
@@ -95,11 +99,26 @@ class Checker:
             raise Violated("I9", f"{intent.id}: fills went from {before.filled} to {intent.filled}")
         if intent.filled > intent.quantity:
             raise Violated("I9", f"{intent.id}: {intent.filled} of {intent.quantity} filled")
-        if intent.state is IntentState.NOT_ACCEPTED and intent.id not in self.not_accepted:
-            self.not_accepted.add(intent.id)
-            for venue in self.world.venues.values():
-                if venue.engine.order(BOT, client_id=intent.id) is not None:
-                    raise Violated("I12", f"{intent.id} was given up, and {venue.slug} has it")
+        if intent.state in GIVEN_UP and intent.id not in self.given_up:
+            self.given_up.add(intent.id)
+            self._nowhere(intent.id)
+
+    def _nowhere(self, order_id: str) -> None:
+        """I12: what was given up is at no venue."""
+        for venue in self.world.venues.values():
+            if venue.engine.order(BOT, client_id=order_id) is not None:
+                raise Violated("I12", f"{order_id} was given up, and {venue.slug} has it")
+
+    def _foreign(self, pair: str, reason: str) -> None:
+        """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
+        keys = next(one.keys for one in PAIRS if one.id == pair)
+        if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):
+            raise Violated("I9", f"{pair} was taken for foreign, and nobody has meddled: {reason}")
+
+    def held_back(self, intents: tuple[Intent, ...], refusal: Refusal) -> None:
+        """What only reduces is held back by nothing but a lost lease."""
+        if refusal.code != "lease" and all(one.order_class is OrderClass.REDUCE for one in intents):
+            raise Violated("I13", f"{intents[0].id} only reduces and was held back: {refusal.text}")
 
     # --- the wire ---------------------------------------------------------------------------------
 
@@ -111,7 +130,7 @@ class Checker:
         self.wires[intent.id] += 1
         if self.wires[intent.id] > 1:
             raise Violated("I2", f"{intent.id} is sent again")
-        newest = self.fence.get(GROUPS[intent.pair], 0)
+        newest = self.world.fence(GROUPS[intent.pair])
         if intent.fence < newest:
             raise Violated("I11", f"{intent.id} leaves under fence {intent.fence}, {newest} is newer")
         if intent.order_class is OrderClass.INCREASE:
@@ -169,6 +188,8 @@ class Checker:
                 raise Violated("I13", f"{pair.id} is still {state.state}")
         self._fold()
         self._positions()
+        for order_id in self.given_up:
+            self._nowhere(order_id)
         per_attempt = Counter((one.pair, one.attempt) for one in self.durable.values())
         for key, count in per_attempt.items():
             if count > ORDERS_PER_POSITION_MAX:

@@ -62,6 +62,7 @@ class Node:
         self.name = name
         self.world = world
         self.alive = True
+        self.frozen_until_us = 0
         self.permits = PermitView(build=BUILD)
         self.heard_permit: tuple[int, Permit | None] = (0, None)
         shared = Shared(config, self.permits, deployment=config.deployment)
@@ -112,8 +113,18 @@ class Node:
         self.later(due_us - self.world.now.mono_us, self.pump)
 
     def later(self, us: int, work: Callable[[], None]) -> None:
-        """Do something in this process, if it still lives then."""
-        self.world.time.after(us, lambda: work() if self.alive else None)
+        """Do something in this process, if it still lives then; a suspended one does it afterwards."""
+
+        def due() -> None:
+            left_us = self.frozen_until_us - self.world.now.mono_us
+            if not self.alive:
+                return
+            if left_us > 0:
+                self.world.time.after(left_us, due)
+            else:
+                work()
+
+        self.world.time.after(us, due)
 
     # --- effects ----------------------------------------------------------------------------------
 
@@ -185,6 +196,7 @@ class Node:
             now=now,
         )
         if refusal is not None:
+            self.world.checker.held_back(request.intents, refusal)
             for intent in request.intents:
                 self.offer(OrderAnswered(pair=request.pair, id=intent.id, refusal=refusal))
             return

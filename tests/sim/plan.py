@@ -60,6 +60,7 @@ class Misfortune(StrEnum):
     USER_TRADES = "user_trades"
     USER_COINS = "user_coins"
     CRASH = "crash"
+    SUSPENDED = "suspended"
     SECOND_EXECUTOR = "second_executor"
     STORE_SLOW = "store_slow"
     STORE_DOWN = "store_down"

@@ -71,6 +71,9 @@ class Seed:
             return
         if world.nodes and world.hits(Misfortune.CRASH, 0.05):
             self.crash(world.rng.choice(world.nodes))
+        if world.nodes and world.hits(Misfortune.SUSPENDED, 0.03):
+            node = world.rng.choice(world.nodes)
+            node.frozen_until_us = world.now.mono_us + world.rng.randrange(US_PER_SEC, 12 * US_PER_SEC)
         if world.hits(Misfortune.STORE_DOWN, 0.02):
             world.store.down = True
             world.time.after(

@@ -292,6 +292,7 @@ class SimVenue:
                 side = Side.SELL if held.position.quantity > 0 else Side.BUY
                 user_id = f"user{len(self.user_ids)}"
                 self.user_ids.add(user_id)
+                world.meddled.add((self.slug, name))
                 self.apply(
                     Submit(
                         account=BOT,

@@ -64,6 +64,7 @@ class World:
         self.rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a seed is what it is for
         self.time = Timeline()
         self.stores = 0
+        self.meddled: set[tuple[str, str]] = set()
         self.venues: dict[str, SimVenue] = {}
         self.nodes: list[Node] = []
         self.prices: dict[str, Decimal] = dict(START_PRICES)
@@ -113,6 +114,10 @@ class World:
         """A value."""
         found = run(self.store.get(key))
         return None if found is None else found.value
+
+    def fence(self, group: str) -> int:
+        """The newest fence that the store has given for a lease."""
+        return self.store._fences.get(group, 0)
 
     def hash(self, key: str) -> dict[str, bytes]:
         """A hash."""

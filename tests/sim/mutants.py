@@ -1,0 +1,201 @@
+"""The code broken on purpose, one safety rule at a time: the oracle must notice every one.
+
+Each mutant replaces one function for the length of a run. `caught_by` names the invariants of which at least
+one must be violated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from libs.common.effects import Persist
+from libs.exchange.trading_values import NeverSent, Unknown
+from services.executor import advance, gate, ids, lane, news, order, recovery, resolve
+from services.executor.model import Intent, IntentState, OrderClass
+from tests.sim import node as sim_node
+
+replace = msgspec.structs.replace
+
+
+class Mutant(msgspec.Struct, frozen=True, kw_only=True):
+    """`places`: (module or class, attribute) -> what it becomes, given what it was."""
+
+    name: str
+    places: tuple[tuple[Any, str, Callable[[Any], Any]], ...]
+    caught_by: frozenset[str]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Broken inside, whole again outside."""
+        kept = [(place, attribute, getattr(place, attribute)) for place, attribute, _ in self.places]
+        try:
+            for place, attribute, broken in self.places:
+                setattr(place, attribute, broken(getattr(place, attribute)))
+            yield
+        finally:
+            for place, attribute, whole in kept:
+                setattr(place, attribute, whole)
+
+
+def _timeout_is_failure(whole: Any) -> Any:
+    def on_outcome(intent: Intent, outcome: Any, *, base: str) -> Intent:
+        if isinstance(outcome, Unknown):
+            outcome = NeverSent(why=outcome.why)
+        return whole(intent, outcome, base=base)
+
+    return on_outcome
+
+
+def _same_id(whole: Any) -> Any:
+    def order_id(*, n: int, **rest: Any) -> str:
+        return whole(n=n // 2, **rest)
+
+    return order_id
+
+
+def _no_store_id(whole: Any) -> Any:
+    def order_id(*, store_id: str, **rest: Any) -> str:
+        del store_id
+        return whole(store_id="", **rest)
+
+    return order_id
+
+
+def _send_first(whole: Any) -> Any:
+    def finish(self: Any, draft: Any) -> Any:
+        effects = list(whole(self, draft))
+        return [
+            *(e for e in effects if not isinstance(e, Persist)),
+            *(e for e in effects if isinstance(e, Persist)),
+        ]
+
+    return finish
+
+
+def _crash_is_failure(_whole: Any) -> Any:
+    def on_restart(intent: Intent) -> Intent:
+        if intent.state.is_final:
+            return intent
+        return replace(intent, state=IntentState.REJECTED, reason="crashed")
+
+    return on_restart
+
+
+def _at_once(_whole: Any) -> Any:
+    return lambda _venue: 0
+
+
+def _ignores_unknown(_whole: Any) -> Any:
+    return lambda owner, _draft: owner.ready and owner.lease is not None
+
+
+def _fills_again(whole: Any) -> Any:
+    def on_fill(intent: Intent, fill: Any, *, base: str) -> Intent:
+        if fill.trade_id in intent.fills:
+            more = intent.filled + fill.quantity
+            return replace(intent, filled=more, filled_quote=intent.filled_quote + fill.price * fill.quantity)
+        return whole(intent, fill, base=base)
+
+    return on_fill
+
+
+def _no_breaker(whole: Any) -> Any:
+    def increase(intents: Any, legs: Any, permits: Any, bounds: Any, **rest: Any) -> Any:
+        refusal = whole(intents, legs, permits, bounds, **rest)
+        return None if refusal is not None and refusal.code in ("breaker", "no_permit") else refusal
+
+    return increase
+
+
+def _blocks_reduce(whole: Any) -> Any:
+    def verdict(intents: Any, **rest: Any) -> Any:
+        raised = tuple(replace(one, order_class=OrderClass.INCREASE) for one in intents)
+        return whole(raised, **rest)
+
+    return verdict
+
+
+def _no_lease(whole: Any) -> Any:
+    def verdict(intents: Any, *, lease: Any, now: Any, **rest: Any) -> Any:
+        held = replace(lease, fence=intents[0].fence, until_mono_us=now.mono_us + 1)
+        return whole(intents, lease=held, now=now, **rest)
+
+    return verdict
+
+
+def _wallet_is_ours(whole: Any) -> Any:
+    def signed_change(before: Intent, after: Intent) -> tuple[Decimal, Decimal]:
+        base, quote = whole(before, after)
+        return base + (after.fee_base - before.fee_base), quote
+
+    return signed_change
+
+
+MUTANTS = (
+    Mutant(
+        name="a time-out counts as a failure",
+        places=((order, "on_outcome", _timeout_is_failure),),
+        caught_by=frozenset({"I3", "I12", "I9", "I5"}),
+    ),
+    Mutant(
+        name="an id is sent again",
+        places=((lane, "order_id", _same_id),),
+        caught_by=frozenset({"I1", "I2", "I9"}),
+    ),
+    Mutant(
+        name="ids know nothing of the store",
+        places=((lane, "order_id", _no_store_id),),
+        caught_by=frozenset({"I2"}),
+    ),
+    Mutant(
+        name="orders leave before they are durable",
+        places=((lane.Lane, "finish", _send_first),),
+        caught_by=frozenset({"I1"}),
+    ),
+    Mutant(
+        name="after a crash open orders count as failed",
+        places=((order, "on_restart", _crash_is_failure),),
+        caught_by=frozenset({"I3", "I9", "I12", "I5"}),
+    ),
+    Mutant(
+        name="the first not-found is believed at once",
+        places=((resolve, "window_us", _at_once), (resolve, "NOT_FOUNDS_APART_US", lambda _: 0)),
+        caught_by=frozenset({"I12", "I3"}),
+    ),
+    Mutant(
+        name="a pair acts while an order is unknown",
+        places=((advance, "may_act", _ignores_unknown),),
+        caught_by=frozenset({"I5", "I3", "I4"}),
+    ),
+    Mutant(
+        name="fills are counted as often as they are told",
+        places=((order, "on_fill", _fills_again),),
+        caught_by=frozenset({"I9", "I3", "I5"}),
+    ),
+    Mutant(
+        name="breakers and stale permits do not stop opens",
+        places=((gate, "_increase", _no_breaker),),
+        caught_by=frozenset({"I6", "I7"}),
+    ),
+    Mutant(
+        name="a breaker stops closes",
+        places=((sim_node, "verdict", _blocks_reduce),),
+        caught_by=frozenset({"I13", "I4"}),
+    ),
+    Mutant(
+        name="the lease is not asked before the wire",
+        places=((sim_node, "verdict", _no_lease),),
+        caught_by=frozenset({"I11", "I1"}),
+    ),
+    Mutant(
+        name="what fees took counts as ours",
+        places=((order, "signed_change", _wallet_is_ours),),
+        caught_by=frozenset({"I3", "I5"}),
+    ),
+)
+UNUSED = (ids, news, recovery)
