@@ -104,16 +104,17 @@ def opening_of(seen: Units, explained: Units) -> dict[str, Decimal]:
     return residuals(seen, {}, explained)
 
 
-def in_usd(units: Units, price_of: Mapping[str, Decimal]) -> Decimal:
-    """Units at today's prices. Raises `NoPrice` for an asset that is neither a USD coin nor priced."""
+def in_usd(units: Units, price_of: Mapping[str, Decimal]) -> tuple[Decimal, tuple[str, ...]]:
+    """Units at today's prices, and the assets that have none: they are left out, never guessed."""
+    total, unpriced = ZERO, []
     with localcontext(EXACT):
-        total = ZERO
-        for asset, amount in units.items():
+        for asset, amount in sorted(units.items()):
             price = Decimal(1) if asset in USD_COINS else price_of.get(asset)
-            if price is None:
-                raise NoPrice(asset)
-            total += amount * price
-        return total
+            if price is not None:
+                total += amount * price
+            elif amount:
+                unpriced.append(asset)
+    return total, tuple(unpriced)
 
 
 def _move(coins: dict[str, Decimal], asset: str, units: Decimal) -> None:

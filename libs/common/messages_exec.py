@@ -215,9 +215,11 @@ class BookSummary(Message, frozen=True, kw_only=True):
     equity_start_usd: Decimal | None = None
     equity_usd: Decimal | None = None
     residual_usd: Decimal | None = None
+    equity_by_venue: dict[str, Decimal] = {}
     funding_expected_usd: Decimal = Decimal(0)
     funding_received_usd: Decimal = Decimal(0)
     settlements: int = 0
+    settlements_missing: int = 0
     naked_usd_seconds: float = 0.0
     orders: int = 0
     unwinds: int = 0

@@ -54,6 +54,7 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_evaluations_total": _counter("Pairs evaluated"),
     "fundarb_tick_to_evaluation_seconds": _histogram("From the arrival of a tick to its evaluation"),
     "fundarb_refusals_total": _counter("Evaluations that were refused, by reason", "reason"),
+    "fundarb_intents_total": _counter("Intents published, repetitions included", "action"),
     "fundarb_data_age_seconds": _gauge("Age of the last frame or confirming poll", "venue", "kind"),
     "fundarb_data_gaps_total": _counter("Streams that broke and were restored", "venue"),
     "fundarb_quarantined": _gauge("Instruments shut out of decisions (a whole venue counts one)", "venue"),
@@ -63,6 +64,14 @@ METRICS: Final[dict[str, Metric]] = {
     # What is traded.
     "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer"),
     "fundarb_unwinds_total": _counter("Positions that had to be unwound, by reason", "pair", "reason"),
+    "fundarb_pair_notional_usd": _gauge("Value of a pair's larger leg", "pair"),
+    "fundarb_naked_usd_seconds_total": _counter("Unhedged value of a pair, summed over time", "pair"),
+    "fundarb_funding_received_usd": _gauge("Funding received since the opening (< 0: paid)", "pair"),
+    "fundarb_fees_usd": _gauge("Fees paid since the opening (< 0: rebates)", "pair", "liquidity"),
+    "fundarb_rebalance_cost_usd": _gauge("Fees and slippage of rebalance trades, > 0 is a cost", "pair"),
+    "fundarb_equity_usd": _gauge("Equity without price changes of the user's own coins", "venue"),
+    "fundarb_equity_residual_usd": _gauge("What no ledger line explains of the accounts' change"),
+    "fundarb_margin_ratio": _gauge("Maintenance margin over equity", "venue"),
     "fundarb_pair_delta_ratio": _gauge("Difference of a pair's legs over the larger one", "pair"),
     # The service itself.
     "fundarb_bus_lag_seconds": _gauge("Oldest age on arrival of a bus message in the last second"),

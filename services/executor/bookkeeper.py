@@ -1,0 +1,58 @@
+"""The books' hands: streams of the store, and what venues tell of accounts. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from libs.common.store import Store
+from libs.exchange.port import VenueError
+from libs.exchange.trading import Trading
+from libs.exchange.trading_values import LedgerRecord
+from services.executor.books import KEY
+from services.executor.books_work import FetchRecords, LoadBooks, Rates, ReadRates, Tail, TailStreams
+from services.executor.lane import JOURNAL
+from services.executor.ledger import STREAM
+
+
+class Bookkeeper:
+    """Carries out the books' requests on `tradings` (venue slug -> port) and the store."""
+
+    def __init__(self, tradings: Mapping[str, Trading], store: Store) -> None:
+        self._tradings = tradings
+        self._store = store
+
+    async def load(self, _request: LoadBooks) -> bytes | None:
+        """The last snapshot."""
+        found = await self._store.get(KEY)
+        return None if found is None else found.value
+
+    async def tail(self, request: TailStreams) -> Tail:
+        """At most `count` entries of each stream."""
+        ledger = await self._store.read(STREAM, after=request.ledger_at, count=request.count)
+        journal = await self._store.read(JOURNAL, after=request.journal_at, count=request.count)
+        return Tail(
+            ledger=tuple((entry.id, entry.fields["json"]) for entry in ledger),
+            journal=tuple((entry.id, entry.fields) for entry in journal),
+        )
+
+    async def records(self, request: FetchRecords) -> list[LedgerRecord] | None:
+        """Raises VenueError, but for a kind that the venue does not have."""
+        try:
+            return await self._trading(request.venue).records(request.kind, since_ms=request.since_ms)
+        except VenueError as error:
+            if error.error_class == "not_supported":
+                return None
+            raise
+
+    async def rates(self, request: ReadRates) -> Rates:
+        """One after the other: there is no hurry. Raises VenueError."""
+        trading = self._trading(request.venue)
+        fees = {name: await trading.fee_rates(name) for name in request.instruments}
+        return Rates(fees=fees, clock_offset_ms=trading.clock_offset_ms())
+
+    def _trading(self, venue: str) -> Trading:
+        """Raises VenueError while the account is not open."""
+        found = self._tradings.get(venue)
+        if found is None:
+            raise VenueError(venue, "network", "the account is not open yet")
+        return found

@@ -1,0 +1,330 @@
+"""One venue's part of the books: looks, records, and what remains when they are compared. Pure.
+
+    look -> records of every kind, booked -> look again -> read the ledger back -> compare
+
+Nothing moved between two equal looks, so the records that were read in between explain just that account.
+Shortly after a settlement only funding is read, until the payment is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import msgspec
+
+from libs.carry.identity import Explained, in_usd, opening_of, residuals
+from libs.carry.pnl import Key, NoPrice
+from libs.common.effects import Answered, Effect, Health, Measure, Publish
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
+from libs.common.messages_exec import LedgerLine
+from libs.common.subjects import exec_account
+from libs.exchange.trading_values import FeeRates, LedgerRecord, RecordKind
+from services.executor import records
+from services.executor.account import Look, look_of, prices_of, status_of
+from services.executor.books import Opening, holders, replace
+from services.executor.books_work import FetchRecords, Rates, ReadRates
+from services.executor.events import AccountSeen, ReadAccount
+from services.executor.expect import matched
+
+if TYPE_CHECKING:
+    from services.executor.books import Books, MarketOf
+    from services.executor.expect import Announcements
+    from services.executor.world import World
+
+LOOK_US: Final = 5 * US_PER_SEC
+SOON_US: Final = US_PER_SEC // 2
+STALE_US: Final = 15 * US_PER_SEC
+"""An account that was not read for so long is not to be trusted."""
+
+RATES_US: Final = 3_600 * US_PER_SEC
+AFTER_US: Final = (US_PER_SEC // 2, 3 * US_PER_SEC, 15 * US_PER_SEC, 60 * US_PER_SEC, 300 * US_PER_SEC)
+"""When funding is read after a settlement, while it is not there."""
+
+OVERLAP_MS: Final = MS_PER_HOUR
+"""Records are read again from so long before the last one: some are shown late."""
+
+INTEREST_AGE_MS: Final = 3 * MS_PER_HOUR
+
+Phase = Literal["rest", "first", "records", "second", "compare"]
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison: asset -> units that no line explains."""
+
+    venue: str
+    residual: dict[str, Decimal]
+
+
+class Owner(Protocol):
+    """What a venue's part needs of the whole."""
+
+    world: World
+    books: Books
+    announced: Announcements
+    market_of: MarketOf
+
+    @property
+    def is_quiet(self) -> bool: ...
+
+    def book(self, once: str, lines: tuple[LedgerLine, ...]) -> Iterator[Effect]: ...
+
+    def keep(self, now: Now, *, known: tuple[str, ...] = ()) -> Iterator[Effect]: ...
+
+    def on_round(self, done: Round, now: Now) -> Iterator[Effect]: ...
+
+
+class VenueBooks:
+    """`residual`: units by asset that no line explains, as of the last quiet comparison."""
+
+    def __init__(self, venue: str, keys: tuple[Key, ...], owner: Owner, records_every_us: int) -> None:
+        self.venue = venue
+        self.keys = keys
+        self.residual: dict[str, Decimal] = {}
+        self.marks: dict[Key, Decimal] = {}
+        self._owner = owner
+        self._every_us = records_every_us
+        self._phase: Phase = "rest"
+        self._look_us: int | None = None  # monotonic: when it was asked for last
+        self._read_us: int | None = None  # when an answer came last
+        self._records_us: int | None = None
+        self._rates_us: int | None = None
+        self._settled_us: int | None = None
+        self._asks = 0
+        self._touched = False
+        self._whole = False
+        self._waiting: set[RecordKind] = set()
+        self._without: set[RecordKind] = set()
+        self._seen_ids: set[str] = set()
+        self._fresh: list[str] = []
+        self._first: Look | None = None
+        self._second: Look | None = None
+        self._tail_after_us = 0
+        self._seen: AccountSeen | None = None
+        self._fees: dict[str, FeeRates] = {}
+        self._offset_ms: float | None = None
+        self._borrow_daily: dict[str, float] = {}
+
+    # --- when -------------------------------------------------------------------------------------
+
+    def touch(self) -> None:
+        """Something was booked: say soon how the account stands now."""
+        self._touched = True
+
+    def settled(self, now: Now) -> None:
+        """A payment is due here from now on."""
+        self._settled_us, self._asks = now.mono_us, 0
+
+    def give_up(self) -> None:
+        """The store did not take a booking: begin the round anew, records are booked once in any case."""
+        self._phase = "rest"
+        self._records_us = None
+        self._seen_ids.clear()
+
+    def tick(self, now: Now) -> Iterator[Effect]:
+        """Begin what is due."""
+        if self._phase == "rest" and self._is_due(now):
+            self._touched = False
+            self._phase = "first"
+            yield from self._look(now)
+        stale = self._read_us is not None and now.mono_us - self._read_us > STALE_US
+        if stale and self._seen is not None and self._phase != "rest":
+            yield from self._publish(now, trusted=False)
+        if self._rates_us is None or now.mono_us - self._rates_us >= RATES_US:
+            self._rates_us = now.mono_us
+            yield ReadRates(venue=self.venue, instruments=tuple(name for _, name in self.keys))
+
+    def _is_due(self, now: Now) -> bool:
+        if self._look_us is None or self._settlement_due(now):
+            return True
+        age_us = now.mono_us - self._look_us
+        return age_us >= (SOON_US if self._touched else LOOK_US)
+
+    def _settlement_due(self, now: Now) -> bool:
+        return (
+            self._settled_us is not None
+            and self._asks < len(AFTER_US)
+            and now.mono_us - self._settled_us >= AFTER_US[self._asks]
+            and any(one.venue == self.venue for one in self._owner.books.due)
+        )
+
+    def _look(self, now: Now) -> Iterator[Effect]:
+        self._look_us = now.mono_us
+        yield ReadAccount(venue=self.venue, pair="books")
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def on_look(self, seen: AccountSeen | None, error: str | None, now: Now) -> Iterator[Effect]:
+        """The account, or why it could not be read."""
+        if seen is None:
+            self._phase = "rest"
+            yield from self._failed(f"{self.venue}: the account cannot be read: {error}", now)
+            return
+        self._seen, self._read_us = seen, now.mono_us
+        look = look_of(seen, self._owner.world)
+        self.marks = look.marks
+        yield Health(key=f"books:{self.venue}", problem="")
+        yield from self._publish(now, trusted=True)
+        if self._phase == "second":
+            same = self._first is not None and look.is_as(self._first)
+            self._second = look
+            self._phase = "compare" if same and self._whole else "rest"
+            self._tail_after_us = now.mono_us
+        elif self._phase == "first":
+            self._first = look
+            yield from self._ask(now)
+
+    def _ask(self, now: Now) -> Iterator[Effect]:
+        """The records that are due, or rest."""
+        whole = self._records_us is None or now.mono_us - self._records_us >= self._every_us
+        kinds: tuple[RecordKind, ...] = records.KINDS if whole else ("funding",)
+        if not whole and not self._settlement_due(now):
+            self._phase = "rest"
+            return
+        if whole:
+            self._records_us = now.mono_us
+        self._asks += 1
+        self._whole = whole
+        self._phase = "records"
+        self._fresh = []
+        self._waiting = {kind for kind in kinds if kind not in self._without}
+        for kind in sorted(self._waiting):
+            yield FetchRecords(venue=self.venue, kind=kind, since_ms=self._since_ms(kind, now))
+
+    def _since_ms(self, kind: RecordKind, now: Now) -> int:
+        own_ms = now.market_ms if kind in records.IN_MARKET_TIME else now.wall_us // US_PER_MS
+        return self._owner.books.cursors.get(f"{self.venue}|{kind}", own_ms) - OVERLAP_MS
+
+    def on_records(self, event: Answered, now: Now) -> Iterator[Effect]:
+        """One kind's records: what is new is booked; after the last kind the second look begins."""
+        request = event.request
+        if self._phase != "records" or not isinstance(request, FetchRecords):
+            return
+        if event.error is not None:
+            self._phase = "rest"
+            self._records_us = None if self._whole else self._records_us
+            yield from self._failed(f"{self.venue}: its books cannot be read: {event.error}", now)
+            return
+        self._waiting.discard(request.kind)
+        if event.result is None:
+            self._without.add(request.kind)
+        done = not self._waiting
+        if done:
+            self._phase = "second"
+            yield from self._look(now)
+        yield from self._book(event.result or [], now)
+
+    def _book(self, found: list[LedgerRecord], now: Now) -> Iterator[Effect]:
+        owner = self._owner
+        for record in found:
+            key = records.key_of(self.venue, record)
+            self._cursor(record)
+            if key in self._seen_ids:
+                continue
+            self._seen_ids.add(key)
+            if self._is_older(record):
+                self._fresh.append(key)
+                continue
+            lines = records.lines_of(
+                self.venue,
+                record,
+                books=owner.books,
+                world=owner.world,
+                announced=owner.announced,
+                market_of=owner.market_of,
+                split_wallets=self._first is not None and self._first.split,
+                now=now,
+            )
+            if record.kind == "funding" and record.instrument:
+                owner.books = matched(owner.books, self.venue, record.instrument, record.ts_ms)
+            if record.kind == "interest":
+                self._measure_interest(record, now)
+            yield from owner.book(key, tuple(lines))
+
+    def _cursor(self, record: LedgerRecord) -> None:
+        name = f"{self.venue}|{record.kind}"
+        books = self._owner.books
+        if record.ts_ms > books.cursors.get(name, 0):
+            self._owner.books = replace(books, cursors={**books.cursors, name: record.ts_ms})
+
+    def _is_older(self, record: LedgerRecord) -> bool:
+        """Whether a record is of the time before the books: its money is in the opening."""
+        if self.venue in self._owner.books.openings:
+            return False
+        if record.kind != "funding" or not record.instrument:
+            return True
+        return not holders(self._owner.books, (self.venue, record.instrument), record.ts_ms)
+
+    def _measure_interest(self, record: LedgerRecord, now: Now) -> None:
+        """Hourly interest over what is owed, as a daily rate; old lines tell nothing about now."""
+        if self._seen is None or now.market_ms - record.ts_ms > INTEREST_AGE_MS:
+            return
+        owed = sum((one.borrowed for one in self._seen.balances if one.asset == record.asset), Decimal(0))
+        if owed > 0:
+            self._borrow_daily[record.asset] = float(-record.amount / owed * 24)
+
+    def on_rates(self, found: Rates) -> None:
+        """What the account really pays."""
+        self._fees = dict(found.fees)
+        self._offset_ms = found.clock_offset_ms
+
+    # --- comparing --------------------------------------------------------------------------------
+
+    def on_caught_up(self, asked_us: int, now: Now) -> Iterator[Effect]:
+        """The ledger has been read back up to `asked_us`: compare, if nothing is under way."""
+        if self._phase != "compare" or asked_us < self._tail_after_us or self._second is None:
+            return
+        self._phase = "rest"
+        owner, look = self._owner, self._second
+        if not owner.is_quiet:
+            return
+        explained = owner.books.explained.get(self.venue, Explained())
+        try:
+            units = explained.units(self.venue, look.marks)
+        except NoPrice:  # we hold a contract that the venue does not show: its marks say nothing
+            units = explained.units(self.venue, {**self._mids(), **look.marks})
+        opening = owner.books.openings.get(self.venue)
+        if opening is None:
+            yield from self._open(opening_of(look.units, units), now)
+            return
+        self.residual = residuals(look.units, opening.units, units)
+        yield from owner.on_round(Round(venue=self.venue, residual=self.residual), now)
+
+    def _open(self, units: dict[str, Decimal], now: Now) -> Iterator[Effect]:
+        """The account as it was before the first line is where everything is counted from."""
+        owner = self._owner
+        usd, _ = in_usd(units, prices_of(owner.world, self.venue, units))
+        opening = Opening(units=units, usd=usd, market_ms=now.market_ms)
+        owner.books = replace(owner.books, openings={**owner.books.openings, self.venue: opening})
+        yield from owner.keep(now, known=tuple(self._fresh))
+
+    def _mids(self) -> Mapping[Key, Decimal]:
+        mids = {key: self._owner.world.mid(key) for key in self.keys}
+        return {key: mid for key, mid in mids.items() if mid is not None}
+
+    # --- what is said -----------------------------------------------------------------------------
+
+    def _failed(self, problem: str, now: Now) -> Iterator[Effect]:
+        yield Health(key=f"books:{self.venue}", problem=problem)
+        stale = self._read_us is None or now.mono_us - self._read_us > STALE_US
+        if stale and self._seen is not None:
+            yield from self._publish(now, trusted=False, problems=(problem,))
+
+    def _publish(self, now: Now, *, trusted: bool, problems: tuple[str, ...] = ()) -> Iterator[Effect]:
+        if self._seen is None:
+            raise AssertionError("an account that was never read has nothing to say")
+        status = status_of(
+            self._seen,
+            self._owner.world,
+            rates=self._fees,
+            borrow_daily=self._borrow_daily,
+            clock_offset_ms=self._offset_ms,
+            problems=problems,
+            trusted=trusted,
+            now=now,
+        )
+        yield Publish(subject=exec_account(self.venue), message=status)
+        if status.margin_ratio is not None:
+            labels = {"venue": self.venue}
+            yield Measure(metric="fundarb_margin_ratio", value=status.margin_ratio, labels=labels)
