@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from libs.common.messages_exec import Breaker, Level
+from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, back_off_us
+from services.executor.model import OrderClass, Purpose, State
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
+from tests.unit.executor.scripted import Act, times
+
+ONE = (Decimal(1), Decimal(-1))
+
+
+def failing(*acts: Act) -> Rig:
+    """A held pair whose perp leg does this when it is to be closed."""
+    rig = Rig().opened()
+    rig.acts("perp", *acts)
+    return rig
+
+
+def flatten(rig: Rig) -> None:
+    rig.breakers = (Breaker(scope="global", level=Level.FLATTEN, reason="loss of the day"),)
+    rig.beat()
+
+
+def test_a_close_reduces_both_legs_to_nothing() -> None:
+    rig = Rig().opened()
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+    assert rig.shown == FLAT == rig.held
+    spot, perp = rig.orders(Purpose.CLOSE)
+    assert (spot.side, spot.reduce_only) == ("sell", False)
+    assert (perp.side, perp.reduce_only) == ("buy", True)
+    assert {one.order_class for one in (spot, perp)} == {OrderClass.REDUCE}
+    assert rig.alerts == []
+
+
+def test_a_close_needs_no_permit() -> None:
+    rig = Rig().opened()
+    rig.risk_on = False
+    rig.breakers = (Breaker(scope="global", level=Level.REDUCE_ONLY, reason="x"),)
+    rig.beat()
+    rig.run(5)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+
+
+def test_a_soft_close_that_fails_restores_the_hedge() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.wish("close")
+    rig.until(lambda: rig.moves[-1] == "closing>active", 15)
+    assert rig.held == ONE == rig.shown
+    assert len([one for one in rig.orders(Purpose.CLOSE) if one.leg == 1]) == SOFT_TRIES
+    (restored,) = rig.orders(Purpose.RESTORE)
+    assert (restored.leg, restored.side, restored.quantity) == (0, "buy", Decimal(1))
+    assert restored.order_class is OrderClass.REDUCE, "it lowers the net delta: no permit is asked"
+    (text,) = rig.told("close:1")
+    assert "restoring the hedge" in text
+    assert "BTC-USDT-PERP" in text
+
+
+def test_a_hedge_is_restored_whatever_risk_says() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.wish("close")
+    rig.run(0.2)
+    rig.breakers = (Breaker(scope="global", level=Level.REDUCE_ONLY, reason="x"),)
+    rig.beat()
+    rig.risk_on = False
+    rig.until(lambda: rig.moves[-1] == "closing>active", 15)
+    assert rig.shown == ONE
+
+
+def test_a_failed_close_waits_longer_each_time_and_trims_go_on() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.wish("close")
+    rig.until(lambda: rig.moves[-1] == "closing>active", 15)
+    rig.wish("close")
+    rig.run(1)
+    assert "the next try waits" in rig.notes[-1]
+    rig.venues.take(PERP_KEY, Decimal("0.2"))  # within the back-off
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 12)
+    rig.run(BACK_OFF_US / 1e6)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+
+
+def test_the_back_off_doubles_to_an_hour() -> None:
+    waits = [back_off_us(n) for n in range(1, 40)]
+    assert waits[:3] == [BACK_OFF_US, 2 * BACK_OFF_US, 4 * BACK_OFF_US]
+    assert waits == sorted(waits)
+    assert waits[-1] == BACK_OFF_US_MAX
+    assert back_off_us(0) == BACK_OFF_US
+
+
+def test_a_hedge_that_cannot_be_restored_is_unwound() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.acts("spot", "fill", "reject", "reject", "reject")
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.moves[-2:] == ["closing>unwinding", "unwinding>idle"]
+    assert rig.shown == FLAT
+    assert len(rig.told("restore")) == 1
+
+
+def test_a_partly_closed_leg_is_restored_to_the_other() -> None:
+    rig = failing("half", "none", "none", "none")
+    rig.wish("close")
+    rig.until(lambda: rig.moves[-1] == "closing>active", 15)
+    assert rig.held == (Decimal("0.5"), Decimal("-0.5")) == rig.shown
+
+
+def test_a_hard_close_forces_the_failing_leg() -> None:
+    rig = failing(*times(6, "none"))
+    flatten(rig)
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.shown == FLAT
+    perps = [one for one in rig.orders(Purpose.CLOSE) if one.leg == 1]
+    assert len(perps) == 7
+    assert perps[-1].price is None
+    assert rig.orders(Purpose.RESTORE) == []
+
+
+def test_flatten_hardens_a_soft_close() -> None:
+    rig = failing(*times(SOFT_TRIES + 3, "none"))
+    rig.wish("close")
+    rig.run(0.3)
+    assert rig.state is State.CLOSING
+    flatten(rig)
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.orders(Purpose.RESTORE) == []
+    assert "closing>active" not in rig.moves
+
+
+def test_flatten_hardens_a_restoration() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.acts("spot", "fill", "none", "none")
+    rig.wish("close")
+    rig.until(lambda: len(rig.orders(Purpose.RESTORE)) == 1, 15)
+    flatten(rig)
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.shown == FLAT
+
+
+def test_a_hard_close_that_nothing_helps_calls_a_person() -> None:
+    rig = failing(*times(60, "reject"))
+    flatten(rig)
+    rig.until(lambda: rig.state is State.STUCK, 240)
+    assert len(rig.told("stuck")) == 1
+
+
+def test_a_close_in_doubt_sends_nothing_more() -> None:
+    rig = failing("lost")
+    rig.wish("close")
+    rig.run(10)
+    assert len(rig.orders(Purpose.CLOSE)) == 2
+    rig.until(lambda: rig.state in (State.IDLE, State.ACTIVE), 30)
+    assert rig.held == rig.shown
+
+
+@pytest.mark.parametrize("coins", ["0", "7"])
+def test_only_our_own_coins_are_sold(coins: str) -> None:
+    rig = Rig(base_fee="0.001")
+    rig.venues.users_coins = Decimal(coins)
+    rig.opened()
+    own = rig.held[0]
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+    sold = sum((one.filled for one in rig.orders(Purpose.CLOSE) if one.leg == 0), Decimal(0))
+    assert sold <= own
+    assert rig.venues.held[SPOT_KEY] == own - sold == rig.lane.dust[0] < Decimal("0.01")
+
+
+def test_a_pair_that_is_not_held_cannot_be_closed() -> None:
+    rig = Rig()
+    rig.wish("close")
+    rig.run(1)
+    assert "not closed: the pair is idle" in rig.notes[-1]

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from libs.common.store import Transition
+from services.executor.lane import pair_key
+from services.executor.model import IntentState, Purpose, State
+from services.executor.resolve import window_us
+from tests.sim.timeline import run
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
+from tests.unit.executor.scripted import Act
+
+W_SEC = window_us("binance") / 1e6
+
+
+@pytest.mark.parametrize("after_ms", range(0, 30, 2))
+def test_a_crash_at_any_moment_of_an_opening_ends_in_order(after_ms: int) -> None:
+    rig = Rig()
+    rig.wish("open")
+    rig.run(after_ms / 1000)
+    rig.restart()
+    rig.until(lambda: rig.lane.ready and rig.state in (State.IDLE, State.ACTIVE), W_SEC + 20)
+    assert rig.held == rig.shown
+    assert rig.lane.state.delta == 0
+    assert len({one.id for one in rig.sent}) == len(rig.sent)
+    assert not any("stuck" in move for move in rig.moves)
+
+
+def test_after_a_crash_every_open_order_is_in_doubt_and_nothing_is_sent() -> None:
+    rig = Rig()
+    rig.acts("perp", "lost")
+    rig.acts("spot", "silent")
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 2, 1)
+    rig.restart()
+    rig.run(0.2)
+    assert {one.state for one in rig.lane.intents.values()} == {IntentState.UNKNOWN}
+    rig.run(W_SEC - 1)
+    assert len(rig.sent) == 2, "W counts from recovery"
+    assert not rig.lane.ready
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.shown == FLAT
+    assert len(rig.told("unwind")) == 1
+
+
+def test_a_pair_stands_after_a_restart_as_before() -> None:
+    rig = Rig(base_fee="0.001").opened()
+    before = rig.lane.state
+    rig.restart()
+    rig.until(lambda: rig.lane.ready, 5)
+    assert rig.lane.state.legs == before.legs
+    assert rig.state is State.ACTIVE
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+
+
+@pytest.mark.parametrize("act", ["half", "none"])
+def test_a_close_goes_on_after_a_crash(act: Act) -> None:
+    rig = Rig().opened()
+    rig.acts("perp", act)
+    rig.wish("close")
+    rig.run(0.05)
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.shown == FLAT
+
+
+def test_a_position_that_changed_while_nobody_looked_halts_the_pair() -> None:
+    rig = Rig().opened()
+    rig.venues.held[PERP_KEY] = Decimal("-0.4")
+    rig.restart()
+    rig.until(lambda: rig.state is State.STUCK, 20)
+    assert len(rig.told("foreign")) == 1
+    assert len(rig.sent) == 2
+
+
+def test_what_cannot_be_read_stops_everything() -> None:
+    rig = Rig().opened()
+    stored = run(rig.store.get(pair_key(rig.pair)))
+    assert stored is not None
+    run(rig.store.transition(Transition(writes={pair_key(rig.pair): b"{broken"})))
+    rig.restart()
+    rig.run(5)
+    rig.wish("close")
+    rig.run(5)
+    assert len(rig.sent) == 2
+    assert "cannot be read" in rig.told("unreadable")[0]
+
+
+def test_nothing_leaves_while_the_store_is_away() -> None:
+    rig = Rig()
+    rig.store.down = True
+    rig.wish("open")
+    rig.run(3)
+    assert rig.sent == []
+    rig.store.down = False
+    rig.run(5)
+    assert rig.state is State.IDLE
+    rig.wish("open")
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+
+
+def test_answers_that_the_store_did_not_take_are_learned_again() -> None:
+    rig = Rig()
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 2, 1)
+    rig.store.down = True
+    rig.run(5)
+    assert len(rig.sent) == 2
+    rig.store.down = False
+    rig.until(lambda: rig.lane.ready and rig.state is State.ACTIVE, W_SEC + 20)
+    assert rig.held == rig.shown == (Decimal(1), Decimal(-1))
+
+
+def test_a_lost_store_makes_other_ids() -> None:
+    first, second = Rig().opened(), Rig()
+    second.store = type(second.store)(clock=second.clock, store_id="fedcba9876543210")
+    second.restart()
+    second.run(1)
+    second.opened()
+    assert not {one.id for one in first.sent} & {one.id for one in second.sent}
+
+
+def test_a_restart_without_coins_that_are_ours_is_seen() -> None:
+    rig = Rig().opened()
+    rig.venues.held[SPOT_KEY] = Decimal("0.2")
+    rig.restart()
+    rig.until(lambda: rig.state is State.STUCK, 20)
+
+
+def test_trades_missed_by_a_crash_are_booked_with_their_fees() -> None:
+    rig = Rig(base_fee="0.001")
+    rig.acts("spot", "silent")
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 2, 1)
+    rig.restart()
+    rig.until(lambda: rig.lane.ready and rig.state is State.ACTIVE, W_SEC + 10)
+    assert rig.held == rig.shown
+    bought = rig.orders(Purpose.OPEN)[0]
+    assert bought.fee_base == bought.filled * Decimal("0.001")

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+from services.executor.model import State
+from services.executor.watch import EVERY_US, FOREIGN_AFTER_US
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
+
+BOUND_SEC = (EVERY_US + FOREIGN_AFTER_US) / 1e6 + 2
+
+
+def test_a_position_that_somebody_else_changed_halts_the_pair() -> None:
+    rig = Rig().opened()
+    rig.venues.held[PERP_KEY] += Decimal("0.3")
+    rig.until(lambda: rig.state is State.STUCK, BOUND_SEC)
+    (text,) = rig.told("foreign")
+    assert "BTC-USDT-PERP" in text
+    rig.run(30)
+    assert len(rig.sent) == 2, "nothing is re-opened blindly"
+    assert len(rig.told("foreign")) == 1
+
+
+def test_coins_that_are_missing_halt_the_pair_and_more_of_them_do_not() -> None:
+    rig = Rig().opened()
+    rig.venues.users_coins = Decimal(9)
+    rig.run(BOUND_SEC)
+    assert rig.state is State.ACTIVE
+    rig.venues.users_coins = Decimal(0)
+    rig.venues.held[SPOT_KEY] -= Decimal("0.5")
+    rig.until(lambda: rig.state is State.STUCK, BOUND_SEC)
+
+
+def test_a_difference_that_passes_is_forgotten() -> None:
+    rig = Rig().opened()
+    rig.venues.held[PERP_KEY] += Decimal("0.3")
+    rig.until(lambda: bool(rig.lane.doubted_us), BOUND_SEC)
+    rig.venues.held[PERP_KEY] -= Decimal("0.3")
+    rig.run(BOUND_SEC)
+    assert rig.state is State.ACTIVE
+    assert rig.lane.doubted_us == {}
+    assert rig.alerts == []
+
+
+def test_a_trade_of_the_venue_is_booked_once() -> None:
+    rig = Rig().opened()
+    rig.venues.take(PERP_KEY, Decimal("0.2"))
+    rig.venues.take(PERP_KEY, Decimal("0.1"))
+    rig.run(30)
+    assert rig.held == (Decimal("0.7"), Decimal("-0.7")) == rig.shown
+    assert sum(rig.lane.state.taken.values()) == Decimal("0.3")
+
+
+def test_part_of_a_difference_that_no_trade_explains_still_halts() -> None:
+    rig = Rig().opened()
+    rig.venues.take(PERP_KEY, Decimal("0.2"))
+    rig.venues.held[PERP_KEY] += Decimal("0.1")
+    rig.until(lambda: rig.state is State.STUCK, 3 * BOUND_SEC)
+
+
+def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
+    rig = Rig().opened()
+    rig.venues.take(PERP_KEY, Decimal("0.2"))
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 15)
+    rig.restart()
+    rig.run(30)
+    assert rig.held == (Decimal("0.8"), Decimal("-0.8"))
+    assert rig.state is State.ACTIVE
