@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
+from libs.common.effects import Request
 from libs.common.store import Store
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
@@ -20,6 +22,15 @@ class Bookkeeper:
     def __init__(self, tradings: Mapping[str, Trading], store: Store) -> None:
         self._tradings = tradings
         self._store = store
+
+    def handlers(self) -> dict[type[Request], Callable[[Any], Awaitable[Any]]]:
+        """Who carries out which request; looks at accounts are the desk's."""
+        return {
+            LoadBooks: self.load,
+            TailStreams: self.tail,
+            FetchRecords: self.records,
+            ReadRates: self.rates,
+        }
 
     async def load(self, _request: LoadBooks) -> bytes | None:
         """The last snapshot."""

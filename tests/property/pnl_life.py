@@ -18,52 +18,35 @@ from libs.common.subjects import SPOT, kind_of, pair_id
 from libs.exchange.engine import commands as c
 from libs.exchange.engine import types as t
 from libs.exchange.engine.engine import Engine
-from libs.exchange.trading_values import BalanceReport, FillReport, LedgerRecord, PositionReport
+from libs.exchange.trading_values import BalanceReport, LedgerRecord, PositionReport
 from services.executor import ledger, records
 from services.executor.account import Look, look_of
 from services.executor.books import Books, take_entries
 from services.executor.events import AccountSeen
 from services.executor.expect import Announcements
 from services.executor.lane import Draft, Lane
-from services.executor.model import Intent, IntentState, OrderClass, Purpose
+from services.executor.model import Intent, IntentState, OrderClass
 from services.executor.order import on_fill
 from services.executor.permit import PermitView
 from services.executor.sizing import Rules
 from services.executor.world import Seen, World
-
-VENUE, ME, USER = "binance", "me", "me:spot"
-SPOT_NAME, PERP, OTHER = "BTC-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP"
-PRICES = {"BTC": Decimal(40_000), "ETH": Decimal(2_000), "BNB": Decimal(300)}
-START_MS = 1_700_000_000_000
-FEES = {
-    "base": t.FeeSchedule(
-        spot=t.FeeRates(maker=Decimal("-0.0001"), taker=Decimal("0.001")),
-        perp=t.FeeRates(maker=Decimal("-0.00005"), taker=Decimal("0.0005")),
-        future=t.FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005")),
-    ),
-}
-FEES["quote"] = t.FeeSchedule(
-    spot=FEES["base"].spot, perp=FEES["base"].perp, future=FEES["base"].future, spot_buy_fee="quote"
+from tests.property.pnl_terms import (
+    FEES,
+    ME,
+    NAMES,
+    OTHER,
+    PAIRS,
+    PERP,
+    PRICES,
+    PURPOSES,
+    RECORDS,
+    START_MS,
+    VENUE,
+    key_of,
+    listing_of,
+    market_of,
+    report_of,
 )
-FEES["coin"] = t.FeeSchedule(
-    spot=FEES["base"].spot, perp=FEES["base"].perp, future=FEES["base"].future, coin="BNB"
-)
-PURPOSES = (Purpose.OPEN, Purpose.CLOSE, Purpose.TRIM, Purpose.SHRINK, Purpose.FOLLOW)
-TIERS = (t.Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
-PAIRS = (
-    ((VENUE, SPOT_NAME), (VENUE, PERP)),
-    ((VENUE, PERP), (VENUE, OTHER)),
-)
-"""Both have the perpetual of BTC; they trade it in the same direction or the engine nets them, as it does."""
-
-
-def key_of(name: str) -> str:
-    """`BTC-USDT-PERP` -> `perp:BTCUSDT`."""
-    base, quote = name.split("-")[:2]
-    return f"{kind_of(name).value}:{base}{quote}"
-
-
-NAMES = {key_of(name): name for name in (SPOT_NAME, PERP, OTHER, "BNB-USDT")}
 
 
 class Life:
@@ -141,7 +124,7 @@ class Life:
             getattr(self, f"_{what}" if what != "reprice" else "reprice")()
         except c.Refused:
             return
-        self._read_records()
+        self.read_records()
 
     def _order(self) -> None:
         lane = self.dice.choice(list(self.lanes.values()))
@@ -192,7 +175,7 @@ class Life:
     def _filled(self, lane: Lane, before: Intent, fill: t.Fill) -> Intent:
         """Told twice, since venues do."""
         draft = Draft(lane, self.now())
-        report = self._report(fill)
+        report = report_of(fill)
         after = on_fill(before, report, base=lane.keys[before.leg][1].split("-")[0])
         ledger.on_trades(lane, draft, before, after, (report, report))
         ledger.on_trades(lane, draft, after, after, (report,))
@@ -221,7 +204,7 @@ class Life:
         before = Decimal(0)
         for (lane, leg), amount in zip(sharers, (first, fill.quantity - first), strict=False):
             draft = Draft(lane, self.now())
-            ledger.on_taken(lane, draft, leg, self._report(fill), before=before, amount=amount)
+            ledger.on_taken(lane, draft, leg, report_of(fill), before=before, amount=amount)
             self._take(lane, draft, leg, amount * (1 if fill.side == "buy" else -1))
             before += amount
 
@@ -235,7 +218,7 @@ class Life:
         )
 
     def _interest(self) -> None:
-        """The user borrows for himself: interest that no pair owes is nobody's, and explained all the same."""
+        """The user borrows for himself: interest that no pair owes is nobody's, and explained as well."""
         self._hours += 1
         self.tell(c.Borrow(account=ME, asset="BTC", amount=Decimal("0.1")))
         self.tell(
@@ -256,6 +239,10 @@ class Life:
     # --- what is read -----------------------------------------------------------------------------
 
     def look(self) -> Look:
+        """The account as the books see it."""
+        return look_of(self.seen(self.wall_us), self.world)
+
+    def seen(self, asked_us: int) -> AccountSeen:
         """The account as the venue shows it."""
         positions = tuple(
             PositionReport(
@@ -280,28 +267,31 @@ class Life:
             )
             for asset, held in self.engine.balances(ME).items()
         )
-        seen = AccountSeen(
-            venue=VENUE, positions=positions, balances=balances, open_orders=(), asked_mono_us=self.wall_us
+        return AccountSeen(
+            venue=VENUE, positions=positions, balances=balances, open_orders=(), asked_mono_us=asked_us
         )
-        return look_of(seen, self.world)
 
-    def _read_records(self) -> None:
-        kinds = {"funding": "funding", "interest": "interest", "deposit": "other", "withdrawal": "other"}
-        kinds |= {"liquidation_fee": "liquidation", "insurance": "liquidation"}
-        for entry in self.engine.entries(ME):
-            if entry.entry_id <= self._entry:
-                continue
-            self._entry = entry.entry_id
-            if entry.kind.value not in kinds:
-                continue
-            record = LedgerRecord(
+    def records(self) -> list[LedgerRecord]:
+        """The venue's own books, fees and profits of trades left out."""
+        return [
+            LedgerRecord(
                 record_id=str(entry.entry_id),
-                kind=kinds[entry.kind.value],  # type: ignore[arg-type]
+                kind=RECORDS[entry.kind.value],
                 asset=entry.asset,
                 amount=entry.amount,
                 ts_ms=entry.wall_us // 1_000,
                 instrument=NAMES.get(entry.instrument),
             )
+            for entry in self.engine.entries(ME)
+            if entry.kind.value in RECORDS
+        ]
+
+    def read_records(self) -> None:
+        """Book what is new in them."""
+        for record in self.records():
+            if int(record.record_id) <= self._entry:
+                continue
+            self._entry = int(record.record_id)
             found = records.lines_of(
                 VENUE,
                 record,
@@ -332,40 +322,8 @@ class Life:
         return Lane(pair_id(*keys), keys, (kind_of(keys[0][1]), kind_of(keys[1][1])), self.world)
 
     def _list(self, name: str) -> None:
-        base, quote = name.split("-")[:2]
-        kind = kind_of(name)
-        listing = t.Listing(
-            key=key_of(name),
-            symbol=base + quote,
-            kind=kind,
-            base=base,
-            quote=quote,
-            price_tick=Decimal("0.1"),
-            quantity_step=Decimal("0.00000001"),
-            quantity_min=Decimal("0.001"),
-            tiers=() if kind is SPOT else TIERS,
-            marginable=kind is SPOT,
-        )
+        listing = listing_of(name)
         self.tell(c.SetListing(listing=listing))
-        self.world.rules[VENUE, name] = Rules(kind=kind, base=base, quote=quote, settle=quote)
-
-    def _report(self, fill: t.Fill) -> FillReport:
-        return FillReport(
-            trade_id=str(fill.trade_id),
-            order_id=str(fill.order_id),
-            client_id=fill.client_id or None,
-            instrument=NAMES[fill.instrument],
-            side=fill.side,
-            price=fill.price,
-            quantity=fill.quantity,
-            fee=fill.fee,
-            fee_asset=fill.fee_asset,
-            liquidity=fill.liquidity,
-            ts_ms=fill.wall_us // 1_000,
-            cause=fill.cause,
+        self.world.rules[VENUE, name] = Rules(
+            kind=listing.kind, base=listing.base, quote=listing.quote, settle=listing.quote
         )
-
-
-def market_of(wall_us: int) -> int:
-    """Market time is wall time here."""
-    return wall_us // 1_000

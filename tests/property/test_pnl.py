@@ -12,7 +12,8 @@ from libs.carry.identity import Explained, residuals
 from libs.carry.pnl import EXACT, ZERO, summed
 from libs.common.messages_exec import LedgerKind, ProfitAndLoss
 from services.executor.books import Books, take_line
-from tests.property.pnl_life import SPOT_NAME, VENUE, Life, market_of
+from tests.property.pnl_life import Life
+from tests.property.pnl_terms import SPOT_NAME, VENUE, market_of
 
 LENGTH = 120
 LIVES = settings(derandomize=True, max_examples=25, deadline=None)
