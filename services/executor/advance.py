@@ -10,7 +10,7 @@ from typing import Final
 
 from services.executor import closing, holding, opening, unwinding
 from services.executor.lane import Draft, Lane
-from services.executor.model import IntentState, State
+from services.executor.model import LOANS, IntentState, State
 from services.executor.steps import wake
 
 _STEPS: Final = {
@@ -24,12 +24,12 @@ STEPS_MAX: Final = 8
 
 
 def may_act(lane: Lane, draft: Draft) -> bool:
-    """Whether the pair is ours and all is known: every order's fate, and what fees took from spot buys.
+    """Whether the pair is ours and all is known: instruments, every order's fate, what fees took from buys.
 
     Selling what a fee has taken would sell the user's own coins. A resting order is known only where one
     belongs; elsewhere its cancel is under way.
     """
-    if not lane.ready or lane.lease is None or draft.unsettled:
+    if not lane.ready or lane.lease is None or draft.unsettled or not lane.described:
         return False
     live = draft.live
     resting = all(intent.state is IntentState.WORKING for intent in live)
@@ -42,7 +42,7 @@ def advance(lane: Lane, draft: Draft) -> None:
         return
     for _ in range(STEPS_MAX):
         step = _STEPS.get(draft.state.state)
-        if step is None or draft.sends:
+        if step is None or draft.sends or any(one.purpose in LOANS for one in draft.live):
             return
         wait_us = lane.not_before_us - draft.now.mono_us
         if wait_us > 0:

@@ -21,6 +21,7 @@ from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
 from services.executor import pair as machine
 from services.executor.events import SendOrders
 from services.executor.ids import order_id
+from services.executor.lending import Memory
 from services.executor.model import (
     ZERO,
     Intent,
@@ -146,7 +147,7 @@ class Draft:
             price=price,
             tif="post_only" if post_only else "ioc",
             reduce_only=held.kind is not SPOT and not increase and shrinks,
-            margin=lane.borrows(leg),
+            margin=self.borrows(leg),
             fence=lane.fence,
             attempt=state.attempt,
             state=IntentState.SENT,
@@ -159,6 +160,10 @@ class Draft:
         return intent
 
     # --- reading ----------------------------------------------------------------------------------
+
+    def borrows(self, leg: int) -> bool:
+        """Whether this leg is traded on the desk for borrowed coins: a spot leg that is to be short."""
+        return self.lane.kinds[leg] is SPOT and sign_of(self.state.direction, leg) < 0
 
     @property
     def live(self) -> list[Intent]:
@@ -209,6 +214,7 @@ class Lane:
         self.stored_version = 0
         self.lease: Lease | None = None
         self.doubts: dict[str, Doubt] = {}
+        self.loan = Memory()
         self.dust: tuple[Decimal, Decimal] = (ZERO, ZERO)
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
@@ -218,6 +224,7 @@ class Lane:
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when a leg's quantity changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
+        self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then
         self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
         self.loads = 0
         self.loaded = False
@@ -241,9 +248,10 @@ class Lane:
         """The instrument's filters, None while they are not known."""
         return self.world.rules.get(self.keys[leg])
 
-    def borrows(self, leg: int) -> bool:
-        """Whether this leg is traded on the desk for borrowed coins: a spot leg that is to be short."""
-        return self.kinds[leg] is SPOT and leg == (0 if self.state.direction == "reverse" else 1)
+    @property
+    def described(self) -> bool:
+        """Whether steps, minimums and a price of both legs are known: without them nothing can be sized."""
+        return all(key in self.world.rules and self.world.mid(key) is not None for key in self.keys)
 
     def least(self, leg: int, *, reduces: bool) -> Decimal:
         """The smallest order of a leg at today's price; a step where nothing better is known."""

@@ -30,6 +30,9 @@ AGAIN_US: Final = US_PER_SEC // 2
 FOREIGN_AFTER_US: Final = 4 * US_PER_SEC
 """So long a difference that no venue-made trade explains may last: reports of our own may be on their way."""
 
+SEARCHES: Final = 2
+"""... and so many times its trades were read without finding one."""
+
 LOOK_BACK_MS: Final = 60_000
 TAKEN_KEPT: Final = 64
 
@@ -68,6 +71,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
         return
     for leg in legs:
         lane.doubted_us.pop(leg, None)
+        lane.searched.pop(leg, None)
     for intent in silent:
         if intent.leg in legs:
             asks = lane.doubts.pop(intent.id).asks
@@ -83,8 +87,10 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     """A leg is not what its venue shows: look for the venue's own trades, and give up after a while."""
     venue, instrument = lane.keys[leg]
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
-    if draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
+    searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
+    if searched and draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
         lane.doubted_us.clear()
+        lane.searched.clear()
         _foreign(lane, draft, leg, missing)
         return
     lane.missing[leg] = missing
@@ -119,6 +125,7 @@ def on_taken(
     if at_rest or not lane.missing or any(one.id not in lane.doubts for one in draft.live):
         return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
+    lane.searched[leg] = lane.searched.get(leg, 0) + 1
     others = [one for one in sharers if one is not lane]
     for trade in trades:
         if trade.cause == "order" or trade.trade_id in draft.state.taken:
@@ -144,6 +151,7 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     draft.set(legs=(legs[0], legs[1]), taken={**dict(kept), trade.trade_id: amount})
     bought_back(lane, draft, leg, amount)
     lane.doubted_us.pop(leg, None)
+    lane.searched.pop(leg, None)
     name = f"{lane.keys[leg][0]} {lane.keys[leg][1]}"
     text = f"{trade.cause} took {amount} of {name} at {trade.price}"
     if draft.state.state is State.ACTIVE:
