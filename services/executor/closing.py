@@ -13,6 +13,8 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
+from services.executor import loans
+from services.executor.debts import in_order, sellable
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Side, Trigger
 from services.executor.sizing import LADDER, floor_to, grossed_up
@@ -79,7 +81,7 @@ def advance(lane: Lane, draft: Draft) -> None:
         if reason := out_of_tries(lane, draft):
             give_up(draft, reason)
             return
-        for leg in over:
+        for leg in in_order(draft, over):
             reduce_leg(lane, draft, leg, Purpose.CLOSE)
         ladder_pause(lane, draft)
         return
@@ -87,13 +89,15 @@ def advance(lane: Lane, draft: Draft) -> None:
     if late or any(plan.tries[leg] >= SOFT_TRIES for leg in over):
         _fail(lane, draft)
         return
-    for leg in over:
+    for leg in in_order(draft, over):
         collar = lane.world.collar if plan.tries[leg] == 0 else LADDER[0]
         reduce_leg(lane, draft, leg, Purpose.CLOSE, collar=collar)
     ladder_pause(lane, draft)
 
 
 def _closed(lane: Lane, draft: Draft) -> None:
+    if not loans.cleared(lane, draft):
+        return
     plan = plan_of(draft)
     to_dust(lane, draft)
     draft.move(Trigger.CLOSED, plan.reason)
@@ -145,6 +149,7 @@ def _restore(lane: Lane, draft: Draft) -> None:
     rules = lane.rules(leg)
     missing = abs(plan.goals[leg]) - abs(state.legs[leg].quantity)
     amount = floor_to(missing, rules.step) if rules is not None and missing > 0 else ZERO
+    amount = sellable(lane, draft, leg, amount) if plan.goals[leg] < 0 else amount
     if rules is None or plan.tries[leg] >= RESTORE_TRIES or amount < lane.least(leg, reduces=False):
         reason = f"{plan.reason}; the hedge could not be restored: {last_reason(draft, Purpose.RESTORE)}"
         draft.move(Trigger.RESTORE_FAILED, reason)

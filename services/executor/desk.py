@@ -218,18 +218,22 @@ class Desk:
         trading = self.trading(request.venue)
         return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
 
-    async def loan(self, request: MoveLoan) -> None:
-        """Borrow or repay."""
+    async def loan(self, request: MoveLoan) -> Refusal | None:
+        """Borrow or repay, if the gate lets it pass."""
         trading = self.trading(request.venue)
+        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs)
+        if (refusal := self.gate(asked, self._clock.now())) is not None:
+            return refusal
         if request.amount > 0:
             await trading.borrow(request.asset, request.amount)
         else:
             await trading.repay(request.asset, -request.amount)
+        return None
 
     # --- state ------------------------------------------------------------------------------------
 
     async def account(self, request: ReadAccount) -> AccountSeen:
-        """Positions, balances and open orders, all read after `asked_mono_us`; shared by who asks at once."""
+        """Positions and balances, read after `asked_mono_us`; shared by who asks at once."""
         venue = request.venue
         if venue not in self._looks:
             self._looks[venue] = Shared(lambda: self._look(venue))
@@ -238,21 +242,18 @@ class Desk:
     async def _look(self, venue: str) -> AccountSeen:
         trading = self.trading(venue)
         asked_us = self._clock.now().mono_us
-        positions, balances, orders = await asyncio.gather(
-            trading.positions(), trading.balances(), trading.open_orders()
-        )
+        positions, balances = await asyncio.gather(trading.positions(), trading.balances())
         return AccountSeen(
             venue=venue,
             positions=tuple(positions),
             balances=tuple(balances),
-            open_orders=tuple(orders),
             asked_mono_us=asked_us,
         )
 
     async def taken(self, request: FindTaken) -> list[FillReport]:
         """Trades that the venue made by itself. Where it keeps no such books its trades must tell."""
         trading = self.trading(request.venue)
-        fills = await trading.fills(request.instrument, since_ms=request.since_ms)
+        fills = await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
         records: list[LedgerRecord] = []
         try:
             records = await trading.records("liquidation", since_ms=request.since_ms)

@@ -82,20 +82,26 @@ class FindTaken(Request, frozen=True, kw_only=True):
     venue: str
     instrument: str
     since_ms: int
+    margin: bool = False
 
 
 class MoveLoan(Request, frozen=True, kw_only=True):
-    """Borrow (`amount` > 0) or repay (< 0) coins of a spot leg. Answered with None, or an error: unknown."""
+    """Borrow (`amount` > 0) or repay (< 0) coins of a spot leg, if the gate lets `intent` pass.
+
+    Answered with None, with the gate's Refusal (nothing was sent), or with an error: unknown.
+    """
 
     pair: str
     id: str
     venue: str
     asset: str
     amount: Decimal
+    intent: Intent
+    legs: tuple[LegName, LegName]
 
 
 class ReadAccount(Request, frozen=True, kw_only=True):
-    """Positions, balances and open orders of a venue. Answered with `AccountSeen`."""
+    """Positions and balances of a venue. Answered with `AccountSeen`."""
 
     venue: str
     pair: str = ""
@@ -159,7 +165,6 @@ class AccountSeen(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     positions: tuple[PositionReport, ...]
     balances: tuple[BalanceReport, ...]
-    open_orders: tuple[OrderReport, ...]
     asked_mono_us: int
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from libs.common.messages import AlertLevel
+from services.executor import loans
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
@@ -34,6 +35,8 @@ def advance(lane: Lane, draft: Draft) -> None:
             _trim(lane, draft)
     if draft.state.plan is not None:
         _toward(lane, draft)
+    else:
+        loans.pay_surplus(lane, draft)
 
 
 def _threshold(lane: Lane) -> Decimal:

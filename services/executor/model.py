@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -68,6 +68,10 @@ class Purpose(StrEnum):
     REPAY = "repay"
 
 
+LOANS: Final = frozenset({Purpose.BORROW, Purpose.REPAY})
+"""Intents that are no orders: they move a debt, and have no fills."""
+
+
 class OrderClass(StrEnum):
     """INCREASE needs a permit; REDUCE is never blocked by one."""
 
@@ -110,7 +114,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
     `fills`: trade id -> base quantity of those that are booked, `fills_quote` what they cost together,
     `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
-    `mid`: of the leg's book when it was decided.
+    `mid`: of the leg's book when it was decided. `owed_before`: of a loan, what the account owed then.
     """
 
     id: str
@@ -138,12 +142,14 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str = ""
     reason: str = ""
     cancel_asked: bool = False
+    owed_before: Decimal | None = None
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
 
-    `quote` is what its fills have cost (> 0 paid, < 0 received); `borrowed`: coins owed for it.
+    `quote` is what its fills have cost (> 0 paid, < 0 received). Of a short spot leg, `borrowed`: coins owed
+    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left.
     """
 
     venue: str
@@ -152,6 +158,18 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal = ZERO
     quote: Decimal = ZERO
     borrowed: Decimal = ZERO
+    interest: Decimal = ZERO
+    spare: Decimal = ZERO
+
+    @property
+    def owed(self) -> Decimal:
+        """Principal and interest of borrowed coins."""
+        return self.borrowed + self.interest
+
+    @property
+    def coins(self) -> Decimal:
+        """What lies in the wallet because of this leg; a contract's quantity. Interest moves none."""
+        return self.quantity + self.owed + self.spare
 
     @property
     def entry_price(self) -> Decimal | None:

@@ -14,11 +14,14 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
+from services.executor import loans
+from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
 from services.executor.sizing import (
     CannotSize,
     Rules,
+    ceil_to,
     check_pair,
     common_step,
     floor_to,
@@ -107,7 +110,7 @@ def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, 
     """As configured, and enough that a slice is at most `limits.max_naked_usd`; each of them tradable."""
     config = lane.world.config
     naked = Decimal(str(config.limits.max_naked_usd))
-    wanted = max(config.execution.slices, int(-(-notional_usd // naked)))
+    wanted = max(config.execution.slices, int(ceil_to(notional_usd, naked) / naked))
     price = min(mid for key in lane.keys if (mid := lane.world.mid(key)) is not None)
     least = max(order_min(rules, price, reduces=False) for rules in (first, second))
     step = common_step(first.step, second.step)
@@ -123,10 +126,12 @@ def is_making(draft: Draft) -> bool:
 
 
 def advance(lane: Lane, draft: Draft) -> None:
-    """The next orders of the attempt, or its end."""
+    """The next orders of the attempt, or its end. What is to be sold short is borrowed first."""
+    if not loans.lent(lane, draft):
+        return
     plan = plan_of(draft)
     due = legs_due(lane, plan)
-    if due and not failed(draft):
+    if due and (not failed(draft) or _follows(lane, plan, due)):
         for leg in due:
             _send(lane, draft, leg, slice_goals(lane, plan)[leg])
         tries = (plan.tries[0] + (0 in due), plan.tries[1] + (1 in due))
@@ -139,6 +144,11 @@ def advance(lane: Lane, draft: Draft) -> None:
         pause(lane, draft, int(lane.world.config.execution.slice_interval_sec * US_PER_SEC))
     else:
         settle(lane, draft)
+
+
+def _follows(lane: Lane, plan: Plan, due: list[int]) -> bool:
+    """Whether the second leg of a sequence may hedge what the thin one got, though that was not all."""
+    return plan.style == "sequential" and len(due) == 1 and lane.world.config.execution.keep_partial
 
 
 def legs_due(lane: Lane, plan: Plan) -> list[int]:
@@ -182,6 +192,7 @@ def _send(lane: Lane, draft: Draft, leg: int, goal: Decimal) -> None:
     amount = floor_to(missing, rules.step) if missing > 0 else ZERO
     if amount > 0 and rules.kind is SPOT and side == "buy":
         amount = grossed_up(amount, rules)
+    amount = sellable(lane, draft, leg, amount) if side == "sell" else amount
     if amount < lane.least(leg, reduces=False):
         return  # the rest is dust: it is counted as tried, and the slice ends without it
     price = price_for(lane, leg, side, lane.world.collar)
@@ -222,9 +233,11 @@ def settle(lane: Lane, draft: Draft) -> None:
     if worth_keeping(lane, draft):
         draft.move(Trigger.OPENED, plan.reason)
         draft.set(plan=None, opened_ms=draft.now.market_ms, close_failures=0)
-    elif any(lane.least(leg, reduces=True) <= abs(state.legs[leg].quantity) for leg in (0, 1)):
+    elif is_uncovered(lane, draft) or any(
+        lane.least(leg, reduces=True) <= abs(state.legs[leg].quantity) for leg in (0, 1)
+    ):
         orphan(lane, draft, "what was filled is below what the venues take")
-    else:
+    elif loans.cleared(lane, draft):
         reason = last_reason(draft, Purpose.OPEN)
         to_dust(lane, draft)
         draft.move(Trigger.NOTHING_FILLED, reason)

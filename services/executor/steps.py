@@ -11,6 +11,7 @@ from libs.common.effects import SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
+from services.executor.debts import cover
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Side, Trigger
 from services.executor.sizing import FINEST, floor_to, ladder_collar, ladder_pause_us, limit_price
@@ -76,6 +77,8 @@ def reducible(lane: Lane, draft: Draft, leg: int) -> Decimal:
     rules = lane.rules(leg)
     if rules is None:
         return over_goal(draft, leg)
+    if draft.borrows(leg) and draft.state.legs[leg].quantity < 0:
+        return cover(lane, draft, leg, over_goal(draft, leg))
     amount = floor_to(over_goal(draft, leg), rules.step)
     return amount if amount >= lane.least(leg, reduces=True) else ZERO
 
@@ -152,7 +155,10 @@ def to_dust(lane: Lane, draft: Draft) -> None:
     legs = list(draft.state.legs)
     dust = list(lane.dust)
     for index, leg in enumerate(legs):
-        if leg.quantity != 0:
+        if leg.quantity != 0 and draft.borrows(index):
+            legs[index] = replace(leg, quantity=ZERO, quote=ZERO, spare=leg.spare + leg.quantity)
+            draft.set(legs=(legs[0], legs[1]))  # it lies on the margin desk, for the next loan there
+        elif leg.quantity != 0:
             dust[index] += leg.quantity
             legs[index] = replace(leg, quantity=ZERO, quote=ZERO)
             draft.dust[f"{lane.pair}|{index}"] = str(dust[index]).encode()
@@ -162,11 +168,12 @@ def to_dust(lane: Lane, draft: Draft) -> None:
 
 
 def from_dust(lane: Lane, draft: Draft) -> None:
-    """What an earlier position has left counts towards the new one."""
-    legs = list(draft.state.legs)
+    """What an earlier position has left counts towards the new one; not towards coins that are borrowed."""
+    legs, dust = list(draft.state.legs), list(lane.dust)
     for index, amount in enumerate(lane.dust):
-        if amount:
+        if amount and not draft.borrows(index):
             legs[index] = replace(legs[index], quantity=legs[index].quantity + amount)
             draft.dust[f"{lane.pair}|{index}"] = None
-    lane.dust = (ZERO, ZERO)
+            dust[index] = ZERO
+    lane.dust = (dust[0], dust[1])
     draft.set(legs=(legs[0], legs[1]))

@@ -8,6 +8,8 @@ import msgspec
 
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
+from services.executor import loans
+from services.executor.debts import in_order
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Trigger
 from services.executor.steps import (
@@ -39,7 +41,7 @@ def advance(lane: Lane, draft: Draft) -> None:
     if reason := out_of_tries(lane, draft):
         give_up(draft, reason)
         return
-    for leg in over:
+    for leg in in_order(draft, over):
         reduce_leg(lane, draft, leg, Purpose.UNWIND)
     ladder_pause(lane, draft)
 
@@ -53,8 +55,11 @@ def _done(lane: Lane, draft: Draft) -> None:
         draft.set(plan=replace(plan, goals=(goals[0], goals[1]), tries=(0, 0)))
         advance(lane, draft)  # ends: what is unbalanced can be traded away
         return
+    keeps = worth_keeping(lane, draft)
+    if not keeps and not loans.cleared(lane, draft):
+        return
     _remember(draft)
-    if worth_keeping(lane, draft):
+    if keeps:
         draft.move(Trigger.UNWOUND_HEDGED, plan.reason)
         draft.set(plan=None, opened_ms=state.opened_ms or draft.now.market_ms)
     else:

@@ -16,6 +16,7 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import InstrumentInfo, Quote
 from libs.common.subjects import SPOT
 from services.executor.events import SetUpDone
+from services.executor.lending import Claims
 from services.executor.model import Side
 from services.executor.permit import PermitView
 from services.executor.setup import SetUps
@@ -60,6 +61,7 @@ class World:
         self.collar = Decimal(str(config.execution.collar_bps)) / 10_000
         self.quotes: dict[Key, Seen] = {}
         self.marks: dict[Key, Decimal] = {}
+        self.claims = Claims()
         self.rules: dict[Key, Rules] = {}
         self.setups = setups
         self._infos: dict[Key, InstrumentInfo] = {}

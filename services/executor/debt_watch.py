@@ -1,0 +1,100 @@
+"""Watching what is owed for a short spot leg: interest that accrues, and loans that the venue takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from libs.common.instant import US_PER_MS
+from libs.common.messages import AlertLevel
+from services.executor import closing, loans, news, watch
+from services.executor.debts import (
+    RECALL_AFTER_US,
+    asset_of,
+    debt_of,
+    owed_of,
+    put_leg,
+    repaid,
+    share,
+    short_leg,
+    with_interest,
+    with_spare,
+)
+from services.executor.events import AccountSeen, FindTaken
+from services.executor.lane import Draft, Lane
+from services.executor.model import LOANS, ZERO, State
+
+
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane], own: news.Own) -> None:
+    """A look at the account: judge an unknown loan, take over interest, notice a recall.
+
+    `lanes`: all pairs, `own`: what they have of an instrument together.
+    """
+    leg = short_leg(draft)
+    if leg is None or lane.keys[leg][0] != seen.venue:
+        return
+    asset = asset_of(lane, leg)
+    debt = lane.loan.seen = debt_of(seen.balances, asset[1], seen.asked_mono_us)
+    loan = next((one for one in draft.live if one.purpose in LOANS), None)
+    if loan is not None:
+        loans.judge(lane, draft, loan, debt)
+        return
+    claims, now_us = lane.world.claims, draft.now.mono_us
+    held, resting = draft.state.legs[leg], draft.state.state in (State.IDLE, State.STUCK)
+    if not lane.ready or resting or draft.live or held.borrowed == 0:
+        return
+    if claims.is_others(asset, lane.pair, now_us) or debt.asked_us <= claims.since_us(asset):
+        return  # what this look shows may be another loan on its way
+    owed = owed_of(lanes, asset)
+    if owed > debt.borrowed:
+        principal = min(held.borrowed, owed - debt.borrowed)
+        interest = max(ZERO, held.interest - share(held, debt))  # is paid first
+        _recalled(lane, draft, leg, principal + interest, own(*lane.keys[leg]))
+        return
+    lane.loan.recalled_us, lane.loan.calm = None, debt
+    after = with_interest(held, debt)
+    if draft.state.state is not State.OPENING:
+        after = with_spare(after)
+    if after != held:
+        put_leg(draft, leg, after)
+
+
+def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, coins: Decimal) -> None:
+    """The venue shows less debt than is ours: it has bought the coins back, or taken some that were there.
+
+    A purchase is a trade of the venue's own, which `watch` books. Without one the coins must have vanished
+    from the wallet; anything else is foreign.
+    """
+    loan, debt, now_us = lane.loan, lane.loan.seen, draft.now.mono_us
+    if debt is None:
+        return
+    if loan.recalled_us is None:
+        loan.recalled_us, loan.searched = now_us, False
+    if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
+        lane.missing[leg] = amount
+        since_ms = draft.now.wall_us // US_PER_MS - watch.LOOK_BACK_MS
+        venue, instrument = lane.keys[leg]
+        draft.requests.append(
+            FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=True)
+        )
+        watch.on_moved(lane, draft)
+        return
+    name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
+    before = loan.calm.total if loan.calm is not None and loan.calm.asked_us > lane.changed_us else coins
+    if debt.total > before - amount / 2:
+        news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")
+        return
+    held = draft.state.legs[leg]
+    put_leg(draft, leg, repaid(held, amount))
+    loan.recalled_us = None
+    lane.missing.pop(leg, None)
+    draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
+    if draft.state.state is State.ACTIVE:
+        closing.begin(draft, reason="its loan was recalled", hard=True)
+
+
+def on_searched(lane: Lane, draft: Draft, key: tuple[str, str]) -> None:
+    """The venue's own trades have been read after a recall was noticed."""
+    leg = short_leg(draft)
+    if leg is not None and lane.keys[leg] == key and lane.loan.recalled_us is not None:
+        lane.loan.searched = True

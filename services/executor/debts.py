@@ -1,0 +1,161 @@
+"""A short spot leg's coins and debt: arithmetic, and who may move a venue's loan of an asset now.
+
+For a leg that is short of borrowed coins `quantity` < 0 counts what was sold and the interest that it owes in
+coins; `borrowed` + `interest` is owed to the venue for it. Interest moves no coin: it makes `quantity` fall
+and `interest` rise, so that `Leg.coins`, what lies in the wallet because of this leg, stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import SPOT
+from libs.exchange.trading_values import BalanceReport, Wallet
+from services.executor.lane import Draft, Lane, plan_of
+from services.executor.lending import Debt
+from services.executor.model import ZERO, Leg
+from services.executor.sizing import ceil_to, floor_to, grossed_up
+
+replace = msgspec.structs.replace
+
+LENDERS: Final[frozenset[Wallet]] = frozenset({"margin", "unified"})
+"""The wallets that owe what is borrowed."""
+
+FINEST: Final = Decimal("1e-8")
+"""Loans are moved in multiples of this."""
+
+RECALL_AFTER_US: Final = 2 * US_PER_SEC
+"""So long a debt that has shrunk by itself waits for the trade that explains it."""
+
+CONTRACT_FIRST_TRIES: Final = 3
+"""After so many tries the spot leg waits no longer for the contract's."""
+
+
+def short_leg(draft: Draft) -> int | None:
+    """The leg that sells borrowed coins in the pair's direction, if it has one."""
+    return next((leg for leg in (0, 1) if draft.borrows(leg)), None)
+
+
+def debt_of(balances: Iterable[BalanceReport], asset: str, asked_us: int) -> Debt:
+    """What an account owes of an asset, to whomever it belongs, and the coins that it has."""
+    rows = [one for one in balances if one.asset == asset]
+    lent = [one for one in rows if one.wallet in LENDERS]
+    return Debt(
+        borrowed=sum((one.borrowed for one in lent), ZERO),
+        interest=sum((one.interest for one in lent), ZERO),
+        total=sum((one.total for one in rows), ZERO),
+        asked_us=asked_us,
+    )
+
+
+def with_interest(held: Leg, debt: Debt) -> Leg:
+    """The leg with its share of the interest that the venue shows: by principal, rounded up.
+
+    The user's own debts in the same wallet bear theirs.
+    """
+    due = share(held, debt)
+    return replace(held, interest=due, quantity=held.quantity - (due - held.interest))
+
+
+def share(held: Leg, debt: Debt) -> Decimal:
+    """The interest of a leg's principal."""
+    if held.borrowed >= debt.borrowed:
+        return debt.interest
+    return (debt.interest * held.borrowed / debt.borrowed).quantize(FINEST, rounding=ROUND_UP)
+
+
+def with_spare(held: Leg) -> Leg:
+    """Coins that an earlier close has left count towards a standing short position."""
+    if held.quantity >= 0 or not held.spare:
+        return held
+    return replace(held, quantity=held.quantity + held.spare, spare=ZERO)
+
+
+def repaid(held: Leg, amount: Decimal) -> Leg:
+    """Interest first, then principal, as venues do it: so many coins and so much of the debt are gone."""
+    interest = min(amount, held.interest)
+    return replace(held, interest=held.interest - interest, borrowed=held.borrowed - (amount - interest))
+
+
+def repayable(held: Leg, debt: Debt) -> Decimal:
+    """What this leg can pay back now out of its own coins; never what others owe."""
+    amount = min(held.owed, held.coins, debt.owed)
+    return max(ZERO, amount).quantize(FINEST, rounding=ROUND_DOWN)
+
+
+def cover(lane: Lane, draft: Draft, leg: int, over: Decimal) -> Decimal:
+    """What to buy so that `over` of a short position is covered after a fee in base; 0 below a step.
+
+    The last buy covers everything, also where the venue's minimum is more than is owed: coins that are left
+    over are used by the next position, while a debt would go on costing interest.
+    """
+    rules = lane.rules(leg)
+    if rules is None or over < rules.step:
+        return ZERO
+    least = lane.least(leg, reduces=True)
+    if plan_of(draft).goals[leg] != 0:
+        amount = grossed_up(floor_to(over, rules.step), rules)
+        return amount if amount >= least else ZERO
+    return max(least, grossed_up(ceil_to(over, rules.step), rules))
+
+
+def sellable(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> Decimal:
+    """At most the coins of this leg that are there: others in the wallet are the user's, never to be sold."""
+    rules = lane.rules(leg)
+    if not draft.borrows(leg) or rules is None:
+        return amount
+    return min(amount, floor_to(max(ZERO, draft.state.legs[leg].coins), rules.step))
+
+
+def is_uncovered(lane: Lane, draft: Draft) -> bool:
+    """Whether the short spot leg has sold at least a step that it must buy back before it can be repaid."""
+    leg = short_leg(draft)
+    rules = None if leg is None else lane.rules(leg)
+    return leg is not None and rules is not None and -draft.state.legs[leg].quantity >= rules.step
+
+
+def in_order(draft: Draft, over: Sequence[int]) -> list[int]:
+    """Contract first, then the coins that are owed (execution.md); both when the contract does not trade."""
+    leg = short_leg(draft)
+    if leg is None or len(over) < 2 or plan_of(draft).tries[1 - leg] >= CONTRACT_FIRST_TRIES:
+        return list(over)
+    return [1 - leg]
+
+
+def asset_of(lane: Lane, leg: int) -> tuple[str, str]:
+    """(venue, base coin) of a leg: what loans are made of."""
+    rules, (venue, instrument) = lane.rules(leg), lane.keys[leg]
+    return venue, rules.base if rules is not None else instrument.split("-", 1)[0]
+
+
+def owed_of(lanes: Iterable[Lane], asset: tuple[str, str]) -> Decimal:
+    """The principal that all pairs together owe of an asset at a venue."""
+    return sum(
+        (
+            held.borrowed
+            for lane in lanes
+            for leg, held in enumerate(lane.state.legs)
+            if held.kind is SPOT and asset_of(lane, leg) == asset
+        ),
+        ZERO,
+    )
+
+
+def put_leg(draft: Draft, leg: int, held: Leg) -> None:
+    """A leg is another from now on."""
+    legs = list(draft.state.legs)
+    legs[leg] = held
+    draft.set(legs=(legs[0], legs[1]))
+
+
+def bought_back(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
+    """A venue-made purchase has repaid so much of a short leg's debt."""
+    if leg == short_leg(draft):
+        held = draft.state.legs[leg]
+        put_leg(draft, leg, repaid(held, min(amount, held.owed)))
+        lane.loan.recalled_us = None

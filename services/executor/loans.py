@@ -1,0 +1,323 @@
+"""Borrowed coins of a short spot leg: lent before it is sold, paid back after it was bought back.
+
+A loan goes out like an order: its intent is durable before the request, and each is sent once. It has no id
+at the venue, so that an unknown one is resolved by comparing what the account owes with what it owed before
+(`Intent.owed_before`): moved, or not moved in two looks after W. Only what this pair has borrowed is repaid.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.effects import SetTimer
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from services.executor import news, resolve
+from services.executor.debts import asset_of, put_leg, repaid, repayable, short_leg
+from services.executor.events import MoveLoan, ReadAccount
+from services.executor.gate import Refusal
+from services.executor.ids import order_id
+from services.executor.lane import Draft, Lane, plan_of
+from services.executor.lending import Debt, Memory
+from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, Trigger
+from services.executor.steps import give_up, last_reason, to_dust
+
+replace = msgspec.structs.replace
+
+ASK_US: Final = US_PER_SEC // 2
+MOVE_US_MAX: Final = 60 * US_PER_SEC
+"""A claim on an asset outlives the longest request."""
+
+REPAY_TRIES: Final = 3
+RESIDUE_SHARE: Final = Decimal("0.001")
+"""Interest that accrued while a loan was repaid is at most this share of it; more is somebody's doing."""
+
+
+def timer_name(pair: str) -> str:
+    """The timer of the next look at a loan."""
+    return f"{pair}|loan"
+
+
+# --- opening ----------------------------------------------------------------------------------------------
+
+
+def lent(lane: Lane, draft: Draft) -> bool:
+    """Whether the coins of this attempt are there; else on the way to them, or the attempt has ended.
+
+    One loan for the whole goal, before anything is sold.
+    """
+    leg = short_leg(draft)
+    if leg is None or draft.state.legs[leg].borrowed > 0:
+        return True
+    asked = _last(draft, Purpose.BORROW)
+    if asked is not None and asked.attempt == draft.state.attempt:
+        if asked.state is IntentState.DONE and not draft.state.is_flat:
+            return True  # recalled after a part was sold: what stands is judged as after any failed order
+        recalled = asked.state is IntentState.DONE
+        _not_lent(lane, draft, leg, "recalled" if recalled else last_reason(draft, Purpose.BORROW))
+        return False
+    patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
+    if draft.now.mono_us - lane.entered_us > patience_us:
+        _not_lent(lane, draft, leg, "what is owed already could not be read before borrowing")
+        return False
+    debt = _fresh(lane, draft, leg, after_us=lane.entered_us)
+    if debt is not None:
+        amount = draft.state.legs[leg].quantity - plan_of(draft).goals[leg]
+        _move(lane, draft, leg, Purpose.BORROW, amount, before=debt.borrowed)
+    return False
+
+
+def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:
+    """Nothing was borrowed, so nothing is sent."""
+    lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+    to_dust(lane, draft)
+    draft.move(Trigger.NOTHING_FILLED, reason)
+    draft.set(plan=None)
+
+
+# --- paying back ------------------------------------------------------------------------------------------
+
+
+def cleared(lane: Lane, draft: Draft) -> bool:
+    """Whether nothing is owed any more for this pair, as the venue shows it; else on the way to it.
+
+    Call it when the legs are where they should end. Less than a step that no coins are left for stays owed,
+    said and counted (`Leg.interest`): the next loan's end pays it.
+    """
+    leg = short_leg(draft)
+    if leg is None:
+        return True
+    held = draft.state.legs[leg]
+    rules = lane.rules(leg)
+    if held.owed == 0:
+        return _verified(lane, draft, leg)
+    debt = _fresh(lane, draft, leg, after_us=max(lane.changed_us, lane.loan.settled_us))
+    if debt is None:
+        return False
+    if amount := repayable(held, debt):
+        if _failures(draft) >= REPAY_TRIES:
+            reason = f"{held.owed:f} {asset_of(lane, leg)[1]} cannot be repaid"
+            give_up(draft, f"{reason}: {last_reason(draft, Purpose.REPAY)}")
+        else:
+            _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
+        return False
+    if rules is None or held.borrowed > 0 or held.owed >= rules.step:
+        return False  # to be bought first, or a recall that is being looked into
+    text = f"{held.owed:f} of interest stay owed at {lane.keys[leg][0]}: less than can be bought"
+    draft.alert(AlertLevel.INFO, "residue", f"{lane.pair}: {text}")
+    lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+    return True
+
+
+def _verified(lane: Lane, draft: Draft, leg: int) -> bool:
+    """Whether a look after the last repayment shows that all of it has arrived."""
+    asset, last = asset_of(lane, leg), _last(draft, Purpose.REPAY)
+    if last is None or last.created_us < draft.state.since_us or last.state is not IntentState.DONE:
+        lane.world.claims.free(asset, lane.pair, draft.now.mono_us)
+        return True
+    debt = _fresh(lane, draft, leg, after_us=lane.loan.settled_us)
+    if debt is None:
+        return False
+    left = debt.owed - ((last.owed_before or ZERO) - last.quantity)
+    rules = lane.rules(leg)
+    if left <= 0:
+        lane.world.claims.free(asset, lane.pair, draft.now.mono_us)
+        return True
+    if rules is not None and left <= max(rules.step, last.quantity * RESIDUE_SHARE):
+        held = draft.state.legs[leg]
+        put_leg(draft, leg, replace(held, interest=left, quantity=held.quantity - left))
+        return False
+    give_up(draft, f"{left:f} {asset[1]} are owed at {asset[0]} although {last.quantity:f} were repaid")
+    return False
+
+
+def pay_surplus(lane: Lane, draft: Draft) -> None:
+    """A standing pair pays back the coins that it has no use for (a smaller part was kept, or it shrank)."""
+    leg = short_leg(draft)
+    if leg is None:
+        return
+    held = draft.state.legs[leg]
+    idle = held.owed == 0 or held.coins < lane.least(leg, reduces=True) or _failures(draft) >= REPAY_TRIES
+    if idle:
+        lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+        return
+    debt = _fresh(lane, draft, leg, after_us=max(lane.changed_us, lane.loan.settled_us))
+    if debt is not None and (amount := repayable(held, debt)):
+        _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
+
+
+def _failures(draft: Draft) -> int:
+    """Repayments that did not happen since the pair came into this state."""
+    return sum(
+        one.purpose is Purpose.REPAY
+        and one.created_us >= draft.state.since_us
+        and one.state is not IntentState.DONE
+        for one in draft.intents.values()
+    )
+
+
+# --- one loan ---------------------------------------------------------------------------------------------
+
+
+def _last(draft: Draft, purpose: Purpose) -> Intent | None:
+    return next((one for one in reversed(draft.intents.values()) if one.purpose is purpose), None)
+
+
+def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal, *, before: Decimal) -> None:
+    """An intent for a loan, and the request behind it. Borrowing increases, so the gate asks for a permit."""
+    venue, coin = asset = asset_of(lane, leg)
+    borrows, counter = purpose is Purpose.BORROW, draft.state.counter + 1
+    mid = lane.world.mid(lane.keys[leg])
+    intent = Intent(
+        id=order_id(
+            store_id=lane.world.store_id,
+            deployment=lane.world.deployment,
+            pair=lane.pair,
+            leg=leg,
+            purpose=purpose.value,
+            n=counter,
+        ),
+        pair=lane.pair,
+        leg=leg,
+        purpose=purpose,
+        order_class=OrderClass.INCREASE if borrows else OrderClass.REDUCE,
+        side="buy" if borrows else "sell",
+        quantity=amount,
+        price=mid,
+        tif="ioc",
+        reduce_only=False,
+        margin=True,
+        fence=lane.fence,
+        attempt=draft.state.attempt,
+        state=IntentState.SENT,
+        created_us=draft.now.wall_us,
+        mid=mid,
+        owed_before=before,
+    )
+    draft.set(counter=counter)
+    draft.put(intent)
+    lane.world.claims.take(asset, lane.pair, draft.now.mono_us, for_us=MOVE_US_MAX)
+    draft.requests.append(
+        MoveLoan(
+            pair=lane.pair,
+            id=intent.id,
+            venue=venue,
+            asset=coin,
+            amount=amount if borrows else -amount,
+            intent=intent,
+            legs=lane.keys,
+        )
+    )
+
+
+def on_answer(lane: Lane, draft: Draft, order_id: str, refusal: Refusal | None, error: str | None) -> None:
+    """Moved; refused by the gate, which sent nothing; or an error, which proves nothing."""
+    intent = draft.intents.get(order_id)
+    if intent is None or intent.state is not IntentState.SENT:
+        return
+    if refusal is not None:
+        _end(lane, draft, intent, IntentState.VOID, f"{refusal.text} ({refusal.code})")
+    elif error is not None:
+        doubted = replace(intent, state=IntentState.UNKNOWN, reason=error)
+        draft.put(doubted)
+        doubt(lane, draft, doubted)
+    else:
+        _done(lane, draft, intent)
+
+
+def doubt(lane: Lane, draft: Draft, intent: Intent) -> None:
+    """Begin to compare balances: from now on, which is after the send, or after a restart."""
+    asset = asset_of(lane, intent.leg)
+    poll_sec = lane.world.config.timeouts.poll_interval_sec
+    lane.loan.doubt = resolve.begin(venue=asset[0], since_us=draft.now.mono_us, poll_interval_sec=poll_sec)
+    _ask(lane, draft, intent.leg)
+
+
+def _done(lane: Lane, draft: Draft, intent: Intent) -> None:
+    held = draft.state.legs[intent.leg]
+    if intent.purpose is Purpose.BORROW:
+        held = replace(held, borrowed=held.borrowed + intent.quantity)
+    else:
+        held = repaid(held, intent.quantity)
+    put_leg(draft, intent.leg, held)
+    _end(lane, draft, intent, IntentState.DONE, "")
+
+
+def _end(lane: Lane, draft: Draft, intent: Intent, state: IntentState, reason: str) -> None:
+    draft.put(replace(intent, state=state, reason=reason))
+    lane.loan.doubt = None
+    lane.loan.settled_us = draft.now.mono_us
+    lane.world.claims.free(asset_of(lane, intent.leg), lane.pair, draft.now.mono_us)
+
+
+# --- looks ------------------------------------------------------------------------------------------------
+
+
+def _fresh(lane: Lane, draft: Draft, leg: int, *, after_us: int) -> Debt | None:
+    """A look at the debt that began after then, while nobody else moves it; None while it is on its way."""
+    asset, claims = asset_of(lane, leg), lane.world.claims
+    if not claims.take(asset, lane.pair, draft.now.mono_us):
+        draft.effects.append(SetTimer(name=timer_name(lane.pair), after_us=ASK_US))
+        return None
+    seen = lane.loan.seen
+    if seen is not None and seen.asked_us > max(after_us, claims.since_us(asset)):
+        return seen
+    _ask(lane, draft, leg)
+    return None
+
+
+def _ask(lane: Lane, draft: Draft, leg: int) -> None:
+    """Look at the account, unless a look is on its way."""
+    pause_us = ASK_US if lane.loan.doubt is None else lane.loan.doubt.pause_us
+    last_us, now_us = lane.loan.asked_us, draft.now.mono_us
+    if last_us is None or now_us - last_us >= pause_us:
+        lane.loan.asked_us = now_us
+        draft.requests.append(ReadAccount(venue=lane.keys[leg][0], pair=lane.pair))
+    draft.effects.append(SetTimer(name=timer_name(lane.pair), after_us=pause_us))
+
+
+def on_timer(lane: Lane, draft: Draft) -> None:
+    """Look again while a loan is unknown; what waits for a look otherwise asks by itself."""
+    for intent in draft.live:
+        if intent.purpose in LOANS and lane.loan.doubt is not None:
+            asset = asset_of(lane, intent.leg)
+            lane.world.claims.take(asset, lane.pair, draft.now.mono_us, for_us=MOVE_US_MAX)
+            _ask(lane, draft, intent.leg)
+
+
+def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt) -> None:
+    """Whether a loan of unknown fate has moved what is owed.
+
+    Principal moves by nothing but loans. A repayment is seen in principal and interest together, which may
+    have grown a little meanwhile: half of it decides.
+    """
+    begun = lane.loan.doubt
+    if begun is None:
+        return
+    before = loan.owed_before or ZERO
+    if loan.purpose is Purpose.BORROW:
+        change = debt.borrowed - before
+        moved, still = change >= loan.quantity, change == 0
+    else:
+        moved = (before - debt.owed) * 2 >= loan.quantity
+        still = not moved
+    if moved:
+        _done(lane, draft, loan)
+        return
+    begun, then = resolve.on_answer(begun, "not_found", debt.asked_us)
+    lane.loan.doubt = begun
+    if then == "compare" and still:
+        reason = f"{loan.reason}; what is owed has not changed: it was not carried out"
+        _end(lane, draft, loan, IntentState.NOT_ACCEPTED, reason)
+    elif then == "compare":
+        text = f"a loan of {loan.quantity:f} is unknown, and {debt.borrowed - before:f} more are owed"
+        _end(lane, draft, loan, IntentState.FOREIGN, text)
+        news.foreign(draft, f"{lane.keys[loan.leg][0]}: {text}")
+
+
+def restart(lane: Lane) -> None:
+    """What was remembered belongs to another time of this pair."""
+    lane.loan = Memory()
