@@ -58,6 +58,8 @@ TICK_US: Final = US_PER_SEC // 2
 SAY_US: Final = 2 * US_PER_SEC
 SNAPSHOT_US: Final = 60 * US_PER_SEC
 PAGE: Final = 500
+STRANGE_ROUNDS: Final = 2
+"""A payment may be in a balance seconds before it is in the books of its venue."""
 
 _snapshots = msgspec.json.Decoder(Books)
 
@@ -90,13 +92,13 @@ class Accountant:
         self.loaded = False
         self.caught_up = False
         self._tailing = False
-        self._tail_us = 0  # monotonic: when the streams were asked for last
+        self.tails = 0  # how often the streams were asked for
         self._began_ms = 0
         self._count = 0
         self._booking: dict[str, tuple[LedgerLine, ...]] = {}
         self._said_us = self._kept_us = 0
         self._naked: dict[str, tuple[int, float]] = {}
-        self._alarmed = False
+        self._strange = 0  # rounds in a row with a residual
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Accountant:
         if not self.loaded:
             yield LoadBooks()
             return
-        yield from self._tail(now)
+        yield from self._tail()
         if self.caught_up:
             yield from self._due(now)
             for venue in self.venues.values():
@@ -149,9 +151,9 @@ class Accountant:
             if now.mono_us - self._kept_us >= SNAPSHOT_US:
                 yield from self.keep(now)
 
-    def _tail(self, now: Now) -> Iterator[Effect]:
+    def _tail(self) -> Iterator[Effect]:
         if not self._tailing:
-            self._tailing, self._tail_us = True, now.mono_us
+            self._tailing, self.tails = True, self.tails + 1
             yield TailStreams(ledger_at=self.books.ledger_at, journal_at=self.books.journal_at, count=PAGE)
 
     def _answered(self, event: Answered, now: Now) -> Iterator[Effect]:
@@ -187,7 +189,7 @@ class Accountant:
         self.loaded = True
         self._kept_us = now.mono_us
         yield Health(key=LANE, problem="")
-        yield from self._tail(now)
+        yield from self._tail()
 
     def _on_tail(self, found: Any, error: str | None, now: Now) -> Iterator[Effect]:
         """Add what has come; while pages are full there is more."""
@@ -198,14 +200,14 @@ class Accountant:
         before = self.books
         self.books = take_entries(before, found.ledger, found.journal, self.market_of)
         if len(found.ledger) == PAGE or len(found.journal) == PAGE:
-            yield from self._tail(now)
+            yield from self._tail()
             return
         self.caught_up = True
         if found.ledger:
             for venue in self.venues.values():
                 venue.touch()
         for venue in self.venues.values():
-            yield from venue.on_caught_up(self._tail_us, now)
+            yield from venue.on_caught_up(now)
 
     # --- rounds -----------------------------------------------------------------------------------
 
@@ -266,7 +268,8 @@ class Accountant:
         except NoPrice:
             return
         large = summary.is_large(sum(found.residual.values(), ZERO), self.lanes)
-        if large and not self._alarmed:
+        self._strange = self._strange + 1 if large else 0
+        if self._strange == STRANGE_ROUNDS:
             text = ", ".join(f"{venue} {usd:.4f} USD" for venue, usd in found.residual.items())
             yield Alert(
                 level=AlertLevel.WARNING,
@@ -274,7 +277,6 @@ class Accountant:
                 text=f"the ledger does not explain the accounts: {text} since the opening",
                 context={venue: str(one.residual) for venue, one in self.venues.items()},
             )
-        self._alarmed = large
         yield from self._say(now)
 
     # --- what is due, said, and naked -------------------------------------------------------------

@@ -70,13 +70,17 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
-    """`pairs`: pair ("" is nobody) -> venue -> sums; `steps`: `{pair}|{venue}|{instrument}` -> sizes."""
+    """`pairs`: pair ("" is nobody) -> venue -> sums; `steps`: `{pair}|{venue}|{instrument}` -> sizes.
+
+    `traded_us`: venue -> wall time at which its last trade was booked.
+    """
 
     ledger_at: str = "0"
     journal_at: str = "0"
     pairs: dict[str, dict[str, PairBook]] = {}
     explained: dict[str, Explained] = {}
     steps: dict[str, tuple[Step, ...]] = {}
+    traded_us: dict[str, int] = {}
     openings: dict[str, Opening] = {}
     counts: Counts = Counts()
     received: Decimal = ZERO
@@ -122,6 +126,7 @@ def take_line(before: Books, line: LedgerLine, market_of: MarketOf) -> Books:
             line.venue: explain(before.explained.get(line.venue, Explained()), line),
         },
         steps=_stepped(before.steps, line, sums, market_of),
+        traded_us=_traded(before.traded_us, line),
         received=received,
     )
 
@@ -181,6 +186,12 @@ def split(amount: Decimal, shares: Mapping[str, Decimal]) -> dict[str, Decimal]:
         parts = {name: (amount * abs(shares[name]) / whole).quantize(Decimal("1e-8")) for name in names[:-1]}
         parts[names[-1]] = amount - sum(parts.values(), ZERO)
     return parts
+
+
+def _traded(before: dict[str, int], line: LedgerLine) -> dict[str, int]:
+    if line.kind is not LedgerKind.FILL or line.wall_us <= before.get(line.venue, 0):
+        return before
+    return {**before, line.venue: line.wall_us}
 
 
 def _name(pair: str, key: Key) -> str:

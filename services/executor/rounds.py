@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from services.executor.world import World
 
 LOOK_US: Final = 5 * US_PER_SEC
-SOON_US: Final = US_PER_SEC // 2
+SOON_US: Final = 3 * US_PER_SEC
+"""After a trade was booked: a look costs a venue's budget about as much as ten orders."""
+
+AGAIN_US: Final = 15 * US_PER_SEC
+"""Before records are read again because something moved meanwhile."""
+
 STALE_US: Final = 15 * US_PER_SEC
 """An account that was not read for so long is not to be trusted."""
 
@@ -64,6 +69,7 @@ class Owner(Protocol):
     books: Books
     announced: Announcements
     market_of: MarketOf
+    tails: int
 
     @property
     def is_quiet(self) -> bool: ...
@@ -100,7 +106,8 @@ class VenueBooks:
         self._fresh: list[str] = []
         self._first: Look | None = None
         self._second: Look | None = None
-        self._tail_after_us = 0
+        self._began_us = 0  # wall: when the first look was asked for
+        self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
         self._fees: dict[str, FeeRates] = {}
         self._offset_ms: float | None = None
@@ -126,7 +133,7 @@ class VenueBooks:
         """Begin what is due."""
         if self._phase == "rest" and self._is_due(now):
             self._touched = False
-            self._phase = "first"
+            self._phase, self._began_us = "first", now.wall_us
             yield from self._look(now)
         stale = self._read_us is not None and now.mono_us - self._read_us > STALE_US
         if stale and self._seen is not None and self._phase != "rest":
@@ -170,7 +177,7 @@ class VenueBooks:
             same = self._first is not None and look.is_as(self._first)
             self._second = look
             self._phase = "compare" if same and self._whole else "rest"
-            self._tail_after_us = now.mono_us
+            self._tails = self._owner.tails
         elif self._phase == "first":
             self._first = look
             yield from self._ask(now)
@@ -271,13 +278,15 @@ class VenueBooks:
 
     # --- comparing --------------------------------------------------------------------------------
 
-    def on_caught_up(self, asked_us: int, now: Now) -> Iterator[Effect]:
-        """The ledger has been read back up to `asked_us`: compare, if nothing is under way."""
-        if self._phase != "compare" or asked_us < self._tail_after_us or self._second is None:
+    def on_caught_up(self, now: Now) -> Iterator[Effect]:
+        """The ledger has been read back: compare, if it was asked for after the looks and nothing moves."""
+        if self._phase != "compare" or self._owner.tails <= self._tails or self._second is None:
             return
         self._phase = "rest"
         owner, look = self._owner, self._second
-        if not owner.is_quiet:
+        if not owner.is_quiet or owner.books.traded_us.get(self.venue, 0) >= self._began_us:
+            # the ledger is ahead of the look: once more, soon
+            self._records_us = now.mono_us - self._every_us + min(self._every_us, AGAIN_US)
             return
         explained = owner.books.explained.get(self.venue, Explained())
         try:

@@ -1,4 +1,4 @@
-"""The executor's actor and its books side by side: one process, one inbox, a lane of its own for the books."""
+"""The executor's actor and its books side by side: one inbox, a lane of its own for the books."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from libs.carry.identity import Explained, residuals
 from libs.carry.pnl import EXACT, ZERO, summed
-from libs.common.messages_exec import LedgerKind, ProfitAndLoss
+from libs.common.messages_exec import LedgerKind, LedgerLine, ProfitAndLoss
 from services.executor.books import Books, take_line
 from tests.property.pnl_life import Life
 from tests.property.pnl_terms import SPOT_NAME, VENUE, market_of
@@ -59,16 +59,16 @@ def test_the_parts_add_up_to_what_the_account_has_gained(seed: int) -> None:
             named = sum(
                 (getattr(total, name) for name in ProfitAndLoss.__struct_fields__ if name != "total"), ZERO
             )
-            assert named == total.total == gained(life) + nobodys_coins(life)
+            assert named == total.total == gained(life) + nobodys_coins(life, life.lines)
 
 
-def nobodys_coins(life: Life) -> Decimal:
+def nobodys_coins(life: Life, lines: list[LedgerLine]) -> Decimal:
     """What interest in coins that no pair owes was worth when it was booked, beyond what it is worth now."""
     with localcontext(EXACT):
         return sum(
             (
                 line.usd - line.amount * life.prices[line.asset]
-                for line in life.lines
+                for line in lines
                 if line.kind is LedgerKind.INTEREST and line.quantity is None
             ),
             ZERO,
