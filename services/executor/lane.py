@@ -36,6 +36,7 @@ from services.executor.model import (
     Trigger,
 )
 from services.executor.order import fills_complete
+from services.executor.posts import Posts
 from services.executor.resolve import Doubt
 from services.executor.say import order_event, pair_status
 from services.executor.sizing import Rules, order_min
@@ -44,7 +45,7 @@ from services.executor.world import Key, World
 replace = msgspec.structs.replace
 
 JOURNAL: Final = "journal"
-_ALONE: Final = frozenset({Purpose.UNWIND, Purpose.FOLLOW, Purpose.TRIM})
+_ALONE: Final = frozenset({Purpose.UNWIND, Purpose.FOLLOW, Purpose.TRIM, Purpose.HEDGE})
 
 FINALS_KEPT: Final = 32
 """Final orders that stay in the pair's hash, so that late news of them find their order."""
@@ -219,11 +220,13 @@ class Lane:
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
         self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
+        self.posts = Posts()
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.fetched_us = 0  # monotonic: when missing trades were asked for last
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when a leg's quantity changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
+        self.others_due: dict[int, bool] = {}  # leg -> another pair has yet to bear what the venue took
         self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then
         self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
         self.loads = 0
@@ -290,7 +293,7 @@ class Lane:
             "pair": self.pair.encode(),
             "version": str(draft.state.version).encode(),
             "wall_us": str(draft.now.wall_us).encode(),
-            "moves": encode_all(draft.moves),
+            "moves": msgspec.json.encode(draft.moves),
             "state": written,
             "intents": msgspec.json.encode(
                 {key: None if value is None else msgspec.Raw(value) for key, value in hashes.items()}
@@ -330,11 +333,6 @@ def _groups(sends: list[Intent]) -> list[tuple[Intent, ...]]:
     alone: list[tuple[Intent, ...]] = [(intent,) for intent in sends if intent.purpose in _ALONE]
     paired = tuple(intent for intent in sends if intent.purpose not in _ALONE)
     return [paired, *alone] if paired else alone
-
-
-def encode_all(moves: list[Move]) -> bytes:
-    """The moves of one turn, as JSON."""
-    return msgspec.json.encode(moves)
 
 
 def sign_of(direction: str, leg: int) -> int:

@@ -202,7 +202,8 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
 
     `counter` numbers the ids of its orders and only rises. `attempt` numbers entries into OPENING: fees of
     an attempt that came to nothing are booked to it. `unwinds_ms`: market times of the unwinds that count
-    towards quarantine. `taken`: trade id -> base quantity that the venue took from this pair by itself.
+    towards quarantine. `taken`: venue, instrument and trade id -> base quantity
+    that the venue took from this pair by itself.
     """
 
     pair: str

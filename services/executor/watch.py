@@ -30,6 +30,9 @@ AGAIN_US: Final = US_PER_SEC // 2
 FOREIGN_AFTER_US: Final = 4 * US_PER_SEC
 """So long a difference that no venue-made trade explains may last: reports of our own may be on their way."""
 
+OTHERS_US: Final = 60 * US_PER_SEC
+"""... unless the venue's trades explain it and another pair has yet to bear them."""
+
 SEARCHES: Final = 2
 """... and so many times its trades were read without finding one."""
 
@@ -88,7 +91,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     venue, instrument = lane.keys[leg]
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
-    if searched and draft.now.mono_us - since_us >= FOREIGN_AFTER_US:
+    patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
+    if searched and draft.now.mono_us - since_us >= patience_us:
         lane.doubted_us.clear()
         lane.searched.clear()
         _foreign(lane, draft, leg, missing)
@@ -127,20 +131,31 @@ def on_taken(
     leg = lane.keys.index(key)
     lane.searched[leg] = lane.searched.get(leg, 0) + 1
     others = [one for one in sharers if one is not lane]
+    unborne = ZERO
     for trade in trades:
-        if trade.cause == "order" or trade.trade_id in draft.state.taken:
+        name = trade_name(key, trade)
+        if trade.cause == "order" or name in draft.state.taken:
             continue
-        left = trade.quantity - sum((one.state.taken.get(trade.trade_id, ZERO) for one in others), ZERO)
-        _book(lane, draft, leg, trade, left)
+        left = trade.quantity - sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
+        left -= _book(lane, draft, leg, trade, left)
+        unborne += left if trade.side == "buy" else -left
+    missing = lane.missing.get(leg, ZERO)
+    lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
 
 
-def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> None:
+def trade_name(key: Key, trade: FillReport) -> str:
+    """A trade's id among all venues: venues number theirs alike, some by instrument."""
+    return f"{key[0]}:{key[1]}:{trade.trade_id}"
+
+
+def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> Decimal:
+    """Book this pair's share of what is `left` of a trade, and answer it."""
     held = draft.state.legs[leg]
     sign = 1 if trade.side == "buy" else -1
     missing = lane.missing.get(leg, ZERO)
     amount = min(left, abs(held.quantity), abs(missing))
     if amount <= 0 or held.quantity * sign > 0 or missing * sign < 0:
-        return  # nothing of it is this pair's
+        return ZERO  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
     ledger.on_taken(lane, draft, leg, trade, before=trade.quantity - left, amount=amount)
     legs = list(draft.state.legs)
@@ -148,7 +163,8 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
         held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
     )
     kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
-    draft.set(legs=(legs[0], legs[1]), taken={**dict(kept), trade.trade_id: amount})
+    taken = {**dict(kept), trade_name(lane.keys[leg], trade): amount}
+    draft.set(legs=(legs[0], legs[1]), taken=taken)
     bought_back(lane, draft, leg, amount)
     lane.doubted_us.pop(leg, None)
     lane.searched.pop(leg, None)
@@ -158,3 +174,4 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
         holding.follow(lane, draft, text)
     else:
         draft.set(reason=text)
+    return amount
