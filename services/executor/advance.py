@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.executor import closing, holding, opening, unwinding
+from services.executor import closing, holding, making, opening, unwinding
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, IntentState, State
 from services.executor.steps import wake
@@ -38,6 +38,7 @@ def may_act(lane: Lane, draft: Draft) -> bool:
 
 def advance(lane: Lane, draft: Draft) -> None:
     """As far on as is possible now; else a timer for when it is."""
+    making.watch(lane, draft)
     if not may_act(lane, draft):
         return
     for _ in range(STEPS_MAX):

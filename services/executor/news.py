@@ -25,7 +25,7 @@ from libs.exchange.trading_values import (
     QueryFailed,
     QueryOutcome,
 )
-from services.executor import ledger, order, resolve
+from services.executor import ledger, making, order, resolve
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
@@ -123,6 +123,7 @@ def learn(lane: Lane, draft: Draft, before: Intent, after: Intent, *, since_us: 
         draft.alert(AlertLevel.CRITICAL, "late_fill", f"{lane.pair}: {text}")
     if after.state.is_final:
         lane.doubts.pop(after.id, None)
+        lane.posts.cancels.pop(after.id, None)
         if not order.fills_complete(after):
             fetch_fills(lane, draft, after)
         return
@@ -173,10 +174,15 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
             pass
     begun, then = resolve.on_answer(begun, answer, draft.now.mono_us)
     lane.doubts[order_id] = begun
+    if then == "cancel" and making.is_planned(lane, draft, intent):
+        then = "ask"
+        begun = lane.doubts[order_id] = replace(begun, pause_us=making.POLL_US)
     if then == "cancel" and draft.now.mono_us - begun.since_us < CANCEL_AFTER_US:
         then = "ask"
     # ask for the order again after each cancel, and cancel again while it is found open
-    draft.put(replace(intent, cancel_asked=then == "cancel" and not canceling))
+    asked = then == "cancel" and not canceling
+    if intent.cancel_asked != asked:
+        draft.put(replace(intent, cancel_asked=asked))
     if then == "compare":
         draft.requests.append(ReadAccount(venue=lane.keys[intent.leg][0], pair=lane.pair))
     draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=begun.pause_us))

@@ -14,7 +14,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import loans
+from services.executor import loans, making
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
@@ -130,6 +130,9 @@ def advance(lane: Lane, draft: Draft) -> None:
     if not loans.lent(lane, draft):
         return
     plan = plan_of(draft)
+    if plan.style == "maker_first":
+        _make(lane, draft)
+        return
     due = legs_due(lane, plan)
     if due and (not failed(draft) or _follows(lane, plan, due)):
         for leg in due:
@@ -140,10 +143,36 @@ def advance(lane: Lane, draft: Draft) -> None:
     if unbalanced(lane, draft):
         orphan(lane, draft, last_reason(draft, Purpose.OPEN))
     elif not failed(draft) and plan.slice < plan.slices:
-        draft.set(plan=replace(plan, slice=plan.slice + 1, tries=(0, 0)))
-        pause(lane, draft, int(lane.world.config.execution.slice_interval_sec * US_PER_SEC))
+        _next_slice(lane, draft)
     else:
         settle(lane, draft)
+
+
+def _next_slice(lane: Lane, draft: Draft) -> None:
+    plan = plan_of(draft)
+    draft.set(plan=replace(plan, slice=plan.slice + 1, tries=(0, 0)))
+    pause(lane, draft, int(lane.world.config.execution.slice_interval_sec * US_PER_SEC))
+
+
+def _make(lane: Lane, draft: Draft) -> None:
+    """Maker first: what is left of a slice at its deadline, and all later ones, are taken.
+
+    A net rest below the other venue's minimum is no orphan: a held pair trims it.
+    """
+    plan = plan_of(draft)
+    match making.advance(lane, draft, slice_goals(lane, plan)):
+        case "wait":
+            return
+        case "slice_done" if plan.slice < plan.slices:
+            _next_slice(lane, draft)
+        case "take":
+            draft.set(plan=replace(plan, style="concurrent", tries=(0, 0)))
+        case "unwind":
+            orphan(lane, draft, last_reason(draft, Purpose.HEDGE))
+        case "stop" if not lane.world.config.execution.keep_partial and not draft.state.is_flat:
+            orphan(lane, draft, making.forbidden(lane, draft) or "prices are too old to go on")
+        case _:
+            settle(lane, draft)
 
 
 def _follows(lane: Lane, plan: Plan, due: list[int]) -> bool:
@@ -206,7 +235,8 @@ def failed(draft: Draft) -> bool:
 
 def _of_attempt(draft: Draft) -> list[Intent]:
     attempt = draft.state.attempt
-    return [one for one in draft.intents.values() if one.attempt == attempt and one.purpose is Purpose.OPEN]
+    mine = (one for one in draft.intents.values() if one.attempt == attempt and one.purpose is Purpose.OPEN)
+    return [one for one in mine if one.tif != "post_only"]  # a post that came to nothing is no failure
 
 
 def _filled(intent: Intent) -> bool:

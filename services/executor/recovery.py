@@ -100,6 +100,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
             news.fetch_fills(lane, draft, after)
     lane.entered_us = draft.now.mono_us
     lane.not_before_us = lane.close_after_us = 0
+    lane.posts.since_us = None
     if draft.state.state is State.STUCK:
         lane.ready, lane.blocked = True, ""  # a person looks; nothing is done by itself
         return

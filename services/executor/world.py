@@ -66,6 +66,7 @@ class World:
         self.setups = setups
         self._infos: dict[Key, InstrumentInfo] = {}
         self._taker: dict[Key, Decimal] = {}
+        self._saves: dict[Key, Decimal] = {}
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""
@@ -93,12 +94,20 @@ class World:
         self.setups.done(key, said)
         if said.fees is not None:
             self._taker[key] = said.fees.taker
+            self._saves[key] = said.fees.taker - said.fees.maker
             if key in self._infos:
                 self.on_info(self._infos[key])
 
     def why_not_set_up(self, keys: Iterable[Key]) -> str:
         """Why the accounts behind these legs are not ready for an opening; empty when they are."""
         return "" if self.setups is None else self.setups.why_not(keys)
+
+    def maker_saves(self, key: Key) -> Decimal:
+        """What a maker pays less than a taker, a fraction: the account's own fees, else the listed ones."""
+        info = self._infos.get(key)
+        if key in self._saves or info is None or info.taker is None or info.maker is None:
+            return self._saves.get(key, Decimal(0))
+        return exact(info.taker) - exact(info.maker)
 
     def price(self, key: Key, side: Side) -> Decimal | None:
         """The last price that an order of this side would take, whatever its age; else the mark."""

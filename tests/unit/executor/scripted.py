@@ -44,15 +44,17 @@ Act = Literal[
     "silent",  # fills, no answer
     "silent_half",
     "rest",  # on the book
+    "rest_silent",  # likewise, no answer
     "cross",  # post-only, and it would take
 ]
-SILENCE: frozenset[Act] = frozenset({"lost", "silent", "silent_half"})
+SILENCE: frozenset[Act] = frozenset({"lost", "silent", "silent_half", "rest_silent"})
 STEP = Decimal("0.001")
+_NO_ANSWER = Unknown(why="no answer in time")
 _UNPLACED: dict[Act, Outcome] = {
     "reject": Rejected(code="-2019", reason="funds", text="margin is insufficient"),
     "cross": Rejected(code="-5022", reason="post_only", text="it would take"),
     "never_sent": NeverSent(why="connection refused"),
-    "lost": Unknown(why="no answer in time"),
+    "lost": _NO_ANSWER,
 }
 
 
@@ -120,15 +122,15 @@ class Venues:
         if request.client_id in self.orders:
             raise AssertionError(f"{request.client_id} has come in twice")
         self.orders[request.client_id] = placed
-        if act == "rest":
-            return Done(report=placed.report())
+        if act.startswith("rest"):
+            return _NO_ANSWER if act in SILENCE else Done(report=placed.report())
         share = {"fill": request.quantity, "none": Decimal(0)}.get(act.removeprefix("silent_"))
         if act == "silent":
             share = request.quantity
         fills = self.fill(placed, share if share is not None else request.quantity / 2 // STEP * STEP)
         placed.status = "filled" if placed.filled == request.quantity else "expired"
         if act in SILENCE:
-            return Unknown(why="no answer in time")
+            return _NO_ANSWER
         return Done(report=placed.report(), fills=fills)
 
     def fill(self, placed: Placed, quantity: Decimal) -> tuple[FillReport, ...]:
