@@ -24,13 +24,16 @@ from libs.common.build import build
 from libs.common.config.legs import PairSpec, pair_specs, venue_slug
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Actor
-from libs.common.instant import Clock
+from libs.common.instant import US_PER_SEC, Clock
 from libs.common.run import serve
 from libs.exchange.factory import NoKeys, open_trading
 from libs.exchange.port import VenueError
 from libs.exchange.redirect import VENUE_FILE, Redirect
 from libs.exchange.trading import Trading
+from services.executor.accountant import Accountant
 from services.executor.actor import ExecutorActor
+from services.executor.bookkeeper import Bookkeeper
+from services.executor.books_work import LANE
 from services.executor.desk import Desk
 from services.executor.failpoints import ENV as FAILPOINT_ENV
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
@@ -40,6 +43,7 @@ from services.executor.leases import Leases
 from services.executor.permit import PermitView
 from services.executor.setup import SetUps, terms_of
 from services.executor.shell import Account, LeaseKeeper, Opener, PermitEar
+from services.executor.with_books import WithBooks
 from services.executor.world import World
 
 log = logging.getLogger(__name__)
@@ -51,6 +55,9 @@ OPEN_SEC_MAX: Final = 20.0
 
 REQUESTS_MAX: Final = 512
 """Queries of a silent venue must not keep orders of another one waiting."""
+
+RECORDS_SEC_MIN: Final = 2.0
+RECORDS_SEC_MAX: Final = 60.0
 
 ROOM: Final = Decimal("1.1")
 """An order may be so much larger than the configured notional: prices move between intent and order."""
@@ -152,7 +159,11 @@ async def assembly_of(
     except BadFailpoint as error:
         raise CannotStart(str(error), code=USAGE) from None
     keys = {spec.id: tuple((leg.venue, leg.instrument) for leg in spec.legs) for spec in specs}
-    terms, permits, leases = terms_of(config), PermitView(build=build(context.env)), Leases(keys)
+    terms, permits, leases = (
+        terms_of(config),
+        PermitView(build=build(context.env)),
+        Leases({**keys, LANE: ()}),
+    )
     setups = SetUps(terms, (key for legs in keys.values() for key in legs))
     world = World(config, permits, deployment=config.deployment, setups=setups)
     lanes = lanes_of(specs, world)
@@ -179,7 +190,16 @@ async def assembly_of(
         await keeper.give_back()
         await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
 
-    executor = ExecutorActor(world, lanes)
+    def market_of(wall_us: int) -> int:
+        return context.clock.market.at(wall_us)  # looked up anew: the venue may set it while we run
+
+    books = Accountant(
+        world,
+        lanes,
+        market_of=market_of,
+        records_every_us=records_every_us(context.clock.market.speed),
+    )
+    executor = WithBooks(ExecutorActor(world, lanes), books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
     return Assembly(
         actor=actor,
@@ -189,7 +209,7 @@ async def assembly_of(
             subjects.ALL_INSTRUMENTS,
             subjects.ALL_INTENTS,
         ),
-        handlers=desk.handlers(),
+        handlers={**desk.handlers(), **Bookkeeper(desk.tradings, context.store).handlers()},
         background=(
             PermitEar(context.bus, desk, context.clock).run,
             work,
@@ -199,6 +219,11 @@ async def assembly_of(
         requests_max=REQUESTS_MAX,
         close=close,
     )
+
+
+def records_every_us(speed: float) -> int:
+    """How often a venue's records are read: once a minute, more often where market time runs faster."""
+    return int(min(RECORDS_SEC_MAX, max(RECORDS_SEC_MIN, RECORDS_SEC_MAX / speed)) * US_PER_SEC)
 
 
 def bounds_of(config: Config) -> Bounds:
