@@ -9,6 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
+from libs.common.clock import mono_us
+from libs.common.instant import US_PER_SEC
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
 from libs.exchange.live.places import Places
@@ -28,6 +30,7 @@ from libs.exchange.units import decimal_of, int_of
 
 ZERO: Final = Decimal(0)
 PAGES_MAX: Final = 200
+POSITION_MODE_US: Final = 60 * US_PER_SEC
 _INCOME_ROWS: Final = 1_000
 _SAPI_ROWS: Final = 100
 
@@ -62,6 +65,8 @@ class BinanceDesk:
         self._venue = places.venue
         self._spot = places.serving(SPOT)
         self._usdm = places.serving(Kind.PERP)
+        self._mode: PositionMode | None = None
+        self._mode_until_us = 0
 
     async def verify_layout(self) -> None:
         """Multi-assets mode would margin a short by coins of another pair: it is refused by name."""
@@ -92,15 +97,22 @@ class BinanceDesk:
         """SymbolConfig and positionSide/dual."""
         asked = {"symbol": item.venue_symbol}
         rows = await self._usdm.get("settings", "fapiPrivateGetSymbolConfig", asked)
-        dual = await self._usdm.get("settings", "fapiPrivateGetPositionSideDual")
         row: dict[str, Any] = next((one for one in rows if one.get("symbol") == item.venue_symbol), {})
-        hedge = {"true": PositionMode.HEDGE, "false": PositionMode.ONE_WAY}
         return AccountSettings(
             instrument=item.slug,
             margin_mode=_MODES.get(str(row.get("marginType"))),
             leverage=int_of(row.get("leverage")),
-            position_mode=hedge.get(str(dual.get("dualSidePosition")).lower()),
+            position_mode=await self._position_mode(),
         )
+
+    async def _position_mode(self) -> PositionMode | None:
+        """One for all symbols, and dear to ask for (weight 30): told again for a short while."""
+        if mono_us() >= self._mode_until_us:
+            dual = await self._usdm.get("settings", "fapiPrivateGetPositionSideDual")
+            hedge = {"true": PositionMode.HEDGE, "false": PositionMode.ONE_WAY}
+            self._mode = hedge.get(str(dual.get("dualSidePosition")).lower())
+            self._mode_until_us = mono_us() + POSITION_MODE_US
+        return self._mode
 
     async def set_margin_mode(self, item: Instrument, mode: MarginMode) -> None:
         """marginType; "no need to change" is no error in ccxt."""
@@ -116,7 +128,10 @@ class BinanceDesk:
         """One for all symbols."""
         exchange = self._usdm.trade.exchange
         work = exchange.set_position_mode(mode is PositionMode.HEDGE, item.symbol)
-        await self._usdm.trade.call("set_position_mode", work)
+        try:
+            await self._usdm.trade.call("set_position_mode", work)
+        finally:
+            self._mode_until_us = 0
 
     async def borrow(self, asset: str, amount: Decimal) -> None:
         """Cross margin."""

@@ -99,8 +99,12 @@ def _why(info: object) -> str:
     return str(info.get("cancelReason") or info.get("expireReason") or info.get("rejectReason") or "")
 
 
-def fill_of(raw: Mapping[str, Any], item: Instrument, ids: Ids) -> FillReport:
-    """A report of a ccxt trade. `Unreadable` without id, price, amount or side."""
+def fill_of(raw: Mapping[str, Any], item: Instrument, ids: Ids, *, streamed: bool = False) -> FillReport:
+    """A report of a ccxt trade. `Unreadable` without id, price, amount or side.
+
+    `streamed`: by ccxt.pro, whose parser of Bitget's fees takes the absolute value where the one for REST
+    turns the sign around.
+    """
     trade_id, price = raw.get("id"), positive(raw.get("price"))
     amount, side = positive(raw.get("amount")), raw.get("side")
     if trade_id in (None, "") or price is None or amount is None or side not in ("buy", "sell"):
@@ -108,7 +112,7 @@ def fill_of(raw: Mapping[str, Any], item: Instrument, ids: Ids) -> FillReport:
     found = raw.get("fee")
     fee: Mapping[str, Any] = found if isinstance(found, dict) else {}
     cost = decimal_of(fee.get("cost"))
-    if cost is not None and ids.fee_negated:
+    if cost is not None and ids.fee_negated and not streamed:
         cost = -cost
     maker = raw.get("takerOrMaker")
     info = raw.get("info")

@@ -179,7 +179,7 @@ class Ears:
         if item is None or not self._is_new("fill", raw):
             return
         self._trading.touched.add((item.slug, bool(self._params)))
-        self._sink(fill_of(raw, item, self._trading.ids))
+        self._sink(fill_of(raw, item, self._trading.ids, streamed=True))
 
     def _position(self, raw: dict[str, Any]) -> None:
         item = self._trading.places.find(self._place, raw.get("symbol"))
