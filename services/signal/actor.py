@@ -1,8 +1,8 @@
 """Receives market data, answers with opportunities: on each tick for its pairs, and in rounds for all.
 
 Pure. A tick evaluates the pairs that it concerns, once each; a round evaluates all of them, ranks them and
-allocates capital. In observer mode what would be held is followed by the same rules and kept in the store;
-nothing is ever sent to trade.
+allocates capital. Where an executor runs, what is held is its word and what is wanted goes out as intents
+(`trading`); in observer mode what would be held is followed by the same rules, and nothing is ever asked for.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from libs.common import subjects
 from libs.common.config.legs import pair_specs
-from libs.common.config.schema import Config
+from libs.common.config.schema import Config, Mode
 from libs.common.effects import (
     Alert,
     Answered,
@@ -20,7 +22,6 @@ from libs.common.effects import (
     Effect,
     Event,
     Forget,
-    Health,
     Measure,
     Note,
     Persisted,
@@ -32,15 +33,20 @@ from libs.common.effects import (
     TimerFired,
 )
 from libs.common.instant import US_PER_SEC, Now
-from libs.common.messages import AlertLevel, Command, CommandReply, Funding, Opportunity, Want
+from libs.common.messages import AlertLevel, Command, CommandReply, Evaluation, Funding, Opportunity, Want
+from libs.common.messages_exec import AccountStatus
+from services.signal import notebook
 from services.signal.decide import Held, decide, evaluate_pair, follow, told
-from services.signal.selection import BadSelection, LoadSelection, SaveSelection, Stored, decode, encode
+from services.signal.notebook import Notebook, Problems
+from services.signal.selection import LoadSelection
+from services.signal.standing import Standing
 from services.signal.status import status_of
+from services.signal.trading import decide_trades
 from services.signal.view import MarketView
+from services.signal.wishes import Memory
 
-ROUND, SWEEP, RELOAD = "round", "sweep", "reload"
+ROUND, SWEEP = "round", "sweep"
 SWEEP_US: Final = US_PER_SEC
-RELOAD_US: Final = 5 * US_PER_SEC
 WANT_US: Final = 5 * US_PER_SEC
 SILENCE_US: Final = 10 * US_PER_SEC
 # How long a pair may pass before its polled quotes are judged by the second: the feed must hear of it first.
@@ -55,16 +61,18 @@ BASIS_STEP: Final = 5e-5
 class SignalActor:
     """All pairs of one config."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, build: str = "") -> None:
+        """`build` is this process's own: permits of another one do not count."""
         self._config = config
         self._view = MarketView(config, pair_specs(config))
         self._interval_us = int(config.monitor.interval_sec * US_PER_SEC)
-        self._held: dict[str, Held] | None = None
-        self._version = 0
-        self._saved = b""
-        self._saving: bytes | None = None
-        self._rereading = False
-        self._tried: bytes | None = None
+        self._problems = Problems()
+        self._notebook = Notebook(self._problems)
+        # Where nobody executes nothing is asked for: without a standing there are no intents (ADR 0005).
+        trades = config.mode is not Mode.OBSERVER
+        self._standing = Standing(self._view.specs.values(), build=build) if trades else None
+        self._memory = Memory()
+        self._waiting: dict[str, dict[str, str]] = {}
         self._count = 0
         self._counted = 0
         self._said: dict[str, Opportunity] = {}
@@ -73,7 +81,6 @@ class SignalActor:
         self._passing_us: dict[str, int] = {}
         self._wanted_us = 0
         self._heard_us = 0
-        self._problems: dict[str, str] = {}
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         """One event; effects in the order in which they are to be done."""
@@ -83,7 +90,7 @@ class SignalActor:
             case TimerFired():
                 yield from self._timer(event.name, now)
             case Answered():
-                yield from self._answered(event)
+                yield from self._notebook.answered(event)
             case Started():
                 self._heard_us = now.mono_us
                 yield LoadSelection()
@@ -103,7 +110,12 @@ class SignalActor:
         if isinstance(message, Command):
             yield from self._command(event, now)
             return
+        if self._standing is not None:
+            self._standing.apply(message, now)
         pairs = self._view.apply(message)
+        if isinstance(message, AccountStatus):
+            for pair in pairs:
+                yield from self._tick(pair, now, None)
         if not event.subject.startswith("md."):
             return
         self._heard_us = now.mono_us
@@ -129,18 +141,18 @@ class SignalActor:
         young = former is not None and now.wall_us - former.eval_us < self._interval_us
         if former is not None and young and not material(former, opportunity):
             return
-        held = (self._held or {}).get(pair)
+        held = (self._notebook.held or {}).get(pair)
         rank = self._ranks.get(pair) if opportunity.passes else None
         usd = held.notional_usd if held else 0.0
         yield from self._say(told(opportunity, usd=usd, notes=self._notes.get(pair, {}), rank=rank))
 
     def _follow(self, pair: str, now: Now) -> None:
         """The flip rules read the current rate at each update, not only in rounds."""
-        held = (self._held or {}).get(pair)
-        if held is None or self._held is None:
+        book = self._notebook.held
+        if book is None or (held := book.get(pair)) is None:
             return
         seen = evaluate_pair(self._view, pair, now, direction=held.direction)
-        self._held[pair] = follow(self._view, pair, held, seen=seen, config=self._config, now=now)
+        book[pair] = follow(self._view, pair, held, seen=seen, config=self._config, now=now)
 
     def _say(self, opportunity: Opportunity) -> Iterable[Effect]:
         self._said[opportunity.pair] = opportunity
@@ -174,7 +186,7 @@ class SignalActor:
             case "sweep":
                 yield SetTimer(name=SWEEP, after_us=SWEEP_US)
                 yield from self._sweep(now)
-            case "reload":
+            case notebook.RELOAD:
                 yield LoadSelection()
             case _:
                 yield Note(text="a timer that signal does not know", fields={"timer": name})
@@ -190,7 +202,7 @@ class SignalActor:
         problem = ""
         if silent_us >= SILENCE_US:
             problem = f"no market data for {silent_us // US_PER_SEC} s: is the feed running?"
-        yield from self._problem("feed", problem)
+        yield from self._problems.say("feed", problem)
 
     def _want(self, now: Now) -> Iterable[Effect]:
         self._wanted_us = now.mono_us
@@ -198,92 +210,64 @@ class SignalActor:
 
     def _round(self, now: Now) -> Iterable[Effect]:
         hot = frozenset(pair for pair in self._passing_us if self._is_hot(pair, now))
-        result = decide(self._view, self._config, now, self._held, evaluations_before=self._count, hot=hot)
-        self._count = result.evaluation.evaluations_total
-        self._ranks = {item.pair: item.rank for item in result.opportunities}
-        self._notes = {
-            item.pair: {code: text for code, text in item.reasons.items() if code not in item.refusals}
-            for item in result.opportunities
-        }
-        for item in result.opportunities:
+        if self._standing is None or self._notebook.held is None:
+            yield from self._observe(now, hot)
+        else:
+            yield from self._trade(self._standing, self._notebook.held, now, hot)
+
+    def _publish(
+        self, opportunities: Iterable[Opportunity], evaluation: Evaluation, now: Now
+    ) -> Iterable[Effect]:
+        """Everything that a round found."""
+        self._count = evaluation.evaluations_total
+        for item in opportunities:
+            self._ranks[item.pair] = item.rank
+            self._notes[item.pair] = {
+                code: text for code, text in item.reasons.items() if code not in item.refusals
+            }
             self._warm(item, now)
             yield from self._say(item)
-        yield Publish(subject=subjects.EVALUATION, message=result.evaluation)
-        yield Measure(metric="fundarb_opportunities_passing", value=float(result.evaluation.passing))
+        yield Publish(subject=subjects.EVALUATION, message=evaluation)
+        yield Measure(metric="fundarb_opportunities_passing", value=float(evaluation.passing))
         yield Measure(metric="fundarb_evaluations_total", value=float(self._count - self._counted))
         self._counted = self._count
-        for reason, count in result.evaluation.refusals.items():
+        for reason, count in evaluation.refusals.items():
             yield Measure(metric="fundarb_refusals_total", value=float(count), labels={"reason": reason})
-        if self._held is None:
+
+    def _observe(self, now: Now, hot: frozenset[str]) -> Iterable[Effect]:
+        """What would be done; where an executor runs, only until it is known what is remembered."""
+        held = self._notebook.held
+        result = decide(self._view, self._config, now, held, evaluations_before=self._count, hot=hot)
+        yield from self._publish(result.opportunities, result.evaluation, now)
+        if held is None:
             return
-        self._held = result.held
+        self._notebook.held = result.held
         for pair, why in result.closed.items():
             yield _changed("would close", pair, why)
         for pair, why in result.opened.items():
             yield _changed("would open", pair, why)
-        yield from self._save()
+        yield from self._notebook.save()
 
-    # --- what would be held, in the store -------------------------------------------------------
-
-    def _save(self) -> Iterable[Effect]:
-        """Write the selection when it differs from what lies there; one write at a time."""
-        if self._held is None or self._saving is not None or self._rereading:
-            return
-        value = encode(self._held)
-        if value != self._saved:
-            self._saving = value
-            yield SaveSelection(value=value, expect=self._version)
-
-    def _answered(self, event: Answered) -> Iterable[Effect]:
-        match event.request:
-            case LoadSelection() if isinstance(event.result, Stored):
-                yield from self._loaded(event.result)
-            case LoadSelection():
-                yield from self._problem("selection", f"what was held is not known: {event.error}")
-                yield SetTimer(name=RELOAD, after_us=RELOAD_US)
-            case SaveSelection() if isinstance(event.result, int):
-                self._version, self._saved, self._saving = event.result, event.request.value, None
-                yield from self._problem("selection", "")
-            case SaveSelection():
-                self._tried, self._saving = self._saving, None
-                yield from self._not_saved(event)
-            case _:
-                fields = {"request": type(event.request).__name__}
-                yield Note(
-                    text="an answer that signal did not ask for", level=AlertLevel.WARNING, fields=fields
-                )
-
-    def _loaded(self, stored: Stored) -> Iterable[Effect]:
-        """Take over what lies there, unless it is what we know or were writing: then ours is newer.
-
-        A version that fell is a store that was lost and begins anew: what we know is all there is.
-        """
-        ours = self._held is not None and (stored.version <= self._version or stored.value == self._tried)
-        self._version, self._saved, self._rereading = stored.version, stored.value or b"", False
-        yield from self._problem("selection", "")
-        if ours:
-            return
-        try:
-            held = decode(stored.value)
-        except BadSelection as error:
-            # It is an observer's notebook: starting a new page is right, and saying so is too.
-            held = {}
-            text = f"the stored selection cannot be read and is begun anew: {error}"
-            yield Alert(level=AlertLevel.WARNING, key="signal:selection", text=text)
-        self._held = held
-        if held:
-            yield Note(text="going on with what was held", fields={"pairs": sorted(held)})
-
-    def _not_saved(self, event: Answered) -> Iterable[Effect]:
-        """Another version lies there, or nobody knows what does: what the store holds is the truth."""
-        if event.error_class == "StoreConflict":
-            text = "the stored selection is not ours: run one signal service only (or the store was lost)"
-            yield Alert(level=AlertLevel.WARNING, key="signal:conflict", text=text)
-        else:
-            text = f"what would be held is not saved: {event.error}"
-        yield from self._problem("selection", text)
-        self._rereading = True  # nothing is written on top of what we have not read
-        yield SetTimer(name=RELOAD, after_us=RELOAD_US)
+    def _trade(
+        self, standing: Standing, held: dict[str, Held], now: Now, hot: frozenset[str]
+    ) -> Iterable[Effect]:
+        """Follow what the executor holds, and ask it for what the rules want."""
+        memory = msgspec.structs.replace(self._memory, held=held, left=self._notebook.left)
+        result = decide_trades(
+            self._view, self._config, now, memory, standing, evaluations_before=self._count, hot=hot
+        )
+        yield from self._publish(result.opportunities, result.evaluation, now)
+        self._memory, self._waiting = result.memory, result.waiting
+        self._notebook.held, self._notebook.left = result.memory.held, result.memory.left
+        for intent in result.intents:
+            yield Publish(subject=subjects.intent(intent.pair), message=intent)
+            yield Measure(metric="fundarb_intents_total", value=1.0, labels={"action": intent.action})
+            if intent.pair in result.fresh:
+                yield _changed(f"asks to {intent.action}", intent.pair, intent.reason)
+        strangers = ", ".join(sorted(standing.strangers_held()))
+        text = f"the executor holds {strangers}, which this config does not name" if strangers else ""
+        yield from self._problems.say("strangers", text)
+        yield from self._notebook.save()
 
     # --- people ---------------------------------------------------------------------------------
 
@@ -291,15 +275,11 @@ class SignalActor:
         """`status` is every service's to answer; what trades is answered by those who trade."""
         if event.subject != subjects.command("status") or not event.reply:
             return
-        result = status_of(self._said.values(), self._held, self._problems, now)
+        said, held = self._said.values(), self._notebook.held
+        result = status_of(
+            said, held, self._problems.texts, now, standing=self._standing, waiting=self._waiting
+        )
         yield Reply(to=event.reply, reply=CommandReply(service="signal", ok=True, result=result))
-
-    def _problem(self, key: str, text: str) -> Iterable[Effect]:
-        """Say a problem when it changes, and its end once."""
-        if self._problems.get(key, "") == text:
-            return
-        self._problems[key] = text
-        yield Health(key=key, problem=text)
 
 
 def _changed(what: str, pair: str, why: str) -> Alert:

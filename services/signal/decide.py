@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from libs.carry.allocation import Allocation, allocate
+from libs.carry.allocation import Allocation, Rotation, allocate
 from libs.carry.case import Direction, percent
 from libs.carry.evaluate import evaluate
 from libs.carry.holding import Holding, judge, on_current, on_settled, opened
@@ -51,7 +51,7 @@ def evaluate_pair(
 ) -> Opportunity:
     """One pair now, in the direction that earns more unless one is given."""
     spec = view.specs[pair]
-    return evaluate(
+    found = evaluate(
         view.terms[pair],
         view.leg_input(spec.first, now, hot=hot),
         view.leg_input(spec.second, now, hot=hot),
@@ -61,6 +61,8 @@ def evaluate_pair(
         tick_us=tick_us,
         direction=direction,
     )
+    apart = view.rates_apart.get(pair)
+    return told(found, usd=0.0, notes={"account_rates": apart}) if apart else found
 
 
 def follow(view: MarketView, pair: str, held: Held, *, seen: Opportunity, config: Config, now: Now) -> Held:
@@ -117,7 +119,7 @@ def decide(
             notes[pair]["would_close"] = why
             continue
         kept[pair], current[pair] = after, seen
-        notes[pair]["held"] = _held_text(after, now)
+        notes[pair]["held"] = held_text(after, now)
         if action == "watch":
             notes[pair]["watch"] = why
     ordered = ranked(best.values())
@@ -172,10 +174,7 @@ def _opened(
     """Carry the allocation out on `kept`: rotations leave, newcomers enter (answered: pair -> why)."""
     for rotation in allocation.rotations:
         kept.pop(rotation.old)
-        closed[rotation.old] = (
-            f"{rotation.new} earns {rotation.advantage_usd:.2f} USD more over the forecast horizon,"
-            f" the hurdle is {rotation.hurdle_usd:.2f}"
-        )
+        closed[rotation.old] = rotation_text(rotation)
         notes[rotation.old].pop("held", None)
         notes[rotation.old]["would_close"] = closed[rotation.old]
     entered: dict[str, str] = {}
@@ -206,7 +205,16 @@ def told(
     )
 
 
-def _held_text(held: Held, now: Now) -> str:
+def rotation_text(rotation: Rotation) -> str:
+    """Why the old pair of a rotation leaves."""
+    return (
+        f"{rotation.new} earns {rotation.advantage_usd:.2f} USD more over the forecast horizon,"
+        f" the hurdle is {rotation.hurdle_usd:.2f}"
+    )
+
+
+def held_text(held: Held, now: Now) -> str:
+    """A held pair in one line."""
     hours = (now.market_ms - held.holding.since_ms) / MS_PER_HOUR
     return (
         f"{held.direction} for {hours:.1f} h, funding so far {percent(held.holding.earned)},"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from libs.carry.case import LegInput, PairTerms, mark_age_max_sec, pair_terms, quote_age_max_sec
+from libs.carry.costs import NO_RATES, AccountRates, leg_terms, rates_apart
 from libs.carry.evaluate import SettledCarry, depth_of, settled_carry, settled_once, settled_samples
 from libs.carry.slippage import Depth
 from libs.common.config.legs import Leg, PairSpec
@@ -25,7 +28,8 @@ from libs.common.messages import (
     Settlement,
     VenueHealth,
 )
-from libs.common.subjects import Kind
+from libs.common.messages_exec import AccountStatus
+from libs.common.subjects import Kind, slug
 
 LegKey = tuple[str, str]  # venue slug, instrument slug
 
@@ -100,6 +104,8 @@ class MarketView:
         self._health: dict[str, VenueHealth] = {}
         self._barred: dict[LegKey | str, str] = {}
         self._settled: dict[str, SettledCarry | None] = {}
+        self._rates: dict[LegKey, AccountRates] = {}
+        self.rates_apart: dict[str, str] = {}  # pair -> where its account's rates differ from the config's
 
     # --- what comes in --------------------------------------------------------------------------
 
@@ -108,6 +114,8 @@ class MarketView:
         match message:
             case VenueHealth():
                 return self._on_health(message)
+            case AccountStatus():
+                return self._on_account(message)
             case Quote() | Book() | Funding() | FundingHistory() | InstrumentInfo():
                 state = self.legs.get((message.venue, message.instrument))
                 if state is None or not self._take(state, message):
@@ -177,6 +185,42 @@ class MarketView:
             where = health.venue if barred.instrument is None else (health.venue, barred.instrument)
             self._barred[where] = f"{barred.reason}: {barred.text}"
         return self._pairs_at.get(health.venue, ())
+
+    def _on_account(self, account: AccountStatus) -> tuple[str, ...]:
+        """What the account really pays comes before `costs.*`; what it does not tell stays as it was."""
+        fees = {fee.instrument: fee for fee in account.fees}
+        borrow = {slug(asset): rate for asset, rate in account.borrow_daily.items()}
+        changed: set[str] = set()
+        for key, state in self.legs.items():
+            if key[0] != account.venue:
+                continue
+            former = self._rates.get(key, NO_RATES)
+            fee = fees.get(state.leg.instrument)
+            lent = borrow.get(state.leg.instrument.split("-", 1)[0]) if state.leg.kind is Kind.SPOT else None
+            rates = believable(
+                former,
+                taker=former.taker if fee is None else fee.taker,
+                maker=former.maker if fee is None else fee.maker,
+                borrow_daily=former.borrow_daily if lent is None else lent,
+            )
+            if rates != former:
+                self._rates[key] = rates
+                changed.update(self._pairs_of[key])
+        for pair in changed:
+            self._price(pair)
+        return tuple(sorted(changed))
+
+    def _price(self, pair: str) -> None:
+        """A pair's terms anew, and what of them is not as configured."""
+        spec, costs = self.specs[pair], self.config.costs
+        found, apart = [], []
+        for leg in spec.legs:
+            rates = self._rates.get((leg.venue, leg.instrument), NO_RATES)
+            found.append(leg_terms(costs, leg.venue, leg.kind, rates))
+            if text := rates_apart(costs, leg.venue, leg.kind, rates):
+                apart.append(f"{leg.venue} {leg.instrument}: {text}")
+        self.terms[pair] = msgspec.structs.replace(self.terms[pair], first=found[0], second=found[1])
+        self.rates_apart[pair] = "; ".join(apart)
 
     # --- what is asked --------------------------------------------------------------------------
 
@@ -276,6 +320,14 @@ class MarketView:
             return None
         limit = max(BOOK_AGE_MIN_SEC, BOOK_INTERVALS * self.config.monitor.book_interval_sec)
         return state.depth if age_sec(state.book.recv_us, now) <= limit else None
+
+
+def believable(former: AccountRates, **told: float | None) -> AccountRates:
+    """An account's rates as told, or as they were when no account pays so much (a mistake of units)."""
+    try:
+        return AccountRates(**told)
+    except ValueError:
+        return former
 
 
 def _number(text: str | None) -> float | None:

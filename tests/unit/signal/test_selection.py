@@ -26,7 +26,7 @@ def test_a_selection_is_saved_against_the_version_that_was_read() -> None:
     effects = world.round()
     (save,) = of(SaveSelection, effects)
     assert save.expect == 4
-    assert set(held_of(save.value)) == {BTC, ETH}
+    assert set(held_of(save.value).held) == {BTC, ETH}
     assert {alert.key for alert in of(Alert, effects)} == {f"signal:{BTC}", f"signal:{ETH}"}
 
 
@@ -121,9 +121,9 @@ def test_a_lost_store_is_given_what_we_know() -> None:
     world.do(loaded(Stored(value=None, version=0)))
     (again,) = of(SaveSelection, world.round())
     assert again.expect == 0
-    since = {pair: one.holding.since_ms for pair, one in held_of(again.value).items()}
+    since = {pair: one.holding.since_ms for pair, one in held_of(again.value).held.items()}
     assert since == {
-        pair: one.holding.since_ms for pair, one in held_of(save.value).items()
+        pair: one.holding.since_ms for pair, one in held_of(save.value).held.items()
     }  # nothing began anew
 
 

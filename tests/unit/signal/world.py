@@ -36,6 +36,8 @@ BTC = "BTC-USDT_binance-spot_binance-perp"
 ETH = "ETH-USDT_binance-spot_binance-perp"
 CROSS = "BTC-USDT_binance-perp_bybit-perp"
 
+BUILD = "0.1.0+test"
+
 E = TypeVar("E", bound=Effect)
 
 
@@ -66,7 +68,7 @@ class World:
         self.config = cfg or config()
         market = MarketClock(market0_ms=WALL_US // 1000, wall0_ms=WALL_US // 1000, speed=speed)
         self.clock = ManualClock(wall_us=WALL_US, market=market)
-        self.actor = SignalActor(self.config)
+        self.actor = SignalActor(self.config, build=BUILD)
         self.effects: list[Effect] = []
 
     @property
