@@ -14,6 +14,9 @@ from services.venue.wire import Answer, Call, Refused, answer, number
 # Request weight a minute and IP, as exchangeInfo says.
 SPOT_WEIGHT_MAX: Final = 6_000
 FUTURES_WEIGHT_MAX: Final = 2_400
+# The same for each path of `sapi`, as its documentation says.
+SAPI_IP_WEIGHT_MAX: Final = 12_000
+SAPI_ACCOUNT_WEIGHT_MAX: Final = 180_000
 
 DEPTH_DEFAULT: Final = 100
 

@@ -16,7 +16,7 @@ from services.venue.desk import Desk, Instant, rounded
 from services.venue.instruments import Instrument
 from services.venue.wire import Answer, Call, answer
 
-_SPOT_ORDER_TYPES: Final = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"]
+_SPOT_ORDER_TYPES: Final = ["LIMIT", "LIMIT_MAKER", "MARKET"]  # what the venue takes
 
 
 def exchange_info(desk: Desk, call: Call) -> Answer:
@@ -60,7 +60,14 @@ def _spot_symbol(desk: Desk, instrument: Instrument, now: Instant) -> dict[str, 
                 "maxPrice": "1000000.00000000",
                 "tickSize": tick,
             },
-            {"filterType": "PERCENT_PRICE", "multiplierUp": "5", "multiplierDown": "0.2", "avgPriceMins": 5},
+            {
+                "filterType": "PERCENT_PRICE_BY_SIDE",
+                "bidMultiplierUp": "5",
+                "bidMultiplierDown": "0.2",
+                "askMultiplierUp": "5",
+                "askMultiplierDown": "0.2",
+                "avgPriceMins": 5,
+            },
             {
                 "filterType": "LOT_SIZE",
                 "minQty": f"{instrument.min_qty:.8f}",

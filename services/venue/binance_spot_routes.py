@@ -2,8 +2,7 @@
 
 Weights as documented: https://developers.binance.com/docs/binance-spot-api-docs/rest-api,
 https://developers.binance.com/docs/margin_trading and https://developers.binance.com/docs/wallet. Those of
-`sapi` are counted apart from `api/v3`, by IP (12,000 a minute) or by account (180,000); here one window of
-6,000 counts all calls of the host, so that they weigh the same share of it.
+`sapi` are counted apart from `api/v3`, each path for itself, by IP or by account (`door`).
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from services.venue import binance_spot_orders as orders
 from services.venue import binance_spot_stream as stream
 from services.venue.keys import Permission
 from services.venue.wire import Call, PrivateHandler, PrivateRoute
-
-_BY_IP: Final = 2
-_BY_ACCOUNT: Final = 30
 
 _Table = dict[tuple[str, str], PrivateRoute]
 
@@ -49,11 +45,10 @@ def _sapi(
     weight: int,
     permission: Permission = "read",
     *,
-    by: int = _BY_IP,
+    by_account: bool = False,
     counts: int = 0,
 ) -> PrivateRoute:
-    share = -(-weight // by)
-    return PrivateRoute(handler, lambda _call: share, permission, counts)
+    return PrivateRoute(handler, lambda _call: weight, permission, counts, by_account)
 
 
 _API: Final[_Table] = {
@@ -79,12 +74,12 @@ _WALLET: Final[_Table] = {
     ("GET", "/sapi/v1/capital/config/getall"): _sapi(wallet.coins, 10),
     ("GET", "/sapi/v1/bnbBurn"): _sapi(wallet.bnb_burn, 1),
     ("POST", "/sapi/v1/bnbBurn"): _sapi(wallet.set_bnb_burn, 1, "spot"),
-    ("POST", "/sapi/v1/asset/transfer"): _sapi(transfer.transfer, 900, "transfer", by=_BY_ACCOUNT),
+    ("POST", "/sapi/v1/asset/transfer"): _sapi(transfer.transfer, 900, "transfer", by_account=True),
     ("GET", "/sapi/v1/asset/transfer"): _sapi(transfer.transfers, 1),
-    ("POST", "/sapi/v1/userListenToken"): _sapi(stream.listen_token, 1, by=_BY_ACCOUNT),
+    ("POST", "/sapi/v1/userListenToken"): _sapi(stream.listen_token, 1, by_account=True),
 }
 _MARGIN: Final[_Table] = {
-    ("POST", "/sapi/v1/margin/order"): _sapi(margin_orders.new_order, 6, "spot", by=_BY_ACCOUNT, counts=1),
+    ("POST", "/sapi/v1/margin/order"): _sapi(margin_orders.new_order, 6, "spot", by_account=True, counts=1),
     ("GET", "/sapi/v1/margin/order"): _sapi(margin_orders.order, 10),
     ("DELETE", "/sapi/v1/margin/order"): _sapi(margin_orders.cancel_order, 10, "spot"),
     ("GET", "/sapi/v1/margin/openOrders"): _sapi(margin_orders.open_orders, 10),
@@ -105,7 +100,7 @@ _MARGIN: Final[_Table] = {
     ("GET", "/sapi/v1/margin/interestRateHistory"): _sapi(margin_account.rate_history, 1),
     ("GET", "/sapi/v1/margin/next-hourly-interest-rate"): _sapi(margin_account.next_rates, 100),
     ("POST", "/sapi/v1/margin/borrow-repay"): _sapi(
-        margin_loans.borrow_repay, 1_500, "margin", by=_BY_ACCOUNT
+        margin_loans.borrow_repay, 1_500, "margin", by_account=True
     ),
     ("GET", "/sapi/v1/margin/borrow-repay"): _sapi(margin_loans.loans, 10),
     ("GET", "/sapi/v1/margin/interestHistory"): _sapi(margin_loans.interest_history, 1),

@@ -8,7 +8,12 @@ import msgspec
 
 from services.venue import binance, bitget
 from services.venue.accounts_door import AccountsDoor
-from services.venue.binance_common import FUTURES_WEIGHT_MAX, SPOT_WEIGHT_MAX
+from services.venue.binance_common import (
+    FUTURES_WEIGHT_MAX,
+    SAPI_ACCOUNT_WEIGHT_MAX,
+    SAPI_IP_WEIGHT_MAX,
+    SPOT_WEIGHT_MAX,
+)
 from services.venue.desk import Desk, Instant
 from services.venue.house import House
 from services.venue.instruments import Protocol
@@ -17,6 +22,7 @@ from services.venue.refusals import banned, protocol_of
 from services.venue.wire import Answer, Call, PrivateRoute, Refused, Route
 
 _MINUTE_MS: Final = 60_000
+_USED: Final = "x-mbx-used-weight-1m"
 
 # Which paths a host of Binance serves, and which weight window counts them.
 _BINANCE_PATHS: Final = {
@@ -41,6 +47,7 @@ class Door:
             )
             for host in _BINANCE_PATHS
         }
+        self._sapi: dict[tuple[str, str], Window] = {}
         self._bans = Bans()
         self._requests: dict[str, Window] = {}
 
@@ -65,8 +72,8 @@ class Door:
         if call.path.startswith(prefixes):
             place = (call.method, call.path)
             route = binance.ROUTES.get(place) or self._accounts.route("binance", call)
-        window = self._weights[call.host]
-        limited = self._binance_limit(window, route.weight(call) if route is not None else 1, call)
+        window, header = self._window(route, call)
+        limited = self._binance_limit(window, route.weight(call) if route is not None else 1, call, header)
         if limited is not None:
             return limited
         if route is None:
@@ -75,8 +82,20 @@ class Door:
             found = binance.maintenance()
         else:
             found = self._handled("binance", route, call, landing)
-        used = {"x-mbx-used-weight-1m": str(window.used), "x-mbx-used-weight": str(window.used)}
-        return msgspec.structs.replace(found, headers=found.headers | used)
+        return msgspec.structs.replace(found, headers=found.headers | _used(window, header))
+
+    def _window(self, route: Route | PrivateRoute | None, call: Call) -> tuple[Window, str]:
+        """Where a call is counted, and the header that tells it. Paths of `sapi` count each for itself, by IP
+        or by account (https://developers.binance.com/docs/wallet/introduction); all others by host and IP.
+        """
+        if not call.path.startswith("/sapi/"):
+            return self._weights[call.host], _USED
+        if isinstance(route, PrivateRoute) and route.by_account:
+            place, limit = (call.path, call.headers.get("x-mbx-apikey", "")), SAPI_ACCOUNT_WEIGHT_MAX
+            header = "x-sapi-used-uid-weight-1m"
+        else:
+            place, limit, header = (call.path, ""), SAPI_IP_WEIGHT_MAX, "x-sapi-used-ip-weight-1m"
+        return self._sapi.setdefault(place, Window(limit=limit, length_ms=_MINUTE_MS)), header
 
     def _handled(
         self, protocol: Protocol, route: Route | PrivateRoute, call: Call, landing: Instant
@@ -89,7 +108,7 @@ class Door:
         except Refused as refused:
             return refused.answer
 
-    def _binance_limit(self, window: Window, weight: int, call: Call) -> Answer | None:
+    def _binance_limit(self, window: Window, weight: int, call: Call, header: str) -> Answer | None:
         now_ms = call.now.wall_ms
         if self._bans.active(now_ms):
             return banned(self._bans.until_ms, now_ms)
@@ -99,7 +118,7 @@ class Door:
         limit = f"{window.limit} requests per minute"
         text = f"Too many requests; current limit of IP(127.0.0.1) is {limit}. Please use the websocket."
         body = msgspec.json.encode({"code": -1003, "msg": text})
-        headers = {"retry-after": str(window.ends_in_sec(now_ms)), "x-mbx-used-weight-1m": str(window.used)}
+        headers = {"retry-after": str(window.ends_in_sec(now_ms))} | _used(window, header)
         return Answer(status=429, body=body, headers=headers)
 
     # --- Bitget ------------------------------------------------------------------------------
@@ -117,3 +136,9 @@ class Door:
         if self.desks["bitget"].ended(call.now) and call.path not in bitget.ALWAYS:
             return bitget.maintenance(call)
         return self._handled("bitget", route, call, landing)
+
+
+def _used(window: Window, header: str) -> dict[str, str]:
+    """What a client reads off an answer."""
+    used = {header: str(window.used)}
+    return used | {"x-mbx-used-weight": str(window.used)} if header == _USED else used

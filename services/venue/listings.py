@@ -89,6 +89,7 @@ def listing_of(instrument: Instrument, *, trading: bool) -> Listing:
         market_quantity_max=instrument.max_qty,
         notional_min=instrument.min_notional,
         price_band=PRICE_BANDS[instrument.protocol, instrument.kind],
+        price_band_both_ways=(instrument.protocol, instrument.kind) == ("binance", "spot"),
         tiers=tiers_of(instrument.protocol, instrument.base) if contract else (),
         liquidation_fee=LIQUIDATION_FEE if contract else Decimal(0),
         marginable=not contract,

@@ -55,13 +55,14 @@ PrivateHandler = Callable[["House", Call, Key], Answer]
 
 class PrivateRoute(msgspec.Struct, frozen=True):
     """A handler of an account's call, its weight, the permission that the key needs, and how many orders
-    it counts for against the order-rate limits.
+    it counts for against the order-rate limits. `by_account`: the weight is counted by account, not by IP.
     """
 
     handler: PrivateHandler
     weight: Callable[[Call], int]
     permission: Permission
     orders: int = 0
+    by_account: bool = False
 
 
 def answer(body: Any, *, status: int = 200) -> Answer:

@@ -2,9 +2,9 @@
 
 Deposit, set-up, both legs opened at once, filled in parts, a settlement, a rebalance, the close; then the
 other way round with borrowed coins; then everything read back. Time stands still unless the test moves it,
-so the prices are known before. `TABLE` was worked out by hand from the published rules (fee rates, which asset pays
-them, -quantity * mark * rate, share of the cost) and not by the code that is tested; after each chapter every
-wallet must hold exactly what the table adds up to.
+so the prices are known before. `TABLE` was worked out by hand from the published rules (fee rates, which
+asset pays them, -quantity * mark * rate, share of the cost), not by the code that is tested; after each
+chapter every wallet must hold exactly what the table adds up to.
 
 Prices that are met: spot 121581.88-90 and perp 121520.34 at 23:00, 121552.35 and 121494.73 at 01:00,
 121368.28 and 121318.38 at 03:00, 120909.35 and 120878.60 at 08:00. Marks and rates of the settlements, as
@@ -55,7 +55,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("rebalance", "margin topped up", "usdm", "USDT 1000"),
     ("rebalance", "0.00358 sold at 121552.35", "spot", "BTC -0.00358, USDT 435.157413"),
     ("rebalance", "its fee, 0.435157413 cut", "spot", "USDT -0.43515741"),
-    # 0.003 of 0.193 bought back at 121494.73 = 364.48419: their share of the cost 23453.46426 is 364.56162062.
+    # 0.003 of 0.193 bought back at 121494.73 = 364.48419: of a cost of 23453.46426 that is 364.56162062.
     ("rebalance", "profit", "usdm", "USDT 0.07743062"),
     ("rebalance", "fee, 0.182242095 cut", "usdm", "USDT -0.18224209"),
     ("close", "0.19 sold at 121368.28", "spot", "BTC -0.19, USDT 23059.9732"),

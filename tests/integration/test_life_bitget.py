@@ -2,9 +2,10 @@
 
 Deposit, set-up, both legs opened at once, filled in parts, a settlement, a rebalance, the close; then the
 other way round with borrowed coins; then everything read back. Time stands still unless the test moves it,
-so the prices are known before. `TABLE` was worked out by hand from the published rules (fee rates, which asset pays
-them, -quantity * mark * rate, share of the cost) and not by the code that is tested; after each chapter both
-wallets must hold exactly what the table adds up to. A coin sold on loan stands below zero, as on Bitget.
+so the prices are known before. `TABLE` was worked out by hand from the published rules (fee rates, which
+asset pays them, -quantity * mark * rate, share of the cost), not by the code that is tested; after each
+chapter both wallets must hold exactly what the table adds up to. A coin sold on loan stands below zero, as on
+Bitget.
 
 Prices that are met: spot 121563.48 and perp 121520.3 and .2 at 23:00, 121444.59 and 121406.5 at 02:00,
 121353.92 and 121318.4 at 03:00, 120901.58 and 120878.6 at 08:00. Settlements: mark 121582.7910045 at 00:00

@@ -18,6 +18,7 @@ from libs.exchange.engine.types import (
     OrderType,
     PositionMode,
     PositionSide,
+    Side,
     TimeInForce,
 )
 
@@ -85,7 +86,7 @@ def check_submit(state: State, account: Account, market: Market, submit: Submit)
     _check_shape(listing, submit)
     _check_position_side(account, listing, submit)
     if submit.price is not None:
-        _check_price(market, submit.price)
+        _check_price(market, submit.side, submit.price)
     if submit.quote_quantity is None:
         _check_quantity(listing, submit)
     _check_notional(market, submit)
@@ -141,14 +142,22 @@ def _check_position_side(account: Account, listing: Listing, submit: Submit) -> 
         raise Refused(Reason.POSITION_SIDE, f"{submit.position_side} does not fit {mode} positions")
 
 
-def _check_price(market: Market, price: Decimal) -> None:
+def _check_price(market: Market, side: Side, price: Decimal) -> None:
+    """Tick and band. A band bounds a buy from above and a sale from below (Binance USD-M's PERCENT_PRICE,
+    Bitget's price limits): a price that only waits for the market far away harms nobody.
+    """
     listing = market.listing
     if price % listing.price_tick:
         raise Refused(Reason.PRICE_TICK, f"price {price} is not a multiple of {listing.price_tick}")
     if listing.price_band is None:
         return
     around = reference(market)
-    if around is not None and abs(price - around) > around * listing.price_band:
+    if around is None:
+        return
+    beyond = price - around if side is Side.BUY else around - price
+    if listing.price_band_both_ways:
+        beyond = abs(beyond)
+    if beyond > around * listing.price_band:
         raise Refused(Reason.PRICE_BAND, f"price {price} is more than {listing.price_band} from {around}")
 
 

@@ -1,6 +1,6 @@
 """Funding, settled at its instant: once, to balance, position and ledger alike.
 
-    payment = -quantity * mark * rate            # rounded to 8 decimals, half away from zero; > 0 received
+    payment = -quantity * mark * rate            # rounded half-even to 8 decimals; > 0 received
 
 It goes to or comes from the wallet; in isolated mode the position's own margin grows or shrinks by as much
 (not below zero: what is beyond the wallet pays). Whoever the payment leaves with too little is liquidated.

@@ -204,7 +204,11 @@ def max_withdraw(state: State, account_id: str, asset: str) -> Decimal:
         case AccountKind.SPOT:
             return free
         case AccountKind.FUTURES:
-            return _down(min(free, free - set_aside(state, account, asset), available(state, account, asset)))
+            # The wallet itself keeps the maintenance margin, whatever profit is not realised yet
+            # (https://www.binance.com/en/blog/futures/421499824684903916, "Available for withdrawal").
+            pool = pool_of(state, account, asset)
+            left = min(available(state, account, asset, pool), pool.backing - pool.maintenance)
+            return _down(min(free - set_aside(state, account, asset), left))
         case AccountKind.MARGIN:
             liabilities, price = liabilities_usd(state, account), value(state, asset)
             if not liabilities or not price:

@@ -124,7 +124,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     quantity_max: Decimal | None = None
     market_quantity_max: Decimal | None = None
     notional_min: Decimal | None = None
-    price_band: Decimal | None = None  # a limit price further from the mark (as a fraction) is refused
+    price_band: Decimal | None = None  # a buy further above the mark, a sale further below it is refused
+    price_band_both_ways: bool = False  # Binance's spot: a price further away on either side is
     tiers: tuple[Tier, ...] = ()  # contracts: ascending notional_max
     liquidation_fee: Decimal = ZERO  # fraction of the notional that a liquidation pays to the insurance fund
     expiry_ms: int | None = None

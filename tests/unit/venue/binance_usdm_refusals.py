@@ -122,8 +122,12 @@ CASES: list[Case] = [
     case(
         "notional",
         POST,
-        buy("0.001", "4000.0"),
-        (-4024, "Limit price can't be lower than 34000.0.", ccxt.BadRequest),
+        buy("0.001", "4000.0"),  # however far below the mark: the band bounds a buy from above only
+        (
+            -4164,
+            "Order's notional must be no smaller than 5 (unless you choose reduce only)",
+            ccxt.InvalidOrder,
+        ),
     ),
     case("quantity zero", POST, buy("0"), (-4003, "Quantity less than or equal to zero.", ccxt.BadRequest)),
     case("quantity above", POST, buy("101"), (-4005, "Quantity greater than max quantity.", ccxt.BadRequest)),
@@ -138,6 +142,12 @@ CASES: list[Case] = [
         POST,
         buy(price="46000.1"),
         (-4016, "Limit price can't be higher than 46000.0.", ccxt.BadRequest),
+    ),
+    case(
+        "price below the band",
+        POST,
+        {**buy(price="33999.9"), "side": "SELL"},
+        (-4024, "Limit price can't be lower than 34000.0.", ccxt.BadRequest),
     ),
     case("price zero", POST, buy(price="0"), (-4001, "Price less than 0.", ccxt.BadRequest)),
     case(

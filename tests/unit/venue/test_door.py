@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from typing import Any
+from urllib.parse import urlencode
+
 import msgspec
 import pytest
 
-from services.venue.binance_common import FUTURES_WEIGHT_MAX
+from libs.exchange.engine.commands import Reason, Refused
+from services.venue import binance_usdm_errors
+from services.venue.binance_common import FUTURES_WEIGHT_MAX, SAPI_ACCOUNT_WEIGHT_MAX
+from services.venue.bitget_private_errors import Subject, code_of
 from services.venue.limits import BAN_MS, CALLS_AFTER_429_MAX
 from services.venue.market import MS_PER_HOUR
-from tests.helpers.venue_calls import Bench
+from services.venue.refusals import TEXTS
+from tests.helpers.venue_calls import WALL0_MS, Bench
 
 SPOT, PERP, BITGET = "https://api.binance.com", "https://fapi.binance.com", "https://api.bitget.com"
 BITGET_HEADERS = {
@@ -76,6 +85,39 @@ def test_weights_add_up_and_the_limit_is_enforced_until_the_minute_ends() -> Non
     assert 1 <= int(refusal.headers["retry-after"]) <= 60
     assert bench.call(f"{SPOT}/api/v3/time").status == 200, "spot counts on its own"
     assert bench.call(url, after_ms=60_000).status == 200
+
+
+def signed(bench: Bench, path: str, **said: str) -> dict[str, Any]:
+    """What `Bench.call` needs for a signed call of the first user."""
+    key = bench.keys["binance"]
+    query = urlencode({**said, "timestamp": str(WALL0_MS)})
+    sign = hmac.new(key.secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+    return {"url": f"{SPOT}{path}?{query}&signature={sign}", "headers": {"x-mbx-apikey": key.api_key}}
+
+
+def test_paths_of_sapi_count_each_for_itself_by_ip_or_by_account() -> None:
+    bench = Bench()
+    by_ip = bench.call(**signed(bench, "/sapi/v1/margin/account"))
+    assert by_ip.headers["x-sapi-used-ip-weight-1m"] == "10"
+    assert "x-mbx-used-weight-1m" not in by_ip.headers
+    moved = signed(bench, "/sapi/v1/asset/transfer", type="MAIN_UMFUTURE", asset="USDT", amount="1")
+    answers = [bench.call(**moved, method="POST") for _ in range(SAPI_ACCOUNT_WEIGHT_MAX // 900 + 1)]
+    assert [one.headers["x-sapi-used-uid-weight-1m"] for one in answers[:2]] == ["900", "1800"]
+    assert [one.status for one in answers[-2:]] == [200, 429]
+    again = bench.call(**signed(bench, "/sapi/v1/margin/account"))
+    assert (again.status, again.headers["x-sapi-used-ip-weight-1m"]) == (200, "20")
+    assert bench.call(f"{SPOT}/api/v3/time").headers["x-mbx-used-weight-1m"] == "1", "sapi is not in it"
+
+
+def test_texts_of_faults_are_the_wires_own() -> None:
+    about = Subject(symbol="BTCUSDT", listing=None)
+    for reason in Reason:
+        code, text = code_of(Refused(reason, ""), about)
+        if code in ("25202", "25203", "25204", "40762", "40786", "40774"):
+            assert TEXTS[code] == text
+    for reason, (number, text) in binance_usdm_errors._PLAIN.items():
+        if str(number) in TEXTS and number != -2015:
+            assert TEXTS[str(number)] == text, reason
 
 
 def test_who_goes_on_after_429_is_banned() -> None:

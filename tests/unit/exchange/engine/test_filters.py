@@ -111,6 +111,17 @@ def test_the_boundary_itself_is_allowed(floor: Floor, command: Submit) -> None:
     assert floor.send(command).quantity == command.quantity
 
 
+def test_a_band_bounds_buys_from_above_and_sales_from_below_or_both_ways(floor: Floor) -> None:
+    floor.mark(PERP, "50000")
+    far = (limit("futures", PERP, BUY, "0.1", "40000"), limit("futures", PERP, SELL, "0.1", "60000"))
+    for command in far:
+        floor.send(command)
+    strict = replace(floor.engine.listing(PERP), price_band_both_ways=True)
+    floor.do(SetListing(listing=strict))
+    for command in far:
+        assert floor.refused(command) is Reason.PRICE_BAND
+
+
 def test_a_market_order_is_valued_at_the_mark_else_the_middle_else_not_at_all() -> None:
     floor = Floor()
     floor.deposit("futures", USDT="1000000")

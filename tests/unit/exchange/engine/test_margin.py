@@ -249,7 +249,9 @@ def test_unrealised_profit_does_not_leave_and_losses_hold_back(floor: Floor) -> 
     hold(floor, "futures", BUY, "2", "50000")
     assert floor.engine.max_withdraw("futures", "USDT") == 5_000
     floor.mark(PERP, "60000")
-    assert floor.engine.max_withdraw("futures", "USDT") == 10_000
+    figures = floor.engine.margin("futures", "USDT")
+    assert figures.available > 10_000 > figures.maintenance > 0
+    assert floor.engine.max_withdraw("futures", "USDT") == 10_000 - figures.maintenance
     floor.mark(PERP, "49000")
     assert floor.engine.max_withdraw("futures", "USDT") == 10_000 - 2_000 - 4_900
 
