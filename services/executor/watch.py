@@ -133,11 +133,11 @@ def on_taken(
     others = [one for one in sharers if one is not lane]
     unborne = ZERO
     for trade in trades:
-        name = trade_name(key, trade)
-        if trade.cause == "order" or name in draft.state.taken:
+        if trade.cause == "order":
             continue
+        name = trade_name(key, trade)
         left = trade.quantity - sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
-        left -= _book(lane, draft, leg, trade, left)
+        left -= draft.state.taken.get(name) or _book(lane, draft, leg, trade, left)
         unborne += left if trade.side == "buy" else -left
     missing = lane.missing.get(leg, ZERO)
     lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
