@@ -36,6 +36,8 @@ OTHERS_US: Final = 60 * US_PER_SEC
 SEARCHES: Final = 2
 """... and so many times its trades were read without finding one."""
 
+UNBROKEN_US: Final = 15 * US_PER_SEC
+
 LOOK_BACK_MS: Final = 60_000
 TAKEN_KEPT: Final = 64
 
@@ -89,6 +91,10 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
 def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     """A leg is not what its venue shows: look for the venue's own trades, and give up after a while."""
     venue, instrument = lane.keys[leg]
+    if draft.now.mono_us - lane.looked_us > UNBROKEN_US:
+        lane.doubted_us.clear()  # nobody has looked in between: that it differed then says nothing
+        lane.searched.clear()
+    lane.looked_us = draft.now.mono_us
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
     patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
