@@ -197,7 +197,7 @@ async def assembly_of(
         world,
         lanes,
         market_of=market_of,
-        records_every_us=records_every_us(context.clock.market.speed),
+        records_every_us=records_every_us(config.monitor.interval_sec, context.clock.market.speed),
     )
     executor = WithBooks(ExecutorActor(world, lanes), books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
@@ -221,9 +221,9 @@ async def assembly_of(
     )
 
 
-def records_every_us(speed: float) -> int:
-    """How often a venue's records are read: once a minute, more often where market time runs faster."""
-    return int(min(RECORDS_SEC_MAX, max(RECORDS_SEC_MIN, RECORDS_SEC_MAX / speed)) * US_PER_SEC)
+def records_every_us(interval_sec: float, speed: float) -> int:
+    """How often a venue's records are read: every second poll, at most once a minute of market time."""
+    return int(min(RECORDS_SEC_MAX, max(RECORDS_SEC_MIN, 2 * interval_sec / speed)) * US_PER_SEC)
 
 
 def bounds_of(config: Config) -> Bounds:
