@@ -320,7 +320,8 @@ async def test_the_stream_tells_of_orders_and_their_fills(port: Port) -> None:
     try:
         request = await _heard_first(port, heard)
         fills = await port.trading.fills(PERP, since_ms=port.since_ms)
-        own = {one.trade_id for one in fills if one.client_id in (None, request.client_id)}
+        order_id = (await port.report(request)).order_id
+        own = {one.trade_id for one in fills if one.order_id == order_id}
         await until(lambda: own <= {one.trade_id for one in heard if isinstance(one, FillReport)})
         told = [one for one in heard if isinstance(one, OrderReport) and one.client_id == request.client_id]
         assert told[-1].status == "filled"

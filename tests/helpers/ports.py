@@ -134,6 +134,8 @@ async def over_ccxt(venue: str) -> AsyncIterator[Port]:
     async with running_venue(deposits=_DEPOSITS) as simulated:
         config = config_of(customers.told(simulated.server.keys["u1"]))
         async with trading_on(simulated.redirect, config, venue) as trading:
+            for place in trading.places.all:
+                place.poll.exchange.enableRateLimit = False  # a minute of waiting in all, for nothing
 
             async def near(slug: str, factor: str) -> Decimal:
                 return await price_of(trading, slug, factor)
