@@ -46,6 +46,9 @@ FIRST_LOOK_SEC: Final = 0.05
 CANCEL_AFTER_US: Final = US_PER_SEC
 """An order that should not rest gets so long to be over by itself."""
 
+AFTER_CANCEL_US: Final = US_PER_SEC // 4
+"""An order is asked for so soon after a cancel that did not end it; less than between two cancels."""
+
 CLEANS: Final = 2
 """So many clean not-founds make an order one that the venue never had, if its position agrees."""
 
@@ -185,7 +188,9 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
         draft.put(replace(intent, cancel_asked=asked))
     if then == "compare":
         draft.requests.append(ReadAccount(venue=lane.keys[intent.leg][0], pair=lane.pair))
-    draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=begun.pause_us))
+    # what a cancel does not find is over, most likely: the query that says so does not wait long
+    after_us = min(begun.pause_us, AFTER_CANCEL_US) if canceling else begun.pause_us
+    draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=after_us))
 
 
 def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:

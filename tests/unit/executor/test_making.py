@@ -227,6 +227,15 @@ def test_a_cancel_that_is_lost_is_sent_again() -> None:
     rig.until(lambda: rig.state is State.IDLE, 5)
 
 
+def test_a_cancel_that_came_too_late_is_followed_by_the_fill() -> None:
+    rig = posted()
+    rig.stream_on = False
+    rig.fill_resting("1")
+    halt(rig)
+    rig.until(lambda: rig.shown == ONE, 2.0)
+    rig.until(lambda: rig.state is State.ACTIVE, 2)
+
+
 def test_a_post_whose_answer_is_lost_is_found_and_goes_on() -> None:
     rig = Rig(style="maker_first")
     rig.acts("perp", "rest_silent")
