@@ -187,6 +187,7 @@ class Checker:
             if state is not None and state.state not in (State.IDLE, State.ACTIVE, State.STUCK):
                 raise Violated("I13", f"{pair.id} is still {state.state}")
         self._fold()
+        self._nothing_rests()
         self._positions()
         for order_id in self.given_up:
             self._nowhere(order_id)
@@ -194,6 +195,13 @@ class Checker:
         for key, count in per_attempt.items():
             if count > ORDERS_PER_POSITION_MAX:
                 raise Violated("I14", f"{count} orders for {key}")
+
+    def _nothing_rests(self) -> None:
+        """I13: no order of ours is left on a book, where it could fill unseen."""
+        for venue in self.world.venues.values():
+            left = [one.client_id for one in venue.engine.open_orders(BOT) if one.client_id in self.durable]
+            if left:
+                raise Violated("I13", f"{left} still rest at {venue.slug}")
 
     def _fold(self) -> None:
         """I10: replaying the journal gives what lies in the store, byte for byte."""

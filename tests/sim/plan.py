@@ -115,7 +115,7 @@ def of_seed(seed: int) -> Plan:
         misfortunes=chosen,
         active_us=rng.randrange(60, 240) * US_PER_SEC,
         calm_us=400 * US_PER_SEC,
-        style=rng.choice(("concurrent", "concurrent", "sequential")),
+        style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),
         keep_partial=rng.random() < 0.8,
     )

@@ -18,6 +18,7 @@ from libs.exchange.engine.commands import (
     Liquidate,
     OpenAccount,
     Ordered,
+    PublicTrade,
     Reason,
     Refused,
     SetBook,
@@ -143,6 +144,7 @@ class SimVenue:
         asks = ((ask, size), (ask + tick * 20, deep))
         self.apply(SetBook(instrument=key, bids=bids, asks=asks, version=self._version))
         self.apply(SetMark(instrument=key, mark=price))
+        self._others_trade(key, step)
         return Quote(
             venue=self.slug,
             instrument=name,
@@ -153,6 +155,18 @@ class SimVenue:
             ts_ms=self.world.now.market_ms,
             recv_us=self.world.now.wall_us,
         )
+
+    def _others_trade(self, key: str, step: Decimal) -> None:
+        """Now and then others trade with what rests, seldom all of it."""
+        rng = self.world.rng
+        for placed in self.engine.open_orders(BOT, key):
+            if placed.price is None or rng.random() >= 0.3:
+                continue
+            part = placed.quantity * rng.randrange(1, 12) / 10
+            amount = placed.queue_ahead + max(step, part // step * step)
+            taker = Side.SELL if placed.side is Side.BUY else Side.BUY
+            self.world.counts["maker_fills"] += 1
+            self.apply(PublicTrade(instrument=key, price=placed.price, quantity=amount, taker=taker))
 
     # --- orders -----------------------------------------------------------------------------------
 
