@@ -40,11 +40,16 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         loans.judge(lane, draft, loan, debt)
         return
     claims, now_us = lane.world.claims, draft.now.mono_us
-    held, resting = draft.state.legs[leg], draft.state.state in (State.IDLE, State.STUCK)
-    if not lane.ready or resting or draft.live or held.borrowed == 0:
+    resting = draft.state.state in (State.IDLE, State.STUCK)
+    if not lane.ready or resting or draft.live:
         return
     if claims.is_others(asset, lane.pair, now_us) or debt.asked_us <= claims.since_us(asset):
         return  # what this look shows may be another loan on its way
+    loans.verify(lane, draft, leg, debt)
+    held = draft.state.legs[leg]
+    if held.borrowed == 0:
+        lane.loan.recalled_us, lane.loan.calm = None, debt
+        return
     owed = owed_of(lanes, asset)
     if owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)

@@ -34,9 +34,9 @@ class Debt(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, kw_only=True):
     """A lane's loans as this process sees them; all of it can be lost. Times are monotonic.
 
-    `seen`: the last look; `calm`: the last one at which the debt was as it should be. `settled_us`: when the
-    last loan's fate was known. `recalled_us`: since when the venue has shown less debt than is ours,
-    `searched`: whether its trades have been read since.
+    `seen`: the last look; `calm`: the last one that was taken over, since nothing was under way.
+    `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
+    than is ours, `searched`: whether its trades have been read since.
     """
 
     seen: Debt | None = None

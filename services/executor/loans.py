@@ -7,7 +7,7 @@ at the venue, so that an unknown one is resolved by comparing what the account o
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Final
 
 import msgspec
@@ -16,13 +16,13 @@ from libs.common.effects import SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from services.executor import news, resolve
-from services.executor.debts import asset_of, put_leg, repaid, repayable, short_leg
+from services.executor.debts import FINEST, asset_of, put_leg, repaid, repayable, short_leg
 from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
 from services.executor.ids import order_id
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Debt, Memory
-from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, Trigger
+from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State, Trigger
 from services.executor.steps import give_up, last_reason, to_dust
 
 replace = msgspec.structs.replace
@@ -32,7 +32,7 @@ MOVE_US_MAX: Final = 60 * US_PER_SEC
 """A claim on an asset outlives the longest request."""
 
 REPAY_TRIES: Final = 3
-RESIDUE_SHARE: Final = Decimal("0.001")
+RESIDUE_SHARE: Final = Decimal("0.01")
 """Interest that accrued while a loan was repaid is at most this share of it; more is somebody's doing."""
 
 
@@ -50,7 +50,8 @@ def lent(lane: Lane, draft: Draft) -> bool:
     One loan for the whole goal, before anything is sold.
     """
     leg = short_leg(draft)
-    if leg is None or draft.state.legs[leg].borrowed > 0:
+    rules = None if leg is None else lane.rules(leg)
+    if leg is None or rules is None or draft.state.legs[leg].borrowed >= rules.step:
         return True
     asked = _last(draft, Purpose.BORROW)
     if asked is not None and asked.attempt == draft.state.attempt:
@@ -85,7 +86,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
     """Whether nothing is owed any more for this pair, as the venue shows it; else on the way to it.
 
     Call it when the legs are where they should end. Less than a step that no coins are left for stays owed,
-    said and counted (`Leg.interest`): the next loan's end pays it.
+    said and counted (`Leg.owed`): the end of the next loan pays it.
     """
     leg = short_leg(draft)
     if leg is None:
@@ -104,34 +105,50 @@ def cleared(lane: Lane, draft: Draft) -> bool:
         else:
             _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
         return False
-    if rules is None or held.borrowed > 0 or held.owed >= rules.step:
+    if rules is None or held.owed >= rules.step:
         return False  # to be bought first, or a recall that is being looked into
-    text = f"{held.owed:f} of interest stay owed at {lane.keys[leg][0]}: less than can be bought"
+    text = f"{held.owed:f} {asset_of(lane, leg)[1]} stay owed at {lane.keys[leg][0]}: less than can be bought"
     draft.alert(AlertLevel.INFO, "residue", f"{lane.pair}: {text}")
     lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
     return True
 
 
 def _verified(lane: Lane, draft: Draft, leg: int) -> bool:
-    """Whether a look after the last repayment shows that all of it has arrived."""
-    asset, last = asset_of(lane, leg), _last(draft, Purpose.REPAY)
-    if last is None or last.created_us < draft.state.since_us or last.state is not IntentState.DONE:
-        lane.world.claims.free(asset, lane.pair, draft.now.mono_us)
-        return True
-    debt = _fresh(lane, draft, leg, after_us=lane.loan.settled_us)
-    if debt is None:
+    """Whether a look after the last repayment has shown that all of it arrived."""
+    last = _repayment(draft)
+    if last is not None and last.owed_after is None:
+        _fresh(lane, draft, leg, after_us=lane.loan.settled_us)
         return False
-    left = debt.owed - ((last.owed_before or ZERO) - last.quantity)
-    rules = lane.rules(leg)
-    if left <= 0:
-        lane.world.claims.free(asset, lane.pair, draft.now.mono_us)
-        return True
-    if rules is not None and left <= max(rules.step, last.quantity * RESIDUE_SHARE):
-        held = draft.state.legs[leg]
-        put_leg(draft, leg, replace(held, interest=left, quantity=held.quantity - left))
-        return False
-    give_up(draft, f"{left:f} {asset[1]} are owed at {asset[0]} although {last.quantity:f} were repaid")
-    return False
+    lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+    return True
+
+
+def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
+    """The first look after a repayment. Interest of which we did not know yet was paid first, so that as much
+    principal is left, of which this pair bears its part. More than that is somebody's doing: nothing that is
+    owed may stay behind a pair that ends.
+    """
+    last, rules, held = _repayment(draft), lane.rules(leg), draft.state.legs[leg]
+    asked_late = debt.asked_us > lane.loan.settled_us
+    if last is None or last.owed_after is not None or rules is None or not asked_late:
+        return
+    draft.put(replace(last, owed_after=debt.owed))
+    before = last.owed_before or last.quantity
+    left = debt.owed - (before - last.quantity) - max(ZERO, debt.interest - held.interest)
+    left = (left * min(Decimal(1), (last.quantity + held.owed) / before)).quantize(FINEST, rounding=ROUND_UP)
+    if 0 < left <= max(rules.step, last.quantity * RESIDUE_SHARE):
+        put_leg(draft, leg, replace(held, borrowed=held.borrowed + left, quantity=held.quantity - left))
+    elif left > 0 and draft.state.state is not State.ACTIVE:
+        venue, coin = asset_of(lane, leg)
+        give_up(draft, f"{left:f} {coin} are still owed at {venue} after {last.quantity:f} were repaid")
+
+
+def _repayment(draft: Draft) -> Intent | None:
+    """The last loan of this attempt, if it was a repayment."""
+    last = next((one for one in reversed(draft.intents.values()) if one.purpose in LOANS), None)
+    if last is None or last.state is not IntentState.DONE or last.attempt != draft.state.attempt:
+        return None
+    return last if last.purpose is Purpose.REPAY else None
 
 
 def pay_surplus(lane: Lane, draft: Draft) -> None:
@@ -262,9 +279,9 @@ def _fresh(lane: Lane, draft: Draft, leg: int, *, after_us: int) -> Debt | None:
     if not claims.take(asset, lane.pair, draft.now.mono_us):
         draft.effects.append(SetTimer(name=timer_name(lane.pair), after_us=ASK_US))
         return None
-    seen = lane.loan.seen
-    if seen is not None and seen.asked_us > max(after_us, claims.since_us(asset)):
-        return seen
+    calm = lane.loan.calm
+    if calm is not None and calm.asked_us > max(after_us, claims.since_us(asset)):
+        return calm
     _ask(lane, draft, leg)
     return None
 

@@ -18,11 +18,11 @@ from libs.common.subjects import SPOT
 from services.executor.gate import Refusal
 from services.executor.lane import JOURNAL, intents_key, pair_key
 from services.executor.leases import groups_of
-from services.executor.model import Intent, IntentState, OrderClass, PairState, State
+from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
 from tests.sim.plan import PAIRS
-from tests.sim.terms import BOT, USER_COINS, listing_key
+from tests.sim.terms import BOT, listing_key
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -71,7 +71,9 @@ class Checker:
         """I10, I11: what became durable is legal, and the journal tells all of it."""
         for key, value in change.writes.items():
             if key.startswith("pair:") and value is not None:
-                self.states[key.removeprefix("pair:")] = msgspec.json.decode(value, type=PairState)
+                name, state = key.removeprefix("pair:"), msgspec.json.decode(value, type=PairState)
+                self.world.lending.check_state(self.states.get(name), state)
+                self.states[name] = state
         for key, fields in change.hash_writes.items():
             if not key.startswith("intents:"):
                 continue
@@ -99,6 +101,7 @@ class Checker:
             raise Violated("I9", f"{intent.id}: fills went from {before.filled} to {intent.filled}")
         if intent.filled > intent.quantity:
             raise Violated("I9", f"{intent.id}: {intent.filled} of {intent.quantity} filled")
+        self.world.lending.check_intent(intent)
         if intent.state in GIVEN_UP and intent.id not in self.given_up:
             self.given_up.add(intent.id)
             self._nowhere(intent.id)
@@ -149,9 +152,12 @@ class Checker:
 
     def _within_target(self, intent: Intent) -> None:
         """I5: no order can carry a leg across zero, or beyond its goal by more than a step."""
+        if intent.purpose in LOANS:
+            return
         state = self.states[intent.pair]
         leg = state.legs[intent.leg]
         after = leg.quantity + (1 if intent.side == "buy" else -1) * intent.quantity
+        after -= self.world.lending.slack(intent)
         if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0:
             raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
         if state.plan is not None and intent.purpose.value in ("open", "restore"):
@@ -189,6 +195,7 @@ class Checker:
         self._fold()
         self._nothing_rests()
         self._positions()
+        self.world.lending.at_end(self.states)
         for order_id in self.given_up:
             self._nowhere(order_id)
         per_attempt = Counter((one.pair, one.attempt) for one in self.durable.values())
@@ -236,7 +243,7 @@ class Checker:
                     state = self.states.get(pair.id)
                     for index, leg in enumerate(state.legs if state else ()):
                         if (leg.venue, leg.instrument) == (venue.slug, name):
-                            ours += leg.quantity + Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
+                            ours += leg.coins + Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
                 self._agrees(venue, name, ours, shown.get(listing_key(name), Decimal(0)))
 
     def _agrees(self, venue: SimVenue, name: str, ours: Decimal, shown: Decimal) -> None:
@@ -250,7 +257,7 @@ class Checker:
             if listing.base in venue.engine.balances(BOT)
             else Decimal(0)
         )
-        users = USER_COINS if venue.has_user_coins else Decimal(0)
+        users = self.world.lending.users_coins(venue.slug, listing.base)
         if total != users + ours:
             raise Violated(
                 "I3", f"{venue.slug} {listing.base}: {total} there, the user's {users} and ours {ours}"

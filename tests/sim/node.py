@@ -44,7 +44,7 @@ from services.executor.events import (
     ReadAccount,
     SendOrders,
 )
-from services.executor.gate import LeaseView, verdict
+from services.executor.gate import LeaseView, Refusal, verdict
 from services.executor.lane import Lane, intents_key, pair_key
 from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.permit import PermitView
@@ -170,8 +170,10 @@ class Node:
                 self.later(self.world.sign_us(), lambda: self._send(request))
             case LoadPair():
                 self.later(self.world.store_us(), lambda: self._load(request))
-            case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount() | MoveLoan():
+            case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount():
                 self.world.call(self, request)
+            case MoveLoan():
+                self.later(self.world.sign_us(), lambda: self._lend(request))
             case _:
                 raise AssertionError(f"the simulation does not know {type(request).__name__}")
 
@@ -181,6 +183,15 @@ class Node:
 
     def _send(self, request: SendOrders) -> None:
         """Gate and wire in one turn, as the desk does it."""
+        if (refusal := self._gate(request)) is not None:
+            for intent in request.intents:
+                self.offer(OrderAnswered(pair=request.pair, id=intent.id, refusal=refusal))
+            return
+        for intent in request.intents:
+            venue, instrument = request.legs[intent.leg]
+            self.world.send(self, intent, venue, request_of(intent, instrument))
+
+    def _gate(self, request: SendOrders) -> Refusal | None:
         now = self.world.now
         lease = self.leases.held(request.pair, now.mono_us)
         view = LeaseView()
@@ -197,12 +208,15 @@ class Node:
         )
         if refusal is not None:
             self.world.checker.held_back(request.intents, refusal)
-            for intent in request.intents:
-                self.offer(OrderAnswered(pair=request.pair, id=intent.id, refusal=refusal))
+        return refusal
+
+    def _lend(self, request: MoveLoan) -> None:
+        """Gate and wire in one turn, as for orders."""
+        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs)
+        if (refusal := self._gate(asked)) is not None:
+            self.answer(request, refusal)
             return
-        for intent in request.intents:
-            venue, instrument = request.legs[intent.leg]
-            self.world.send(self, intent, venue, request_of(intent, instrument))
+        self.world.lending.send(self, request)
 
     def answered(self, intent_id: str, pair: str, outcome: Any, sent_us: int) -> None:
         """An order's answer reaches the process."""

@@ -77,6 +77,10 @@ class Misfortune(StrEnum):
     PRICE_SHOCK = "price_shock"
     VENUE_DOWN = "venue_down"
     FEED_SILENT = "feed_silent"
+    LOAN_REPLY_LOST = "loan_reply_lost"
+    LOAN_REJECTED = "loan_rejected"
+    LOAN_RECALLED = "loan_recalled"
+    USER_DEBT = "user_debt"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

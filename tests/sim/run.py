@@ -54,7 +54,7 @@ class Seed:
         wanted = Intent(
             pair=pair.id,
             action=action,  # type: ignore[arg-type]
-            direction="forward"
+            direction=world.lending.direction(pair)
             if pair.kinds[0].value == "spot"
             else world.rng.choice(("forward", "reverse")),
             notional_usd=str(Decimal(world.rng.randrange(200, 2_500))),
@@ -88,6 +88,7 @@ class Seed:
             [key for pair in PAIRS for key in pair.keys if key[1].endswith("PERP")]
         )
         world.venues[venue].take_from(name)
+        world.lending.recall()
         world.time.after(world.rng.randrange(100_000, 2 * US_PER_SEC), self.harm)
 
     def run(self) -> World:

@@ -46,5 +46,6 @@ def make_listing(key: str, name: str) -> Listing:
         quantity_step=step,
         quantity_min=least,
         notional_min=notional,
+        marginable=kind is SPOT,
         tiers=() if kind is SPOT else TIERS,
     )

@@ -53,6 +53,7 @@ from libs.exchange.trading_values import (
     Unknown,
 )
 from services.executor.model import Intent
+from tests.sim.lending import LENDERS
 from tests.sim.plan import KEYS, Misfortune
 from tests.sim.terms import BOT, FEES, FUNDS, USER_COINS, listing_key, make_listing
 
@@ -126,6 +127,7 @@ class SimVenue:
             notional_min=str(listing.notional_min),
             taker=float(rates.taker),
             maker=float(rates.maker),
+            shortable=self.slug in LENDERS,
             recv_us=self.world.now.wall_us,
         )
 
@@ -268,7 +270,14 @@ class SimVenue:
             for one in self.engine.positions(BOT)
         )
         balances = tuple(
-            BalanceReport(wallet="unified", asset=asset, total=held.total, free=held.free)
+            BalanceReport(
+                wallet="unified",
+                asset=asset,
+                total=held.total,
+                free=held.free,
+                borrowed=held.borrowed,
+                interest=held.interest,
+            )
             for asset, held in self.engine.balances(BOT).items()
         )
         orders = tuple(self._report(placed) for placed in self.engine.open_orders(BOT))
@@ -350,5 +359,5 @@ class SimVenue:
             fee_asset=fill.fee_asset,
             liquidity=fill.liquidity,
             ts_ms=fill.wall_us // US_PER_MS,
-            cause=fill.cause,
+            cause="liquidation" if fill.client_id in self.world.lending.bought else fill.cause,
         )

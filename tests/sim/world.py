@@ -29,6 +29,7 @@ from services.executor.events import (
 )
 from services.executor.model import Intent as Order
 from tests.sim.invariants import Checker
+from tests.sim.lending import Lending
 from tests.sim.plan import BUILD, KEYS, PAIRS, START_PRICES, Misfortune, Plan
 from tests.sim.timeline import Timeline, run
 
@@ -76,6 +77,7 @@ class World:
         self.feed_silent_until_us = 0
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
+        self.lending = Lending(self)
         self.new_store()
         self.sent: list[tuple[int, Order]] = []
         self.permit_log: list[tuple[int, Permit]] = []
@@ -264,6 +266,7 @@ class World:
         """Set everything going that goes on by itself."""
         self.describe()
         self._quotes()
+        self.lending.start()
         self._permit()
 
     def describe(self) -> None:

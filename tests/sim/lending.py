@@ -1,0 +1,265 @@
+"""A venue that lends: loans on their way, interest by the hour, loans taken back, and what must hold."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import SPOT
+from libs.exchange.engine.commands import AccrueInterest, Borrow, Refused, Repay, SetFees, Submit
+from libs.exchange.engine.types import Balance, FeeRates, OrderType, Side, TimeInForce
+from services.executor.events import MoveLoan
+from services.executor.model import LOANS, Direction, Intent, IntentState, PairState, State
+from tests.sim.invariants import Violated
+from tests.sim.plan import KEYS, PAIRS, Misfortune, SimPair
+from tests.sim.terms import BOT, FEES, STEPS, USER_COINS, listing_key
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.world import World
+
+LENDERS: Final = frozenset({"binance"})
+"""The other venue lends nothing: there the reverse direction is refused by name."""
+
+USER_DEBT: Final = Decimal(1)
+SHARED: Final = 10
+"""Steps by which a debt that two share may be divided otherwise: a payment goes to all interest first."""
+
+INTEREST_EVERY_US: Final = 20 * US_PER_SEC
+ANSWER_US_MAX: Final = 5 * US_PER_SEC
+ZERO: Final = Decimal(0)
+FREE: Final = FeeRates(maker=ZERO, taker=ZERO)
+
+
+class Lending:
+    """The loans of one world. `landed`: ids of loans that the venue has carried out."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.rng = random.Random(f"lending {world.plan.seed}")  # noqa: S311 - a seed is what it is for
+        self.landed: set[str] = set()
+        self.answered: set[str] = set()
+        self.bought: set[str] = set()
+        self.hour = 0
+        self.users_debt = ZERO
+        self.users_loan = ZERO
+        self.users_debt_most = ZERO
+
+    def start(self) -> None:
+        """The user may have a debt of his own; interest goes on."""
+        world = self.world
+        if Misfortune.USER_DEBT in world.plan.misfortunes:
+            world.counts[Misfortune.USER_DEBT.value] += 1
+            self.users_debt = self.users_loan = self.users_debt_most = USER_DEBT
+            for venue, coin in _lent():
+                world.venues[venue].apply(Borrow(account=BOT, asset=coin, amount=USER_DEBT))
+        world.time.after(INTEREST_EVERY_US, self._interest)
+
+    def users_coins(self, venue: str, coin: str) -> Decimal:
+        """What the user has there: his own, and what he has borrowed."""
+        own = USER_COINS if self.world.venues[venue].has_user_coins else ZERO
+        return own + (self.users_loan if (venue, coin) in _lent() else ZERO)
+
+    def direction(self, pair: SimPair) -> Direction:
+        """A wish in either direction, also where nothing is lent."""
+        return "reverse" if self.rng.random() < 0.4 else "forward"
+
+    # --- on its way -----------------------------------------------------------------------------------------
+
+    def send(self, node: Node, request: MoveLoan) -> None:
+        """A loan leaves: it may be lost, land late, be refused, or its answer may be lost."""
+        world, loan = self.world, request.intent
+        world.checker.released(node, loan)
+        world.counts["loans"] += 1
+        lost = "no answer in time"
+
+        def answer(error: str | None, after_us: int) -> None:
+            node.later(after_us, lambda: node.answer(request, error=error))
+
+        def landed() -> None:
+            error = self._land(request)
+            if world.hits(Misfortune.LOAN_REPLY_LOST, 0.2):
+                answer(lost, self.rng.randrange(1_000, ANSWER_US_MAX))
+            else:
+                answer(error, world.wire_us())
+
+        if world.venues[request.venue].is_down or world.hits(Misfortune.REQUEST_LOST, 0.04):
+            answer(lost, ANSWER_US_MAX)
+        elif world.hits(Misfortune.LATE_LANDING, 0.05):
+            world.time.after(self.rng.randrange(US_PER_SEC, 9 * US_PER_SEC), lambda: self._late(request))
+            answer("connection reset", self.rng.randrange(1_000, US_PER_SEC))
+        else:
+            world.time.after(world.wire_us(), landed)
+
+    def _late(self, request: MoveLoan) -> None:
+        self._land(request)
+
+    def _land(self, request: MoveLoan) -> str | None:
+        world, amount = self.world, abs(request.amount)
+        if world.venues[request.venue].is_down:
+            return "HTTP 503"
+        if world.hits(Misfortune.LOAN_REJECTED, 0.15):
+            return "the lending pool has not enough of it"
+        kind = Borrow if request.amount > 0 else Repay
+        try:
+            world.venues[request.venue].apply(kind(account=BOT, asset=request.asset, amount=amount))
+        except Refused as refused:
+            return str(refused)
+        if request.id in self.landed:
+            raise Violated("I2", f"loan {request.id} was carried out twice")
+        self.landed.add(request.id)
+        return None
+
+    # --- the venue's own doing ------------------------------------------------------------------------------
+
+    def _interest(self) -> None:
+        """An hour's interest, sometimes much of it."""
+        world = self.world
+        if world.calm:
+            return
+        world.time.after(INTEREST_EVERY_US, self._interest)
+        self.hour += 1
+        rate = Decimal(self.rng.choice(("0.00001", "0.0001", "0.001")))
+        for venue, coin in _lent():
+            owed = self.balance(venue, coin).borrowed
+            world.counts["interest"] += bool(owed)
+            world.venues[venue].apply(AccrueInterest(asset=coin, hourly_rate=rate, hour_ms=self.hour))
+        self.users_debt_most += self.users_debt * rate + Decimal("1e-8")
+
+    def recall(self) -> None:
+        """Now and then the venue takes a loan of ours back: it buys the coins, or takes what is there."""
+        world = self.world
+        for pair in PAIRS:
+            state = world.checker.states.get(pair.id)
+            if state is None or state.state is not State.ACTIVE or self._moves(pair.id):
+                continue
+            for leg in state.legs:
+                if leg.kind is SPOT and leg.borrowed > 0 and world.hits(Misfortune.LOAN_RECALLED, 0.03):
+                    whole = self.rng.random() < 0.5
+                    step = STEPS[leg.instrument.split("-")[0], SPOT][0]
+                    wanted = leg.borrowed if whole else leg.borrowed / 2
+                    amount = (wanted / step).to_integral_value(rounding=ROUND_FLOOR) * step
+                    self._take_back(leg.venue, leg.instrument, amount)
+
+    def _moves(self, pair: str) -> bool:
+        return any(one.pair == pair and one.purpose in LOANS for one in self.world.checker.live())
+
+    def _take_back(self, venue: str, instrument: str, amount: Decimal) -> None:
+        engine_side, coin = self.world.venues[venue], instrument.split("-", maxsplit=1)[0]
+        held, step = self.balance(venue, coin), STEPS[coin, SPOT][0]
+        free, owed = held.free, held.borrowed + held.interest - self.users_debt
+        if owed < step:
+            return  # it was taken back a moment ago
+        amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
+        try:
+            if free < amount or self.rng.random() < 0.6:
+                name = f"recall{len(self.bought)}"
+                self.bought.add(name)
+                engine_side.apply(SetFees(account=BOT, fees=replace(FEES, spot=FREE)))
+                engine_side.apply(
+                    Submit(
+                        account=BOT,
+                        instrument=listing_key(instrument),
+                        side=Side.BUY,
+                        type=OrderType.MARKET,
+                        tif=TimeInForce.IOC,
+                        quantity=amount,
+                        client_id=name,
+                    )
+                )
+                placed = engine_side.engine.order(BOT, client_id=name)
+                amount = placed.filled if placed is not None else ZERO
+                self.world.counts["recall_bought"] += 1
+            else:
+                self.world.counts["recall_taken"] += 1
+                self.users_loan -= amount if self.users_debt else ZERO
+            if amount:
+                engine_side.apply(Repay(account=BOT, asset=coin, amount=amount))
+            if self.users_debt:  # one debt at the venue: as long as the user owes enough, it was his
+                self.users_debt -= amount
+                self.users_debt_most -= amount
+        except Refused:
+            return
+        finally:
+            engine_side.apply(SetFees(account=BOT, fees=FEES))
+
+    def balance(self, venue: str, coin: str) -> Balance:
+        """An asset of our account."""
+        return self.world.venues[venue].engine.balances(BOT).get(coin, Balance())
+
+    def slack(self, intent: Intent) -> Decimal:
+        """By how much a purchase of owed coins may exceed them: fee and step, or the venue's minimum."""
+        if not intent.margin or intent.side == "sell":
+            return ZERO
+        venue, name = next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg]
+        listing = self.world.venues[venue].engine.listing(listing_key(name))
+        least = (listing.notional_min or ZERO) / (intent.mid or Decimal(1))
+        return max(intent.quantity * FEES.spot.taker, least) + listing.quantity_step * 2
+
+    # --- what must hold -------------------------------------------------------------------------------------
+
+    def check_intent(self, intent: Intent) -> None:
+        """I12: what is done was carried out, what was given up was not."""
+        if intent.purpose not in LOANS:
+            return
+        if intent.state is IntentState.DONE and intent.id not in self.landed:
+            raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
+        given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
+        if given_up and intent.id in self.landed:
+            raise Violated("I12", f"loan {intent.id} was given up, and the venue has moved it")
+        if intent.state.is_final:
+            self.world.counts[f"{intent.purpose.value} {intent.state.value}"] += (
+                intent.id not in self.answered
+            )
+            self.answered.add(intent.id)
+
+    def check_state(self, before: PairState | None, after: PairState) -> None:
+        """No debt is left when a pair comes to rest, and none of the user's is paid."""
+        if after.state is not State.IDLE or before is None or before.state is State.IDLE:
+            return
+        for leg in after.legs:
+            coin = leg.instrument.split("-")[0]
+            if leg.kind is SPOT and (leg.venue, coin) in _lent() and self.world.stores == 1:
+                self._cleared(leg.venue, coin)
+
+    def _cleared(self, venue: str, coin: str) -> None:
+        held = self.balance(venue, coin)
+        owed, step = held.borrowed + held.interest, STEPS[coin, SPOT][0]
+        if owed < self.users_debt:
+            raise Violated("I3", f"{venue}: {owed} {coin} are owed, the user's debt is {self.users_debt}")
+        if owed > self.users_debt_most + step * (SHARED if self.users_debt else 1):
+            raise Violated("I3", f"{venue}: {owed} {coin} stay owed, the user's are {self.users_debt_most}")
+
+    def at_end(self, states: dict[str, PairState]) -> None:
+        """What the pairs say they owe is what the venue shows, as far as interest is known to them."""
+        stuck = [state for state in states.values() if state.state is State.STUCK]
+        if stuck or self.world.stores > 1:
+            return
+        for venue, coin in _lent():
+            ours = sum(
+                (
+                    leg.owed
+                    for state in states.values()
+                    for leg in state.legs
+                    if leg.kind is SPOT and (leg.venue, leg.instrument.split("-")[0]) == (venue, coin)
+                ),
+                ZERO,
+            )
+            held = self.balance(venue, coin)
+            theirs = held.borrowed + held.interest - ours
+            slack = STEPS[coin, SPOT][0] * (SHARED if self.users_debt else 1)
+            if not self.users_debt - slack <= theirs <= self.users_debt_most + slack:
+                raise Violated(
+                    "I3", f"{venue}: {held.borrowed} + {held.interest} {coin} are owed, ours {ours}"
+                )
+
+
+def _lent() -> Iterable[tuple[str, str]]:
+    return [
+        (venue, name.split("-")[0]) for venue, name in KEYS if venue in LENDERS and not name.endswith("PERP")
+    ]
