@@ -232,7 +232,7 @@ def test_a_cancel_that_came_too_late_is_followed_by_the_fill() -> None:
     rig.stream_on = False
     rig.fill_resting("1")
     halt(rig)
-    rig.until(lambda: rig.shown == ONE, 2.0)
+    rig.until(lambda: rig.shown == ONE, 0.7)
     rig.until(lambda: rig.state is State.ACTIVE, 2)
 
 
