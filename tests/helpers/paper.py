@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -75,6 +75,7 @@ class Market:
         given = balances if balances is not None else (SPLIT if venue == "binance" else UNIFIED)
         self.paper = PaperVenue(venue, costs=costs, balances=given, now=self.now)
         self.venue = venue
+        self.hear: Callable[[object], None] | None = None  # who takes the bus's messages instead of `paper`
         for slug in slugs:
             self.info(slug, **fields)
             if quoted:
@@ -88,7 +89,10 @@ class Market:
         return self.clock.advance(ms=ms, sec=sec)
 
     def say(self, message: object) -> None:
-        self.paper.on_message(message, self.now)
+        if self.hear is None:
+            self.paper.on_message(message, self.now)
+        else:
+            self.hear(message)
 
     def info(self, slug: str, **fields: Any) -> None:
         expiry = {"expiry_ms": START_MS + 3_600_000} if kind_of(slug) is Kind.FUTURE else {}

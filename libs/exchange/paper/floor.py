@@ -188,7 +188,7 @@ class Floor:
         item, picture = self.instruments[slug], self._pictures.setdefault(slug, Picture())
         self._charge(item, now)
         old = picture.is_old(now.wall_us)
-        if picture.emptied if old else not picture.changed:
+        if picture.emptied if old else not (picture.changed or picture.emptied):
             return
         depth = Depth() if old else picture.depth(item, self._slippage[item.kind], now.wall_us)
         picture.changed, picture.emptied = False, old

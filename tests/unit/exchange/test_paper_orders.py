@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from libs.common.config.schema import Costs, VenueCosts
+from libs.common.messages import Quote
 from libs.exchange.live.orders import Unfit, check
 from libs.exchange.live.record import RECORDS
 from libs.exchange.paper.fit import unfit
@@ -30,7 +31,7 @@ from libs.exchange.trading_values import (
     TimeInForce,
     Unknown,
 )
-from tests.helpers.paper import PERP, SPOT, D, Market, info_of, request
+from tests.helpers.paper import PERP, SPOT, START_MS, D, Market, info_of, request
 
 BUY, SELL = Side.BUY, Side.SELL
 
@@ -66,6 +67,27 @@ def test_a_market_that_is_not_seen_any_more_has_nothing_to_trade_with() -> None:
     assert (report.status, report.filled) == ("expired", D(0))
     market.quote(PERP)
     assert market.done(PERP, BUY, "1", "1010").status == "filled"
+
+
+def test_a_state_that_is_confirmed_after_a_silence_is_there_again() -> None:
+    market = Market()
+    market.later(sec=61)
+    assert market.done(PERP, BUY, "1", "1010").filled == 0
+    stamp = START_MS + 2
+    for recv_us in (market.now.wall_us, market.now.wall_us + 1):
+        market.say(
+            Quote(
+                venue="binance",
+                instrument=PERP,
+                bid=999.9,
+                ask=1000.1,
+                bid_size=2.0,
+                ask_size=2.0,
+                ts_ms=stamp,
+                recv_us=recv_us,
+            )
+        )
+        assert market.done(PERP, BUY, "2", "1000.1").filled == (2 if recv_us == market.now.wall_us else 0)
 
 
 def test_a_market_never_seen_has_nothing_either() -> None:
