@@ -229,6 +229,7 @@ def test_a_cancel_that_is_lost_is_sent_again() -> None:
 
 def test_a_cancel_that_came_too_late_is_followed_by_the_fill() -> None:
     rig = posted()
+    rig.run(0.6)  # it has just been asked for
     rig.stream_on = False
     rig.fill_resting("1")
     halt(rig)
