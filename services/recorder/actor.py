@@ -40,10 +40,11 @@ from libs.common.messages import (
     VenueHealth,
     Want,
 )
+from libs.common.messages_exec import BookSummary
 from libs.common.subjects import want
 from libs.research.layout import Bar, FundingPrint, Kind, SeriesKey
 from libs.research.segments import encode_row
-from services.recorder import columns, story
+from services.recorder import columns, equity, story
 from services.recorder.bars import Bars, mark_key, price_key
 from services.recorder.prints import SettledSeen
 from services.recorder.watch import Health as Pulse
@@ -71,6 +72,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     bar_ms: int
     round_up_us: int
     merge_us: int = MERGE_US
+    equity_ms: int = 300_000
 
 
 class Mind(msgspec.Struct, frozen=True):
@@ -116,7 +118,8 @@ class Recorder:
         self._minds: dict[str, Mind] = {}
         self._venues = VenueWatch()
         self._services = HealthWatch()
-        self._csv, self._log, self._rows = Buffer(), Buffer(), Buffer()
+        self._csv, self._log, self._rows, self._equity = Buffer(), Buffer(), Buffer(), Buffer()
+        self._equity_ms: int | None = None
         self._counted: Counter[Kind] = Counter()
         self._selected: tuple[str, ...] | None = None
         self._told_us: int | None = None
@@ -189,6 +192,8 @@ class Recorder:
                 pulse = Pulse.of(health, now.mono_us)
                 for text in self._services.changes(health.service, pulse):
                     self._tell(now, "service", text)
+            case BookSummary() as books:
+                self._books(books)
             case AlertRaised() as alert:
                 self._tell(now, "alert", f"({alert.level}) {alert.service}: {alert.text}")
             case _:
@@ -250,6 +255,14 @@ class Recorder:
             self._selected = evaluation.selected
             self._tell(now, "evaluated", story.round_up(evaluation))
 
+    def _books(self, books: BookSummary) -> None:
+        """A snapshot every so much market time: in the demo it runs faster than ours."""
+        if books.equity_usd is None:
+            return  # an account has not been read yet
+        if self._equity_ms is None or books.market_ms - self._equity_ms >= self._setting.equity_ms:
+            self._equity_ms = books.market_ms
+            self._equity.add(equity.row(books).encode())
+
     def _row(self, key: SeriesKey, row: FundingPrint | Bar) -> None:
         self._rows.add(encode_row(key, row))
         self._counted[key.kind] += 1
@@ -263,12 +276,13 @@ class Recorder:
         for key, bar in self._bars.flush():
             self._row(key, bar)
         csv, log, rows = self._csv.take(), self._log.take(), self._rows.take()
+        snapshots = self._equity.take()
         for kind, count in sorted(self._counted.items()):
             yield Measure(metric="fundarb_recorded_rows_total", value=count, labels={"kind": str(kind)})
         self._counted.clear()
-        if csv or log or rows:
+        if csv or log or rows or snapshots:
             self._writing = True
-            yield WriteBatch(csv=csv, log=log, rows=rows)
+            yield WriteBatch(csv=csv, log=log, rows=rows, equity=snapshots)
 
     def _answered(self, answer: Answered, now: Now) -> Iterator[Effect]:
         request = answer.request
@@ -278,7 +292,7 @@ class Recorder:
             written = (
                 answer.result
                 if isinstance(answer.result, Written)
-                else Written(csv=failed, log=failed, rows=failed)
+                else Written(csv=failed, log=failed, rows=failed, equity=failed)
             )
             yield from self._wrote(request, written)
         elif isinstance(request, MergeSegments):
@@ -289,10 +303,11 @@ class Recorder:
             (written.csv, self._csv, batch.csv),
             (written.log, self._log, batch.log),
             (written.rows, self._rows, batch.rows),
+            (written.equity, self._equity, batch.equity),
         ):
             if problem:
                 buffer.put_back(lines)
-        problems = sorted({text for text in (written.csv, written.log, written.rows) if text})
+        problems = sorted({text for text in (written.csv, written.log, written.rows, written.equity) if text})
         yield Health(key="write", problem="; ".join(problems))
         dropped = self._csv.dropped + self._log.dropped + self._rows.dropped
         if dropped:

@@ -19,10 +19,11 @@ import msgspec
 
 from libs.common.instant import Clock
 from libs.research.segments import FINISHED, adopt_orphans, segment_folder, segment_name
-from services.recorder import columns
+from services.recorder import columns, equity
 from services.recorder.work import Merged, MergeSegments, WriteBatch, Written
 
 CSV_NAME: Final = "funding_opportunities.csv"
+EQUITY_NAME: Final = "equity.csv"
 LOG_NAME: Final = "observer.log"
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 SEGMENT_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -172,6 +173,7 @@ class Files:
         self._child_env = {**passed, "PYTHONSAFEPATH": "1"}
         self._csv = AppendFile(logs / CSV_NAME, header=columns.header().encode())
         self._log = AppendFile(logs / LOG_NAME)
+        self._equity = AppendFile(logs / EQUITY_NAME, header=equity.header().encode())
         self._segment = Segment(archive)
         self._busy = asyncio.Lock()
 
@@ -180,7 +182,7 @@ class Files:
         for folder in (self._csv.path.parent, segment_folder(self._archive)):
             folder.mkdir(parents=True, exist_ok=True)
         adopt_orphans(self._archive)
-        for file in (self._csv, self._log):
+        for file in (self._csv, self._log, self._equity):
             file.repair()
 
     async def write(self, batch: WriteBatch) -> Written:
@@ -198,12 +200,14 @@ class Files:
             await self._merge(LAST_MERGE_SEC_MAX)
         self._csv.close()
         self._log.close()
+        self._equity.close()
 
     def _write(self, batch: WriteBatch) -> Written:
         wall_us = self._clock.now().wall_us
         return Written(
             csv=_attempt(self._csv.path, lambda: self._csv.append(batch.csv, wall_us)),
             log=_attempt(self._log.path, lambda: self._log.append(batch.log, wall_us)),
+            equity=_attempt(self._equity.path, lambda: self._equity.append(batch.equity, wall_us)),
             rows=_attempt(segment_folder(self._archive), lambda: self._segment.append(batch.rows, wall_us)),
         )
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from libs.common.instant import US_PER_SEC
+from libs.common.instant import MS_PER_SEC, US_PER_SEC
 from libs.common.run import Assembly, CannotStart, ServiceContext, serve
-from libs.common.subjects import ALL_ALERTS, ALL_HEALTH, ALL_MD, ALL_SIGNAL
+from libs.common.subjects import ALL_ALERTS, ALL_HEALTH, ALL_MD, ALL_SIGNAL, BOOKS
 from services.recorder.actor import Recorder, Setting
 from services.recorder.bars import bar_length_ms
 from services.recorder.files import Files
 from services.recorder.work import MergeSegments, WriteBatch
 
-SUBSCRIPTIONS = (ALL_MD, ALL_SIGNAL, ALL_HEALTH, ALL_ALERTS)
+SUBSCRIPTIONS = (ALL_MD, ALL_SIGNAL, ALL_HEALTH, ALL_ALERTS, BOOKS)
 
 
 async def assemble(context: ServiceContext) -> Assembly:
@@ -30,6 +30,7 @@ async def assemble(context: ServiceContext) -> Assembly:
         mode=str(config.mode),
         deployment=config.deployment,
         bar_ms=bar_length_ms(interval_sec=config.monitor.interval_sec, speed=context.clock.market.speed),
+        equity_ms=int(config.monitor.snapshot_every_min * 60 * MS_PER_SEC),
         round_up_us=int(config.monitor.snapshot_every_min * 60 * US_PER_SEC),
     )
     return Assembly(

@@ -8,11 +8,12 @@ from libs.common.effects import Request
 
 
 class WriteBatch(Request, frozen=True, kw_only=True):
-    """Append lines to three places; `csv` and `log` have their line ends, `rows` (segment lines) have not."""
+    """Append lines to their places; all but `rows` (segment lines) have their line ends."""
 
     csv: tuple[bytes, ...] = ()
     log: tuple[bytes, ...] = ()
     rows: tuple[bytes, ...] = ()
+    equity: tuple[bytes, ...] = ()
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     csv: str = ""
     log: str = ""
     rows: str = ""
+    equity: str = ""
 
 
 class MergeSegments(Request, frozen=True, kw_only=True):
