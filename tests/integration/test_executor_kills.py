@@ -1,0 +1,107 @@
+"""kill -9 of the executor at each step of a send, and two executors of one deployment.
+
+After each kill: no id has reached a venue twice, positions are what the pair says, every pair is somewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+from libs.common.subjects import Kind
+from services.executor.failpoints import ENV, POINTS
+from services.executor.leases import TTL_MS
+from tests.helpers.executor import BINANCE, Lab, lab
+
+SOMEWHERE = ("active", "idle", "stuck")
+SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC")
+SETTLED_SEC = 90.0
+DEATH_SEC = 60.0
+
+
+def pair_of(base: str) -> str:
+    return f"{base}-USDT_binance-spot_binance-perp"
+
+
+async def dies_at(made: Lab, point: str, base: str, action: str) -> None:
+    """Start an executor of one pair with a failpoint, and ask until it is dead."""
+    executor = await made.start("executor", {f"{base}/USDT": BINANCE}, **{ENV: point})
+    until = asyncio.create_task(made.ask(action, pair_of(base), until="never", sec=DEATH_SEC))
+    dead = asyncio.create_task(executor.process.wait())
+    await asyncio.wait({until, dead}, return_when=asyncio.FIRST_COMPLETED)
+    until.cancel()
+    await asyncio.gather(until, return_exceptions=True)
+    assert executor.process.returncode == -9, f"{point}: {executor.text[-2_000:]}"
+
+
+async def comes_back(made: Lab, base: str) -> str:
+    """Start an executor without a failpoint; the state that the pair settles in."""
+    pair = pair_of(base)
+    known = len(made.owners.get(pair, []))
+    await made.start("executor", {f"{base}/USDT": BINANCE})
+
+    def settled() -> bool:
+        status = made.pairs.get(pair)
+        fresh = len(made.owners.get(pair, [])) > known
+        return fresh and status is not None and status.state in SOMEWHERE and not status.orders_open
+
+    await made.until(settled, sec=SETTLED_SEC)
+    return made.state(pair)
+
+
+async def assert_agrees(made: Lab, base: str) -> None:
+    """What the pair says that it owns is what the venue shows."""
+    for leg in made.pairs[pair_of(base)].legs:
+        shown = await made.shown(leg.venue, leg.instrument)
+        slack = Decimal("0.001") if leg.kind is Kind.SPOT else Decimal("1e-12")
+        assert abs(shown - leg.quantity) <= slack, (base, leg, shown)
+
+
+async def one_life(made: Lab, point: str, base: str) -> str:
+    """Killed while it opens, back, open; killed while it closes, back, closed."""
+    pair = pair_of(base)
+    await dies_at(made, point, base, "open")
+    state = await comes_back(made, base)
+    assert state in ("active", "idle"), (point, made.pairs[pair])
+    await assert_agrees(made, base)
+    if state == "active":
+        await made.ask("close", pair, until="idle")
+        await assert_agrees(made, base)
+    return state
+
+
+async def test_a_kill_at_any_step_of_a_send_leaves_no_id_sent_twice_and_every_pair_somewhere(
+    tmp_path: Path,
+) -> None:
+    pairs = {f"{base}/USDT": BINANCE for base in SYMBOLS}
+    async with lab(tmp_path, pairs) as made:
+        lives = (one_life(made, point, base) for point, base in zip(POINTS, SYMBOLS, strict=True))
+        states = dict(zip(POINTS, await asyncio.gather(*lives), strict=True))
+        for never in ("before_persist", "after_persist", "after_prepare"):
+            assert states[never] == "idle", f"{never}: nothing had been sent"
+        for reached in ("before_answer", "after_answer"):
+            assert states[reached] == "active", f"{reached}: both legs had been filled"
+        sent = await made.sent()
+        assert sent
+        assert set(sent.values()) == {1}, "no id is sent twice"
+        assert not [one for one in made.alerts if "halted" in one.text]
+
+
+async def test_of_two_executors_one_owns_a_pair_and_the_other_takes_over(tmp_path: Path) -> None:
+    pair, pairs = pair_of("BTC"), {"BTC/USDT": BINANCE}
+    async with lab(tmp_path, pairs) as made:
+        first = await made.start("executor", pairs)
+        await made.ask("open", pair, until="active")
+        second = await made.start("executor", pairs)
+        await made.until(lambda: "executor runs" in second.text)
+        for _ in range(3):  # both hear every intent, one acts
+            await made.ask("close", pair, until="idle")
+            await made.ask("open", pair, until="active")
+        assert len(made.owners[pair]) == 1, "the first one has kept it"
+        await first.kill()
+        took = await made.until(lambda: len(made.owners[pair]) == 2)
+        assert took < TTL_MS / 1_000 + 10.0, "within the lease's time, and a moment to read and say it"
+        await made.ask("close", pair, until="idle")
+        assert set((await made.sent()).values()) == {1}
+        assert await second.stop() == 0
