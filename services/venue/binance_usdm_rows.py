@@ -51,17 +51,22 @@ def brief(amount: Decimal) -> str:
 
 def price_text(listing: Listing, price: Decimal | None) -> str:
     """A price; 0 for an order without one."""
-    return f"{price or ZERO:.{decimals_of(listing.price_tick)}f}"
+    return _at_least(price or ZERO, decimals_of(listing.price_tick))
 
 
 def quantity_text(listing: Listing, quantity: Decimal) -> str:
     """A quantity in base units."""
-    return f"{quantity:.{decimals_of(listing.quantity_step)}f}"
+    return _at_least(quantity, decimals_of(listing.quantity_step))
 
 
 def quote_text(listing: Listing, quote: Decimal) -> str:
     """A price times a quantity, exactly."""
-    return f"{quote:.{decimals_of(listing.price_tick) + decimals_of(listing.quantity_step)}f}"
+    return _at_least(quote, decimals_of(listing.price_tick) + decimals_of(listing.quantity_step))
+
+
+def _at_least(value: Decimal, digits: int) -> str:
+    """With so many digits behind the point, or all it has: a coarser filter must not round what is held."""
+    return f"{value:.{max(digits, decimals_of(value))}f}"
 
 
 def average_text(listing: Listing, order: Order) -> str:

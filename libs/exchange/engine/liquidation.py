@@ -1,9 +1,9 @@
 """What happens when margin does not suffice, or when the venue closes a position for other reasons.
 
 The rule, close to Binance's: margin at or below maintenance -> the orders of the pool are canceled -> its
-positions are taken over at the mark, winners first -> a fee (the listing's `liquidation_fee` of the notional,
-at most what is left) goes to the insurance fund -> what is missing comes from it, so that no wallet is below
-zero. All at once: no partial liquidation by tiers.
+positions are taken over at the mark (to the tick, as every trade), winners first -> a fee (the listing's
+`liquidation_fee` of the notional, at most what is left) goes to the insurance fund -> what is missing comes
+from it, so that no wallet is below zero. All at once: no partial liquidation by tiers.
 
 - An isolated position stands for itself: its loss ends with its margin, the fund pays what is beyond.
 - A UNIFIED account sells coins at the mark, the largest holding first, when USDT does not cover the losses;
@@ -13,14 +13,14 @@ zero. All at once: no partial liquidation by tiers.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
 from libs.common.instant import Now
 from libs.common.subjects import Kind
 from libs.exchange.engine import contracts
 from libs.exchange.engine.coins import raise_usd, repay_all
-from libs.exchange.engine.collateral import LIQUIDATION_LEVEL, assets_usd, in_debt, liabilities_usd
+from libs.exchange.engine.collateral import LIQUIDATION_LEVEL, ONE, assets_usd, in_debt, liabilities_usd
 from libs.exchange.engine.commands import Deleverage, Event, Liquidate, Reason, Refused
 from libs.exchange.engine.ledger import money, move
 from libs.exchange.engine.margin import set_aside
@@ -30,7 +30,16 @@ from libs.exchange.engine.positions import apply_fill
 from libs.exchange.engine.state import INSURANCE, USD, Account, State
 from libs.exchange.engine.tiers import maintenance
 from libs.exchange.engine.transfers import check_amount
-from libs.exchange.engine.types import ZERO, AccountKind, EntryKind, MarginMode, Position, PositionSide, Side
+from libs.exchange.engine.types import (
+    ZERO,
+    AccountKind,
+    EntryKind,
+    Listing,
+    MarginMode,
+    Position,
+    PositionSide,
+    Side,
+)
 
 Cause = Literal["liquidation", "adl", "delivery"]
 REASON = "margin does not suffice any more: liquidation"
@@ -81,7 +90,10 @@ def liquidate(state: State, command: Liquidate, now: Now) -> list[Event]:
 def close(
     state: State, position: Position, quantity: Decimal, price: Decimal, *, cause: Cause, now: Now
 ) -> list[Event]:
-    """A fill by the venue. An isolated position pays no more than what it had set aside for this part."""
+    """A fill by the venue, at the tick next to `price`. An isolated position pays no more than what it had
+    set aside for this part.
+    """
+    price = on_tick(state.markets[position.instrument].listing, price)
     events: list[Event] = []
     if position.margin_mode is MarginMode.ISOLATED:
         side = Side.SELL if position.quantity > 0 else Side.BUY
@@ -154,9 +166,10 @@ def _cross(state: State, account: Account, asset: str, now: Now) -> list[Event]:
     events = _cancel_pool(state, account, asset, now)
     if unified:
         events += _cash(state, account, positions, now)
-    elif pool.equity < 0:
+    else:
         # Isolated margins lie in the same wallet: they must not pay for what the cross part lacks.
-        events += _insure(state, account, asset, -pool.equity, now)
+        profit = sum((_profit(state, one) for one in positions), ZERO)
+        events += _insure(state, account, asset, max(-pool.backing - profit, ZERO), now)
     events += _take_over(state, account, positions, now)
     if unified and in_debt(account):
         left = pool_of(state, account, asset)
@@ -170,14 +183,14 @@ def _take_over(state: State, account: Account, positions: list[Position], now: N
     events: list[Event] = []
     fees: list[tuple[Position, Decimal]] = []
     for position in sorted(positions, key=lambda one: -_profit(state, one)):
-        market = state.markets[position.instrument]
-        mark = mark_of(market, position)
+        price = _closing_price(state, position)
         most = None
         if position.margin_mode is MarginMode.ISOLATED:
-            most = max(position.isolated_margin + unrealised(position, mark), ZERO)
-        fee = money(abs(position.quantity) * mark * market.listing.liquidation_fee)
+            most = max(position.isolated_margin + unrealised(position, price), ZERO)
+        rate = state.markets[position.instrument].listing.liquidation_fee
+        fee = money(abs(position.quantity) * price * rate)
         fees.append((position, fee if most is None else min(fee, most)))
-        events += close(state, position, abs(position.quantity), mark, cause="liquidation", now=now)
+        events += close(state, position, abs(position.quantity), price, cause="liquidation", now=now)
     for position, fee in fees:
         events += _pay_fee(state, account, position, fee, now)
     return events
@@ -223,8 +236,21 @@ def _cash(state: State, account: Account, positions: list[Position], now: Now) -
     return events + raise_usd(state, account, loss, now)
 
 
+def on_tick(listing: Listing, price: Decimal) -> Decimal:
+    """The tick next to a price, at least one: a trade has no other prices, whatever the mark has. A wire that
+    cut the digits would tell a price that its own PnL does not follow from.
+    """
+    ticks = (price / listing.price_tick).to_integral_value(rounding=ROUND_HALF_EVEN)
+    return max(ticks, ONE) * listing.price_tick
+
+
+def _closing_price(state: State, position: Position) -> Decimal:
+    market = state.markets[position.instrument]
+    return on_tick(market.listing, mark_of(market, position))
+
+
 def _profit(state: State, position: Position) -> Decimal:
-    return unrealised(position, mark_of(state.markets[position.instrument], position))
+    return unrealised(position, _closing_price(state, position))
 
 
 def _insure(state: State, account: Account, asset: str, amount: Decimal, now: Now) -> list[Event]:
