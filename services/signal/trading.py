@@ -143,7 +143,7 @@ def _judge_held(this: _Round, pair: str, status: PairStatus) -> None:
     usd = held_usd(status)
     this.taking[pair] = replace(seen, notional_usd=usd)
     hands_off = standing.hands_off(pair, now)
-    held = held_of(this.memory.held.get(pair), status, seen, usd)
+    held = held_of(this.memory.held.get(pair), status, seen)
     if held is None:
         this.fixed.add(pair)
         this.notes[pair]["held"] = hands_off or f"{status.direction} since just now"
@@ -281,7 +281,7 @@ def _told(
     now = this.now
     for pair, why in allocation.skipped.items():
         this.wait(pair, "not_selected", why)
-    taken = {pair: this.taking[pair].notional_usd for pair in this.standing.taking()}
+    taken = {pair: float(status.notional_usd) for pair, status in this.standing.taking().items()}
     refusals = Counter(code for item in ordered for code in item.refusals)
     refusals.update(refusal.code for refusal in this.withheld.values())
     wishes = {intent.pair: asked_by(intent, now) for intent in intents}

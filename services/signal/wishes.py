@@ -67,7 +67,7 @@ def held_usd(status: PairStatus) -> float:
     return max([float(status.notional_usd), *worth])
 
 
-def held_of(known: Held | None, status: PairStatus, seen: Opportunity, usd: float) -> Held | None:
+def held_of(known: Held | None, status: PairStatus, seen: Opportunity) -> Held | None:
     """What is remembered of a held pair: as known while it is the same holding, else begun at its opening.
 
     None until both legs stand (`opened_ms`). Begun anew, the running loss is folded again out of the prints
@@ -75,6 +75,7 @@ def held_of(known: Held | None, status: PairStatus, seen: Opportunity, usd: floa
     """
     if status.opened_ms is None:
         return None
+    usd = float(status.notional_usd)
     if known is not None and (known.direction, known.holding.since_ms) == (
         status.direction,
         status.opened_ms,

@@ -87,7 +87,7 @@ def test_limits_count_what_is_really_held() -> None:
     effects = trader.round()
     assert actions(effects) == {}
     assert "2,600" in opportunities(effects)[BTC].reasons["not_selected"]
-    assert opportunities(effects)[ETH].allocated_usd == 1_600.0
+    assert opportunities(effects)[ETH].allocated_usd == 1_000.0  # as it was decided
 
 
 # --- permits and breakers -------------------------------------------------------------------------
