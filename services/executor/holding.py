@@ -10,12 +10,14 @@ from decimal import Decimal
 import msgspec
 
 from libs.common.messages import AlertLevel
-from services.executor import loans
+from services.executor import loans, rebalancing
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
+    count_try,
     ladder_pause,
     out_of_tries,
+    price_for,
     reduce_leg,
     reducible,
     unbalanced,
@@ -27,12 +29,12 @@ replace = msgspec.structs.replace
 
 def advance(lane: Lane, draft: Draft) -> None:
     """What a held pair needs now, if anything."""
-    if unbalanced(lane, draft) and drift(lane, draft) > _threshold(lane):
+    if unbalanced(lane, draft) and rebalancing.drift(draft) > _threshold(lane):
         if not worth_keeping(lane, draft):
             _lost(lane, draft)
             return
         if draft.state.plan is None:
-            _trim(lane, draft)
+            _begin(lane, draft, rebalancing.best_plan(lane, draft))
     if draft.state.plan is not None:
         _toward(lane, draft)
     else:
@@ -43,32 +45,14 @@ def _threshold(lane: Lane) -> Decimal:
     return Decimal(str(lane.world.config.position.rebalance_threshold))
 
 
-def drift(lane: Lane, draft: Draft) -> Decimal:
-    """|net quantity - delta_target * size| as a share of the larger leg."""
-    state = draft.state
-    larger = max(abs(leg.quantity) for leg in state.legs)
-    if larger == 0:
-        return ZERO
-    target = Decimal(str(lane.world.config.position.delta_target))
-    return abs(abs(state.delta) - target * larger) / larger
-
-
-def _trim(lane: Lane, draft: Draft) -> None:
-    """The larger leg comes down to the smaller one."""
-    state = draft.state
-    hedged = state.hedged
-    goals = [(1 if leg.quantity > 0 else -1) * hedged for leg in state.legs]
-    text = f"the legs differ by {abs(state.delta)}"
-    draft.set(plan=Plan(goals=(goals[0], goals[1]), purpose=Purpose.TRIM, reason=text))
+def _begin(lane: Lane, draft: Draft, plan: Plan) -> None:
+    draft.set(plan=plan)
     lane.entered_us = draft.now.mono_us
 
 
 def follow(lane: Lane, draft: Draft, reason: str) -> None:
     """The venue has taken from a leg: the other one follows within seconds."""
-    _trim(lane, draft)
-    plan = draft.state.plan
-    if plan is not None:
-        draft.set(plan=replace(plan, purpose=Purpose.FOLLOW, reason=reason))
+    _begin(lane, draft, replace(rebalancing.trim_plan(draft), purpose=Purpose.FOLLOW, reason=reason))
     draft.alert(AlertLevel.CRITICAL, "venue", f"{draft.state.pair}: {reason}; the other leg follows")
     lane.not_before_us = 0
 
@@ -94,7 +78,7 @@ def _lost(lane: Lane, draft: Draft) -> None:
 def _toward(lane: Lane, draft: Draft) -> None:
     """Another try for each leg over the goal of a trim, a follow or a shrink."""
     plan = draft.state.plan
-    if plan is None:
+    if plan is None or _adds(lane, draft, plan):
         return
     over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
     if not over:
@@ -109,3 +93,18 @@ def _toward(lane: Lane, draft: Draft) -> None:
     for leg in over:
         reduce_leg(lane, draft, leg, plan.purpose)
     ladder_pause(lane, draft)
+
+
+def _adds(lane: Lane, draft: Draft, plan: Plan) -> bool:
+    """Where adding is the cheaper way: one try, and what that leaves is trimmed after all."""
+    added = rebalancing.to_add(lane, draft)
+    if added is None:
+        return False
+    leg, side, amount = added
+    if any(plan.tries):
+        _begin(lane, draft, rebalancing.trim_plan(draft))
+        return False
+    price = price_for(lane, leg, side, lane.world.collar)
+    draft.order(leg, side, amount, Purpose.TRIM, price=price, increase=True)
+    count_try(draft, leg)
+    return True

@@ -15,13 +15,11 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from libs.common.instant import US_PER_SEC
-from libs.common.messages_exec import Level
 from libs.common.subjects import SPOT
 from services.executor.debts import sellable
 from services.executor.events import CancelOrder
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side, State
-from services.executor.permit import scopes_of
 from services.executor.sizing import LADDER, ceil_to, floor_to, grossed_up, ladder_pause_us
 from services.executor.steps import pause, price_for, wake
 
@@ -83,14 +81,8 @@ def _is_over(lane: Lane, draft: Draft, intent: Intent) -> bool:
 
 
 def forbidden(lane: Lane, draft: Draft) -> str:
-    """Why nothing may increase now, in words; the gate asks again before the wire."""
-    permits = lane.world.permits
-    if stale := permits.stale_reason(draft.now):
-        return stale
-    breaker = permits.strictest(scopes_of(lane.pair, lane.keys))
-    if breaker is not None and breaker.level is not Level.NORMAL:
-        return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
-    return ""
+    """Why nothing may increase now, in words."""
+    return lane.world.forbidden(lane.pair, lane.keys, draft.now)
 
 
 def _fresh(lane: Lane, draft: Draft) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from libs.common.effects import Note
-from libs.common.instant import US_PER_SEC, Now
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent as Wanted
 from libs.common.messages_exec import Level
 from services.executor import closing, holding, news, opening, recovery, watch
@@ -42,7 +42,7 @@ def open_pair(lane: Lane, draft: Draft, wanted: Wanted) -> None:
     except InvalidOperation:
         notional = Decimal("NaN")
     why = "" if notional.is_finite() and notional > 0 else f"{wanted.notional_usd!r} is no notional"
-    why = why or forbidden(lane, draft.now)
+    why = why or lane.world.forbidden(lane.pair, lane.keys, draft.now)
     why = why or opening.why_not(lane, draft, notional, wanted.direction)
     if why:
         refuse(draft, f"not opened: {why}")
@@ -64,17 +64,6 @@ def close_pair(lane: Lane, draft: Draft, reason: str, *, hard: bool = False) -> 
 def refuse(draft: Draft, text: str) -> None:
     """Say why nothing happens."""
     draft.effects.append(Note(text=f"{draft.state.pair}: {text}"))
-
-
-def forbidden(lane: Lane, now: Now) -> str:
-    """Why nothing may be opened on a pair, by risk's word; the gate asks again before the wire."""
-    permits = lane.world.permits
-    if stale := permits.stale_reason(now):
-        return stale
-    breaker = permits.strictest(scopes_of(lane.pair, lane.keys))
-    if breaker is not None and breaker.level is not Level.NORMAL:
-        return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
-    return ""
 
 
 def on_tick(lane: Lane, draft: Draft) -> None:
@@ -108,10 +97,15 @@ def _fetch_again(lane: Lane, draft: Draft) -> None:
 
 
 def _shrink(lane: Lane, draft: Draft) -> None:
-    ratio = Decimal(str(lane.world.permits.max_ratio(lane.pair)))
+    allowed = Decimal(str(lane.world.permits.max_ratio(lane.pair)))
+    ratio = min(allowed, lane.world.share(lane.keys))
+    why = "risk allows" if ratio == allowed else "the collateral allows"
     mid = lane.world.mid(lane.keys[0]) or lane.world.mid(lane.keys[1])
     if ratio >= 1 or not mid:
         return
+    if ratio <= 0:
+        closing.begin(draft, reason=f"{why} nothing of its size", hard=True)
+        return
     full = draft.state.notional_usd / mid
     if draft.state.hedged > full * ratio * SHRINK_SLACK:
-        holding.shrink(lane, draft, ratio, full, f"risk allows {ratio:.0%} of its size")
+        holding.shrink(lane, draft, ratio, full, f"{why} {ratio:.0%} of its size")

@@ -14,11 +14,13 @@ import msgspec
 from libs.common.config.schema import Config
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import InstrumentInfo, Quote
+from libs.common.messages_exec import AccountStatus, Level
 from libs.common.subjects import SPOT
 from services.executor.events import SetUpDone
 from services.executor.lending import Claims
 from services.executor.model import Side
-from services.executor.permit import PermitView
+from services.executor.permit import PermitView, scopes_of
+from services.executor.rebalancing import Collateral, after_status
 from services.executor.setup import SetUps
 from services.executor.sizing import Rules
 
@@ -67,6 +69,7 @@ class World:
         self._infos: dict[Key, InstrumentInfo] = {}
         self._taker: dict[Key, Decimal] = {}
         self._saves: dict[Key, Decimal] = {}
+        self.collateral: dict[str, Collateral] = {}
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""
@@ -101,6 +104,31 @@ class World:
     def why_not_set_up(self, keys: Iterable[Key]) -> str:
         """Why the accounts behind these legs are not ready for an opening; empty when they are."""
         return "" if self.setups is None else self.setups.why_not(keys)
+
+    def on_account(self, status: AccountStatus, now: Now) -> None:
+        """What the executor tells of an account; collateral that gets short shrinks pairs."""
+        before = self.collateral.get(status.venue, Collateral())
+        self.collateral[status.venue] = after_status(before, status, now.mono_us)
+
+    def share(self, keys: Iterable[Key]) -> Decimal:
+        """The share of its size that collateral lets a pair with these legs keep."""
+        known = (self.collateral.get(venue, Collateral()).share for venue, _ in keys)
+        return min(known, default=Decimal(1))
+
+    def forbidden(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
+        """Why nothing of a pair may increase now, by risk's word; the gate asks again before the wire."""
+        if stale := self.permits.stale_reason(now):
+            return stale
+        breaker = self.permits.strictest(scopes_of(pair, keys))
+        if breaker is not None and breaker.level is not Level.NORMAL:
+            return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
+        return ""
+
+    def taker(self, key: Key) -> Decimal | None:
+        """The account's taker fee, a fraction, else the listed one; None where neither is known."""
+        info = self._infos.get(key)
+        listed = None if info is None or info.taker is None else exact(info.taker)
+        return self._taker.get(key, listed)
 
     def maker_saves(self, key: Key) -> Decimal:
         """What a maker pays less than a taker, a fraction: the account's own fees, else the listed ones."""

@@ -1,0 +1,166 @@
+"""What keeps a held pair in shape: delta drift by the cheaper way, and collateral drift by paired shrinking.
+
+Delta drift: |Q_long - Q_short - delta_target * Q| / Q; either the leg that is too large is trimmed (REDUCE)
+or the other one is added to (INCREASE, with risk's permit), whichever costs less now in fee and half a spread.
+A draw is trimmed. What a venue took is never added back: that is followed (`holding.follow`).
+
+Collateral drift: while the margin ratio is above its band, or liquidation near, a pair may keep 0.25 less of
+its size every 30 s (risk.md); all of it again after ten calm minutes.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import SPOT
+from services.executor.model import ZERO, Plan, Purpose, Side
+from services.executor.sizing import floor_to, grossed_up
+
+if TYPE_CHECKING:
+    from libs.common.messages_exec import AccountStatus
+    from services.executor.lane import Draft, Lane
+
+replace = msgspec.structs.replace
+
+SHRINK_RATIO: Final = 0.06
+SHRINK_DISTANCE: Final = 0.10
+CALM_RATIO: Final = 0.03
+CALM_DISTANCE: Final = 0.18
+STEP: Final = Decimal("0.25")
+EVERY_US: Final = 30 * US_PER_SEC
+CALM_US: Final = 600 * US_PER_SEC
+
+
+# --- collateral ---------------------------------------------------------------------------------------
+
+
+class Collateral(msgspec.Struct, frozen=True, kw_only=True):
+    """One venue's state: the share of its size that a pair there may keep. Monotonic times."""
+
+    share: Decimal = Decimal(1)
+    lowered_us: int | None = None
+    calm_since_us: int | None = None
+
+
+def after_status(before: Collateral, status: AccountStatus, now_us: int) -> Collateral:
+    """Fold one look at an account in. One that is not trusted, or tells neither figure, changes nothing."""
+    ratio, distance = status.margin_ratio, status.liquidation_distance
+    if not status.trusted or (ratio is None and distance is None):
+        return before
+    if _beyond(ratio, SHRINK_RATIO) or _within(distance, SHRINK_DISTANCE):
+        before = replace(before, calm_since_us=None)
+        if before.lowered_us is not None and now_us - before.lowered_us < EVERY_US:
+            return before
+        return replace(before, share=max(ZERO, before.share - STEP), lowered_us=now_us)
+    if _beyond(ratio, CALM_RATIO) or _within(distance, CALM_DISTANCE):
+        return replace(before, calm_since_us=None)
+    since_us = now_us if before.calm_since_us is None else before.calm_since_us
+    if now_us - since_us >= CALM_US:
+        return Collateral(calm_since_us=since_us)
+    return replace(before, calm_since_us=since_us)
+
+
+def _beyond(ratio: float | None, bound: float) -> bool:
+    return ratio is not None and not ratio < bound  # NaN is beyond
+
+
+def _within(distance: float | None, bound: float) -> bool:
+    return distance is not None and not distance >= bound
+
+
+# --- delta --------------------------------------------------------------------------------------------
+
+
+def off_target(first: Decimal, second: Decimal, delta_target: Decimal) -> Decimal:
+    """Net base quantity beyond the target, signed: > 0 is too long. Legs are signed."""
+    return first + second - delta_target * max(abs(first), abs(second))
+
+
+def drift(draft: Draft) -> Decimal:
+    """How far off its target a pair is, as a share of the larger leg."""
+    first, second = (leg.quantity for leg in draft.state.legs)
+    larger = max(abs(first), abs(second))
+    return abs(off_target(first, second, _target(draft.lane))) / larger if larger else ZERO
+
+
+def _target(lane: Lane) -> Decimal:
+    return Decimal(str(lane.world.config.position.delta_target))
+
+
+def trim_plan(draft: Draft) -> Plan:
+    """The leg that is too large comes down; nothing is added."""
+    first, second = (leg.quantity for leg in draft.state.legs)
+    off = off_target(first, second, _target(draft.lane))
+    goals = [_less(quantity, off) for quantity in (first, second)]
+    return Plan(goals=(goals[0], goals[1]), purpose=Purpose.TRIM, reason=f"the legs are {abs(off)} apart")
+
+
+def _less(quantity: Decimal, off: Decimal) -> Decimal:
+    """A leg on the side of the surplus without it, at least zero; the other leg as it is."""
+    if quantity * off <= 0:
+        return quantity
+    return quantity - off if abs(off) < abs(quantity) else ZERO
+
+
+def best_plan(lane: Lane, draft: Draft) -> Plan:
+    """Trim, or add where that costs less and is allowed."""
+    trim = trim_plan(draft)
+    legs = draft.state.legs
+    off = off_target(legs[0].quantity, legs[1].quantity, _target(lane))
+    small = next((leg for leg in (0, 1) if legs[leg].quantity * off < 0), None)
+    if small is None or not _may_add(lane, draft, small, abs(off)):
+        return trim
+    costs = [taking_cost(lane, leg) for leg in (small, 1 - small)]
+    if costs[0] is None or costs[1] is None or costs[0] >= costs[1]:
+        return trim
+    goals = [leg.quantity for leg in legs]
+    goals[small] -= off
+    return replace(trim, goals=(goals[0], goals[1]))
+
+
+def taking_cost(lane: Lane, leg: int) -> Decimal | None:
+    """What taking costs on a leg, as a fraction: the taker's fee and half the spread; None when unknown."""
+    seen, fee = lane.world.quotes.get(lane.keys[leg]), lane.world.taker(lane.keys[leg])
+    if seen is None or fee is None or seen.mid <= 0:
+        return None
+    return fee + (seen.ask - seen.mid) / seen.mid
+
+
+def _may_add(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> bool:
+    """Whether risk, prices, the pair's size and the venue's minimum allow it; nothing is borrowed for it."""
+    mid = lane.world.mid(lane.keys[leg])
+    if mid is None or draft.borrows(leg) or lane.world.forbidden(lane.pair, lane.keys, draft.now):
+        return False
+    if not all(lane.world.fresh(key, draft.now) for key in lane.keys):
+        return False
+    after = (abs(draft.state.legs[leg].quantity) + amount) * mid
+    return after <= draft.state.notional_usd and _order_of(lane, leg, amount) > 0
+
+
+def _order_of(lane: Lane, leg: int, amount: Decimal) -> Decimal:
+    """An amount as the venue takes it, 0 below its minimum."""
+    rules = lane.rules(leg)
+    if rules is None:
+        return ZERO
+    amount = floor_to(amount, rules.step)
+    return amount if amount >= lane.least(leg, reduces=False) else ZERO
+
+
+def to_add(lane: Lane, draft: Draft) -> tuple[int, Side, Decimal] | None:
+    """(leg, side, quantity) that a trim's plan still adds; None when it adds nothing."""
+    plan = draft.state.plan
+    if plan is None or plan.purpose is not Purpose.TRIM:
+        return None
+    for leg in (0, 1):
+        goal, held, rules = plan.goals[leg], draft.state.legs[leg].quantity, lane.rules(leg)
+        missing = goal - held if goal > 0 else held - goal
+        amount = _order_of(lane, leg, missing) if missing > 0 else ZERO
+        if amount > 0 and rules is not None:
+            buys = goal > 0
+            whole = grossed_up(amount, rules) if buys and rules.kind is SPOT else amount
+            return leg, "buy" if buys else "sell", whole
+    return None

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from libs.common.messages_exec import AccountStatus
+from services.executor.model import Intent, OrderClass, Purpose, State
+from services.executor.rebalancing import CALM_US, EVERY_US, Collateral, after_status, off_target
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
+
+
+def status(ratio: float | None, distance: float | None = 0.5, **fields: Any) -> AccountStatus:
+    values: dict[str, Any] = {"venue": "binance", "balances": (), "positions": (), "wall_us": 0} | fields
+    return AccountStatus(margin_ratio=ratio, liquidation_distance=distance, **values)
+
+
+def drifted(missing: str = "0.2", *, usd: str = "150", spot_fee: str = "0.001") -> Rig:
+    """A pair whose perp leg has come to lack something that nobody took: 1.0 long, 0.8 short."""
+    rig = Rig()
+    rig.world._taker = {SPOT_KEY: Decimal(spot_fee), PERP_KEY: Decimal("0.0005")}
+    rig.opened()
+    legs = rig.lane.state.legs
+    lacking = replace(legs[1], quantity=legs[1].quantity + Decimal(missing))
+    rig.lane.state = replace(rig.lane.state, legs=(legs[0], lacking), notional_usd=Decimal(usd))
+    rig.venues.held[PERP_KEY] += Decimal(missing)
+    return rig
+
+
+def trims(rig: Rig) -> list[Intent]:
+    return rig.orders(Purpose.TRIM)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "target", "off"),
+    [
+        ("1", "-0.8", "0", "0.2"),
+        ("0.8", "-1", "0", "-0.2"),
+        ("-1", "0.8", "0", "-0.2"),  # reverse: the first leg is the short one
+        ("1", "-0.9", "0.1", "0"),
+        ("0.9", "-1", "-0.1", "0"),
+        ("1", "-1", "0.1", "-0.1"),
+    ],
+)
+def test_what_is_off_target(first: str, second: str, target: str, off: str) -> None:
+    assert off_target(Decimal(first), Decimal(second), Decimal(target)) == Decimal(off)
+
+
+def test_the_cheaper_way_is_to_add() -> None:
+    rig = drifted()
+    rig.until(lambda: rig.shown == (Decimal(1), Decimal(-1)), 3)
+    (added,) = trims(rig)
+    assert (added.leg, added.side, added.quantity) == (1, "sell", Decimal("0.2"))
+    assert added.order_class is OrderClass.INCREASE
+    assert added.price is not None
+    rig.run(10)
+    assert len(trims(rig)) == 1
+    assert rig.lane.state.plan is None
+
+
+@pytest.mark.parametrize("spot_fee", ["0.0005", "0.0002"])
+def test_the_cheaper_way_is_to_trim_and_so_is_a_draw(spot_fee: str) -> None:
+    rig = drifted(spot_fee=spot_fee)
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
+    (trimmed,) = trims(rig)
+    assert (trimmed.leg, trimmed.side, trimmed.order_class) == (0, "sell", OrderClass.REDUCE)
+
+
+def test_a_wide_spread_counts() -> None:
+    rig = drifted()
+    rig.venues.books[PERP_KEY].bid, rig.venues.books[PERP_KEY].ask = Decimal("99.5"), Decimal("100.5")
+    rig.say_quotes()
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"risk_on": False}, "no permit"),
+        ({"feed_on": False}, "old prices"),
+    ],
+)
+def test_nothing_is_added_without_permit_or_prices(fields: dict[str, Any], what: str) -> None:
+    rig = Rig()
+    rig.world._taker = {SPOT_KEY: Decimal("0.001"), PERP_KEY: Decimal("0.0005")}
+    rig.opened()
+    for name, value in fields.items():
+        setattr(rig, name, value)
+    rig.run(2.6)
+    rig.venues.held[PERP_KEY] += Decimal("0.2")
+    legs = rig.lane.state.legs
+    rig.lane.state = replace(
+        rig.lane.state,
+        legs=(legs[0], replace(legs[1], quantity=Decimal("-0.8"))),
+        notional_usd=Decimal(150),
+    )
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
+    assert {one.order_class for one in trims(rig)} == {OrderClass.REDUCE}, what
+
+
+def test_nothing_is_added_beyond_the_pairs_size() -> None:
+    rig = drifted(usd="90")
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
+
+
+def test_what_adding_did_not_bring_is_trimmed() -> None:
+    rig = drifted()
+    rig.acts("perp", "half")
+    rig.until(lambda: rig.shown == (Decimal("0.9"), Decimal("-0.9")), 3)
+    assert [one.order_class for one in trims(rig)] == [OrderClass.INCREASE, OrderClass.REDUCE]
+
+
+def test_a_drift_within_the_threshold_is_left_alone() -> None:
+    rig = drifted("0.002")
+    rig.run(10)
+    assert trims(rig) == []
+
+
+def test_what_a_venue_took_is_never_added_back() -> None:
+    rig = Rig()
+    rig.world._taker = {SPOT_KEY: Decimal("0.01"), PERP_KEY: Decimal(0)}
+    rig.opened()
+    rig.venues.take(PERP_KEY, Decimal("0.3"))
+    rig.until(lambda: rig.shown == (Decimal("0.7"), Decimal("-0.7")), 12)
+    assert all(one.order_class is OrderClass.REDUCE for one in rig.sent[2:])
+
+
+# --- collateral -------------------------------------------------------------------------------------------
+
+
+def test_a_quarter_less_every_thirty_seconds_while_it_lasts() -> None:
+    state, shares = Collateral(), []
+    for now_us in range(0, 5 * EVERY_US, EVERY_US // 10):
+        state = after_status(state, status(0.07), now_us)
+        shares.append(state.share)
+    assert shares[0] == Decimal("0.75")
+    assert [shares[n] for n in (9, 10, 20, 30, 49)] == [
+        Decimal(one) for one in ("0.75", "0.5", "0.25", "0", "0")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "distance", "share"),
+    [
+        (0.0599, 0.5, 1),
+        (0.06, 0.5, "0.75"),
+        (0.01, 0.0999, "0.75"),
+        (0.01, 0.10, 1),
+        (None, 0.05, "0.75"),
+        (0.2, None, "0.75"),
+        (float("nan"), 0.5, "0.75"),
+        (0.01, float("nan"), "0.75"),
+        (None, None, 1),
+    ],
+)
+def test_the_bounds_of_the_band(ratio: float | None, distance: float | None, share: Any) -> None:
+    assert after_status(Collateral(), status(ratio, distance), 0).share == Decimal(share)
+
+
+def test_all_of_it_again_only_after_ten_calm_minutes() -> None:
+    low = after_status(Collateral(), status(0.07), 0)
+    calm = after_status(low, status(0.02), EVERY_US)
+    assert calm.share == low.share
+    uneasy = after_status(calm, status(0.04), EVERY_US + 1)
+    assert uneasy.calm_since_us is None
+    calm = after_status(uneasy, status(0.02), 2 * EVERY_US)
+    assert after_status(calm, status(0.02), 2 * EVERY_US + CALM_US - 1).share == low.share
+    assert after_status(calm, status(0.02), 2 * EVERY_US + CALM_US).share == 1
+
+
+def test_an_account_that_could_not_be_read_changes_nothing() -> None:
+    assert after_status(Collateral(), status(0.5, trusted=False), 0) == Collateral()
+
+
+def test_short_collateral_shrinks_both_legs_and_closes_at_last() -> None:
+    rig = Rig().opened()
+    rig.world.on_account(status(0.07), rig.now)
+    rig.until(lambda: rig.shown == (Decimal("0.75"), Decimal("-0.75")), 3)
+    rig.run(1)
+    assert len(rig.orders(Purpose.SHRINK)) == 2
+    for _ in range(3):
+        rig.run(31)
+        rig.world.on_account(status(0.07), rig.now)
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert rig.shown == FLAT
+    assert "the collateral allows nothing" in rig.durable.reason
+
+
+def test_another_venues_collateral_concerns_no_pair_here() -> None:
+    rig = Rig().opened()
+    rig.world.on_account(status(0.07, venue="bitget"), rig.now)
+    rig.run(5)
+    assert len(rig.sent) == 2
