@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services.venue import faults
@@ -156,3 +158,8 @@ def test_a_bad_plan_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="fault plan: ") as refused:
         faults.decode(text)
     assert "\n" not in str(refused.value)
+
+
+def test_every_kind_is_in_the_manual() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "simulated-exchange.md").read_text(encoding="utf-8")
+    assert [kind for kind in Kind if f"`{kind}`" not in page] == []
