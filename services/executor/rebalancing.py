@@ -1,7 +1,7 @@
 """What keeps a held pair in shape: delta drift by the cheaper way, and collateral drift by paired shrinking.
 
 Delta drift: |Q_long - Q_short - delta_target * Q| / Q; either the leg that is too large is trimmed (REDUCE)
-or the other one is added to (INCREASE, with risk's permit), whichever costs less now in fee and half a spread.
+or the other one is added to (INCREASE, with risk's permit), whichever costs less now, fee and half a spread.
 A draw is trimmed. What a venue took is never added back: that is followed (`holding.follow`).
 
 Collateral drift: while the margin ratio is above its band, or liquidation near, a pair may keep 0.25 less of

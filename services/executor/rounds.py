@@ -333,6 +333,7 @@ class VenueBooks:
             trusted=trusted,
             now=now,
         )
+        self._owner.world.on_account(status, now)
         yield Publish(subject=exec_account(self.venue), message=status)
         if status.margin_ratio is not None:
             labels = {"venue": self.venue}
