@@ -3,6 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from libs.common.messages_exec import Breaker, Level
 from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, back_off_us
@@ -84,6 +85,17 @@ def test_a_failed_close_waits_longer_each_time_and_trims_go_on() -> None:
     rig.run(BACK_OFF_US / 1e6)
     rig.wish("close")
     rig.until(lambda: rig.state is State.IDLE, 5)
+
+
+def test_drift_is_trimmed_while_a_failed_close_waits() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.wish("close")
+    rig.until(lambda: rig.moves[-1] == "closing>active", 15)
+    rig.venues.held[PERP_KEY] += Decimal("0.2")
+    legs = rig.lane.state.legs
+    smaller = replace(legs[1], quantity=legs[1].quantity + Decimal("0.2"))
+    rig.lane.state = replace(rig.lane.state, legs=(legs[0], smaller))
+    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
 
 
 def test_the_back_off_doubles_to_an_hour() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from libs.common.messages_exec import Breaker, Level
+from services.executor.events import OrderSeen
 from services.executor.making import CANCEL_AGAIN_US, HEDGE_TRIES, REFUSED_MAX, REPOST_US_MIN
 from services.executor.model import Intent, IntentState, OrderClass, Purpose, State
 from services.executor.resolve import window_us
@@ -288,3 +289,16 @@ def test_coins_that_a_fee_takes_are_not_hedged() -> None:
     assert rig.state is State.ACTIVE
     assert abs(rig.lane.state.delta) < Decimal("0.002")
     assert rig.held == rig.shown
+
+
+def test_a_fill_whose_trades_are_not_known_counts_less_what_its_fee_will_take() -> None:
+    rig = Rig(style="maker_first", base_fee="0.01")
+    rig.world._saves = {SPOT_KEY: Decimal("0.001")}
+    rig.wish("open")
+    rig.until(lambda: len(rig.venues.resting()) == 1, 3)
+    rig.run(0.05)
+    placed = rig.venues.resting()[0]
+    rig.venues.fill(placed, Decimal("0.5"))
+    rig.offer(OrderSeen(pair=rig.pair, venue=SPOT_KEY[0], report=placed.report()))
+    rig.until(lambda: rig.shown[1] != 0, HEDGED_SEC)
+    assert rig.shown[1] == Decimal("-0.495")
