@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from libs.common.subjects import SPOT, Kind, kind_of
-from libs.exchange.engine.types import FeeRates, FeeSchedule, Listing, Tier
+from libs.exchange.engine.commands import Reason
+from libs.exchange.engine.types import Balance, FeeRates, FeeSchedule, Listing, Tier
+from libs.exchange.trading_values import BalanceReport
 
 BOT = "bot"
 FEES = FeeSchedule(
@@ -24,6 +26,15 @@ STEPS = {
 TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
 FUNDS = Decimal(1_000_000)
 USER_COINS = Decimal(3)
+
+
+REASONS = {
+    Reason.INSUFFICIENT_BALANCE: "funds",
+    Reason.INSUFFICIENT_MARGIN: "funds",
+    Reason.REDUCE_ONLY: "reduce_only",
+    Reason.POST_ONLY: "post_only",
+}
+"""What the exchange port calls the venue's refusals; any other is a filter."""
 
 
 def listing_key(instrument: str) -> str:
@@ -48,4 +59,16 @@ def make_listing(key: str, name: str) -> Listing:
         notional_min=notional,
         marginable=kind is SPOT,
         tiers=() if kind is SPOT else TIERS,
+    )
+
+
+def balance_of(asset: str, held: Balance) -> BalanceReport:
+    """An asset of our account, debts included."""
+    return BalanceReport(
+        wallet="unified",
+        asset=asset,
+        total=held.total,
+        free=held.free,
+        borrowed=held.borrowed,
+        interest=held.interest,
     )

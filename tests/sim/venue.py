@@ -55,17 +55,10 @@ from libs.exchange.trading_values import (
 from services.executor.model import Intent
 from tests.sim.lending import LENDERS
 from tests.sim.plan import KEYS, Misfortune
-from tests.sim.terms import BOT, FEES, FUNDS, USER_COINS, listing_key, make_listing
+from tests.sim.terms import BOT, FEES, FUNDS, REASONS, USER_COINS, balance_of, listing_key, make_listing
 
 if TYPE_CHECKING:
     from tests.sim.world import World
-
-_REASONS = {
-    Reason.INSUFFICIENT_BALANCE: "funds",
-    Reason.INSUFFICIENT_MARGIN: "funds",
-    Reason.REDUCE_ONLY: "reduce_only",
-    Reason.POST_ONLY: "post_only",
-}
 
 
 class SimVenue:
@@ -214,7 +207,7 @@ class SimVenue:
                 return Unknown(why="duplicate id")
             return Rejected(
                 code=refused.reason.value,
-                reason=_REASONS.get(refused.reason, "filter"),  # type: ignore[arg-type]
+                reason=REASONS.get(refused.reason, "filter"),  # type: ignore[arg-type]
                 text=refused.detail,
             )
         if world.hits(Misfortune.FALSE_NOT_FOUND, 0.15):
@@ -269,17 +262,7 @@ class SimVenue:
             )
             for one in self.engine.positions(BOT)
         )
-        balances = tuple(
-            BalanceReport(
-                wallet="unified",
-                asset=asset,
-                total=held.total,
-                free=held.free,
-                borrowed=held.borrowed,
-                interest=held.interest,
-            )
-            for asset, held in self.engine.balances(BOT).items()
-        )
+        balances = tuple(balance_of(asset, held) for asset, held in self.engine.balances(BOT).items())
         orders = tuple(self._report(placed) for placed in self.engine.open_orders(BOT))
         return positions, balances, orders
 
