@@ -16,11 +16,23 @@ from libs.exchange.engine import contracts, spot
 from libs.exchange.engine.commands import Event, Levels, PublicTrade, Reason, Refused, SetBook
 from libs.exchange.engine.fills import Match
 from libs.exchange.engine.filters import HIGHEST, check_fine
-from libs.exchange.engine.orders import is_closing, queue
+from libs.exchange.engine.orders import end, is_closing, queue
+from libs.exchange.engine.pools import asset_of, available
 from libs.exchange.engine.state import Account, Half, Market, State
-from libs.exchange.engine.types import ZERO, Liquidity, MarketStatus, Order, PositionSide, Side
+from libs.exchange.engine.types import (
+    ZERO,
+    Liquidity,
+    MarginMode,
+    MarketStatus,
+    Order,
+    OrderStatus,
+    PositionSide,
+    Side,
+)
 
 Limit = Decimal | None
+
+NO_MARGIN_LEFT: Final = "the margin for it is gone"
 
 
 # --- the displayed book -----------------------------------------------------------------------------------
@@ -132,6 +144,9 @@ def public_trade(state: State, command: PublicTrade, now: Now) -> list[Event]:
             break
         if not order.is_open:
             continue  # an earlier fill of this trade closed the position that it would have reduced
+        if _lacks_margin(state, order):
+            events.append(end(state, order, OrderStatus.CANCELED, NO_MARGIN_LEFT, now))
+            continue
         ahead = min(order.queue_ahead, left) if order.price == command.price else order.queue_ahead
         if ahead:
             order = queue(state, order, order.queue_ahead - ahead)
@@ -152,6 +167,9 @@ def _sweep(state: State, resting: list[tuple[Decimal, int]], half: Half, now: No
         quantity = min(shown, _fillable(state, order))
         if not quantity:
             break
+        if _lacks_margin(state, order):
+            events.append(end(state, order, OrderStatus.CANCELED, NO_MARGIN_LEFT, now))
+            continue
         eat(half, quantity)
         events += _make(state, order, quantity, now)
     return events
@@ -161,6 +179,20 @@ def _make(state: State, order: Order, quantity: Decimal, now: Now) -> list[Event
     if order.price is None:
         raise ValueError(f"order {order.order_id} rests without a price")
     return fill(state, order, Match(order.price, quantity, Liquidity.MAKER), now)
+
+
+def _lacks_margin(state: State, order: Order) -> bool:
+    """Whether an order would set margin aside for an isolated position that losses elsewhere have used up:
+    its fill would leave those losses to the insurance fund.
+    """
+    account, listing = state.accounts[order.account], state.markets[order.instrument].listing
+    closes = is_closing(order.side, order.position_side, reduce_only=order.reduce_only)
+    if listing.kind is Kind.SPOT or closes:
+        return False
+    position = contracts.held(state, account, order.instrument, order.position_side)
+    if position.margin_mode is not MarginMode.ISOLATED:
+        return False
+    return available(state, account, asset_of(account, listing)) < ZERO
 
 
 def _fillable(state: State, order: Order) -> Decimal:

@@ -11,12 +11,15 @@ from libs.exchange.engine.commands import (
     Ordered,
     Positioned,
     Reason,
+    SetLeverage,
     SetListing,
+    SetMarginMode,
     SetPositionMode,
     Submit,
 )
 from libs.exchange.engine.types import (
     EntryKind,
+    MarginMode,
     MarketStatus,
     OrderStatus,
     Position,
@@ -259,3 +262,29 @@ def test_what_a_wallet_lacks_never_makes_it_negative(floor: Floor) -> None:
         (EntryKind.FEE, D(-60)),
     ]
     assert floor.balance("futures", "USDT").total == 0
+
+
+@pytest.mark.parametrize(("mark", "status"), [("42000", OrderStatus.CANCELED), ("48500", OrderStatus.FILLED)])
+@pytest.mark.parametrize("by_trade", [True, False])
+def test_an_isolated_order_whose_margin_was_lost_elsewhere_is_canceled(
+    mark: str, status: OrderStatus, *, by_trade: bool
+) -> None:
+    """Else its fill would take the margin, and the insurance fund the loss."""
+    floor, other = Floor(), "perp:ETHUSDT"
+    floor.do(SetListing(listing=replace(LISTINGS[PERP], key=other, symbol="ETHUSDT", base="ETH")))
+    floor.deposit("futures", USDT="10000")
+    floor.mark(PERP, "50000")
+    floor.mark(other, "2000")
+    floor.do(SetMarginMode(account="futures", instrument=other, mode=MarginMode.ISOLATED))
+    floor.do(SetLeverage(account="futures", instrument=other, leverage=1))
+    order = floor.send(limit("futures", other, BUY, "4", "1990"))  # 7960
+    floor.book(PERP, "49999.9 10", "50000 10")
+    floor.send(market("futures", PERP, BUY, "0.5"))
+    floor.mark(PERP, mark)
+    if by_trade:
+        floor.trade(other, SELL, "10", "1989")
+    else:
+        floor.book(other, "1988 10", "1989 10")
+    assert floor.order("futures", order.order_id).status is status
+    floor.mark(PERP, mark)
+    assert not [one for one in floor.engine.entries("futures") if one.kind is EntryKind.INSURANCE]
