@@ -13,7 +13,7 @@ from typing import Final
 
 from libs.common.effects import Actor, Effect, Event
 from libs.common.instant import Now
-from services.executor.events import SendOrders
+from services.executor.events import OrderAnswered, SendOrders
 
 ENV: Final = "FUNDARB_FAILPOINT"
 POINTS: Final = (
@@ -59,7 +59,7 @@ class Failpoints:
 
 
 class Tripwire:
-    """An actor that dies between deciding to send and the write that must come before."""
+    """An actor that dies between a decision and its write: to send, or what an answer has changed."""
 
     def __init__(self, actor: Actor, failpoints: Failpoints) -> None:
         self._actor = actor
@@ -70,4 +70,6 @@ class Tripwire:
         effects = list(self._actor.handle(event, now))
         if any(isinstance(effect, SendOrders) for effect in effects):
             self._failpoints.hit("before_persist")
+        if isinstance(event, OrderAnswered):
+            self._failpoints.hit("after_answer")
         return effects
