@@ -7,7 +7,7 @@ export PYTHONSAFEPATH := 1
 # Tests and benches are no part of the distribution: they are found from here.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo test check bench sim docs lock clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json) $(ARGS)
+
+sim: setup
+	@$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),100) --start $(or $(SEED_START),0)
 
 docs: setup
 	@$(BIN)/python -m libs.console.docs

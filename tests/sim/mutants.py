@@ -1,7 +1,7 @@
 """The code broken on purpose, one safety rule at a time: the oracle must notice every one.
 
 Each mutant replaces one function for the length of a run. `caught_by` names the invariants of which at least
-one must be violated.
+one must be violated, `first_seed` where the search for that begins.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from libs.common.effects import Persist
 from libs.exchange.trading_values import NeverSent, Unknown
-from services.executor import advance, gate, ids, lane, news, order, recovery, resolve
+from services.executor import advance, gate, lane, order, resolve
 from services.executor.model import Intent, IntentState, OrderClass
 from tests.sim import node as sim_node
 
@@ -28,6 +28,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     places: tuple[tuple[Any, str, Callable[[Any], Any]], ...]
     caught_by: frozenset[str]
+    first_seed: int = 0
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -198,4 +199,3 @@ MUTANTS = (
         caught_by=frozenset({"I3", "I5"}),
     ),
 )
-UNUSED = (ids, news, recovery)

@@ -23,6 +23,7 @@ from libs.common.effects import (
     Request,
     Started,
 )
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import Message
 from libs.common.messages_exec import Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
@@ -50,7 +51,7 @@ from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.permit import PermitView
 from services.executor.translate import request_of
 from services.executor.world import World as Shared
-from tests.sim.plan import BOUNDS, BUILD, PAIRS
+from tests.sim.plan import BOUNDS, BUILD, PAIRS, Misfortune
 from tests.sim.timeline import run
 from tests.sim.world import World
 
@@ -167,6 +168,10 @@ class Node:
     def _start(self, request: Request) -> None:
         match request:
             case SendOrders():
+                if self.world.hits(Misfortune.SUSPENDED, 0.02):  # between the write and the wire
+                    self.frozen_until_us = (
+                        self.world.now.mono_us + self.world.rng.randrange(1, 12) * US_PER_SEC
+                    )
                 self.later(self.world.sign_us(), lambda: self._send(request))
             case LoadPair():
                 self.later(self.world.store_us(), lambda: self._load(request))

@@ -84,6 +84,9 @@ class Seed:
             world.time.after(
                 world.rng.randrange(1, 10) * US_PER_SEC, lambda: setattr(world.store, "full", False)
             )
+        if world.hits(Misfortune.STORE_LOST, 0.015):
+            world.new_store()
+            world.checker.forget()
         venue, name = world.rng.choice(
             [key for pair in PAIRS for key in pair.keys if key[1].endswith("PERP")]
         )
