@@ -165,6 +165,7 @@ class AccountSeen(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     positions: tuple[PositionReport, ...]
     balances: tuple[BalanceReport, ...]
+    open_orders: tuple[OrderReport, ...] = ()
     asked_mono_us: int
 
 
