@@ -74,7 +74,7 @@ REFUSALS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("limit", {"reduceOnly": True}, ccxt.InvalidOrder, "-2022"),
     ("limit", {"price": 1.02, "postOnly": True}, ccxt.OrderNotFillable, "-5022"),
     ("limit", {"price": 0.98, "timeInForce": "FOK"}, ccxt.OrderNotFillable, "-5021"),
-    ("limit", {"price": 0.5}, ccxt.BadRequest, "-4024"),
+    ("limit", {"price": 0.5, "side": "sell"}, ccxt.BadRequest, "-4024"),
     ("limit", {"price": 1.5}, ccxt.BadRequest, "-4016"),
     ("market", {"amount": 9_999}, ccxt.BadRequest, "-4005"),
     ("limit", {"positionSide": "LONG"}, ccxt.OperationRejected, "-4061"),
@@ -91,9 +91,9 @@ async def test_a_refusal_is_the_class_that_the_real_host_name_makes_of_it(
         ask = (await exchange.fetch_order_book(SYMBOL, 5))["asks"][0][0]
         params = dict(changed)
         price = ask * params.pop("price", 0.98) if kind == "limit" else None
-        amount = params.pop("amount", 0.01)
+        amount, side = params.pop("amount", 0.01), params.pop("side", "buy")
         with pytest.raises(error) as caught:
-            await exchange.create_order(SYMBOL, kind, "buy", amount, price, params)
+            await exchange.create_order(SYMBOL, kind, side, amount, price, params)
         assert type(caught.value) is error
         assert f'"code":{code},' in str(caught.value)
 
