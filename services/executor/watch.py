@@ -131,11 +131,12 @@ def on_taken(
     Where pairs share an instrument the first one with something left bears it; what is beyond that is the
     next one's, by its own look.
     """
-    at_rest = draft.state.state in (State.IDLE, State.STUCK) or key not in lane.keys
-    if at_rest or not lane.missing or any(one.id not in lane.doubts for one in draft.live):
+    if key not in lane.keys or not lane.missing or any(one.id not in lane.doubts for one in draft.live):
         return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
     lane.searched[leg] = lane.searched.get(leg, 0) + 1
+    if draft.state.state in (State.IDLE, State.STUCK):
+        return  # nothing here that could have been taken
     others = [one for one in sharers if one is not lane]
     unborne = ZERO
     for trade in trades:
