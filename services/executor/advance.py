@@ -29,7 +29,8 @@ def may_act(lane: Lane, draft: Draft) -> bool:
     Selling what a fee has taken would sell the user's own coins. A resting order is known only where one
     belongs; elsewhere its cancel is under way.
     """
-    if not lane.ready or lane.lease is None or draft.unsettled or not lane.described:
+    known = lane.ready and lane.described and not lane.look_first and not draft.unsettled
+    if lane.lease is None or not known:
         return False
     live = draft.live
     resting = all(intent.state is IntentState.WORKING for intent in live)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from libs.common.effects import Request
 from libs.common.store import Store
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
-from libs.exchange.trading_values import LedgerRecord
+from libs.exchange.trading_values import FeeRates, LedgerRecord
 from services.executor.books import KEY
 from services.executor.books_work import FetchRecords, LoadBooks, Rates, ReadRates, Tail, TailStreams
 from services.executor.lane import JOURNAL
@@ -17,11 +17,21 @@ from services.executor.ledger import STREAM
 
 
 class Bookkeeper:
-    """Carries out the books' requests on `tradings` (venue slug -> port) and the store."""
+    """Carries out the books' requests on `tradings` (venue slug -> port) and the store.
 
-    def __init__(self, tradings: Mapping[str, Trading], store: Store) -> None:
+    `fees`: by (venue, instrument) what was read elsewhere lately; each entry is taken once, since asking is
+    dear (20 of Binance's 2,400 a minute for one contract).
+    """
+
+    def __init__(
+        self,
+        tradings: Mapping[str, Trading],
+        store: Store,
+        fees: MutableMapping[tuple[str, str], FeeRates] | None = None,
+    ) -> None:
         self._tradings = tradings
         self._store = store
+        self._known = {} if fees is None else fees
 
     def handlers(self) -> dict[type[Request], Callable[[Any], Awaitable[Any]]]:
         """Who carries out which request; looks at accounts are the desk's."""
@@ -58,7 +68,10 @@ class Bookkeeper:
     async def rates(self, request: ReadRates) -> Rates:
         """One after the other: there is no hurry. Raises VenueError."""
         trading = self._trading(request.venue)
-        fees = {name: await trading.fee_rates(name) for name in request.instruments}
+        fees: dict[str, FeeRates] = {}
+        for name in request.instruments:
+            known = self._known.pop((request.venue, name), None)
+            fees[name] = known or await trading.fee_rates(name)
         return Rates(fees=fees, clock_offset_ms=trading.clock_offset_ms())
 
     def _trading(self, venue: str) -> Trading:

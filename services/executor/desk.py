@@ -20,6 +20,7 @@ from libs.common.subjects import SPOT, kind_of
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Prepared, Trading
 from libs.exchange.trading_values import (
+    FeeRates,
     FillReport,
     LedgerRecord,
     NeverSent,
@@ -85,6 +86,8 @@ class Desk:
         self._failpoints = failpoints or Failpoints()
         self._looks: dict[str, Shared[AccountSeen]] = {}
         self._settings: dict[str, asyncio.Lock] = {}
+        self.fees: dict[tuple[str, str], FeeRates] = {}
+        """What set-ups have read; the books take it from here rather than ask again."""
 
     def trading(self, venue: str) -> Trading:
         """A venue's port; `VenueError` while it is not open."""
@@ -272,6 +275,7 @@ class Desk:
         async with lock:
             trading = self.trading(request.venue)
             fees = await trading.fee_rates(request.instrument)
+            self.fees[request.venue, request.instrument] = fees
             if kind_of(request.instrument) is SPOT:
                 return SetUpDone(settings=None, fees=fees)
             found = await trading.settings(request.instrument)

@@ -226,6 +226,7 @@ class Lane:
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when a leg's quantity changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
+        self.look_first = False  # a venue denies that there is anything to reduce: look before the next try
         self.looked_us = 0  # monotonic: when a difference was seen last
         self.others_due: dict[int, bool] = {}  # leg -> another pair has yet to bear what the venue took
         self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then

@@ -24,6 +24,7 @@ from libs.exchange.trading_values import (
     OrderReport,
     QueryFailed,
     QueryOutcome,
+    Rejected,
 )
 from services.executor import ledger, making, order, resolve
 from services.executor.events import (
@@ -79,6 +80,8 @@ def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
         return
     if event.outcome is None:
         raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")
+    if isinstance(event.outcome, Rejected) and event.outcome.reason == "reduce_only":
+        lane.look_first = True
     after = order.on_outcome(intent, event.outcome, base=base_of(lane, intent.leg))
     if isinstance(event.outcome, Done):
         ledger.on_trades(lane, draft, intent, after, event.outcome.fills)

@@ -44,6 +44,9 @@ STALE_US: Final = 15 * US_PER_SEC
 """An account that was not read for so long is not to be trusted."""
 
 RATES_US: Final = 3_600 * US_PER_SEC
+RATES_FIRST_US: Final = 15 * US_PER_SEC
+"""The first time: the set-up of the accounts goes before, and reads most of them."""
+
 AFTER_US: Final = (US_PER_SEC // 2, 3 * US_PER_SEC, 15 * US_PER_SEC, 60 * US_PER_SEC, 300 * US_PER_SEC)
 """When funding is read after a settlement, while it is not there."""
 
@@ -95,7 +98,7 @@ class VenueBooks:
         self._look_us: int | None = None  # monotonic: when it was asked for last
         self._read_us: int | None = None  # when an answer came last
         self._records_us: int | None = None
-        self._rates_us: int | None = None
+        self._rates_due_us: int | None = None
         self._settled_us: int | None = None
         self._asks = 0
         self._touched = False
@@ -138,8 +141,10 @@ class VenueBooks:
         stale = self._read_us is not None and now.mono_us - self._read_us > STALE_US
         if stale and self._seen is not None and self._phase != "rest":
             yield from self._publish(now, trusted=False)
-        if self._rates_us is None or now.mono_us - self._rates_us >= RATES_US:
-            self._rates_us = now.mono_us
+        if self._rates_due_us is None:
+            self._rates_due_us = now.mono_us + RATES_FIRST_US
+        elif now.mono_us >= self._rates_due_us:
+            self._rates_due_us = now.mono_us + RATES_US
             yield ReadRates(venue=self.venue, instruments=tuple(name for _, name in self.keys))
 
     def _is_due(self, now: Now) -> bool:

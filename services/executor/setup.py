@@ -64,6 +64,7 @@ class SetUps:
         self._open: dict[Key, str] = dict.fromkeys(keys, "its account settings have not been verified yet")
         self._next_us: dict[Key, int] = {}
         self._asked: set[Key] = set()
+        self._wanted: set[Key] = set()
 
     def why_not(self, keys: Iterable[Key]) -> str:
         """Why a pair with these legs is not to be opened yet; empty when it may be."""
@@ -72,12 +73,23 @@ class SetUps:
                 return f"{venue} {instrument}: {why}"
         return ""
 
+    def want(self, keys: Iterable[Key]) -> None:
+        """A pair with these legs waits to be opened: they go before all others of their venues."""
+        self._wanted.update(key for key in keys if key in self._open)
+
+    def _waits(self, key: Key, now_us: int) -> bool:
+        """Whether a wanted leg of the same venue, which can be asked for now or is under way, goes first."""
+        return key not in self._wanted and any(
+            other[0] == key[0] and (other in self._asked or now_us >= self._next_us.get(other, now_us))
+            for other in self._wanted
+        )
+
     def due(self, keys: Iterable[Key], now_us: int) -> list[Key]:
         """Legs that are to be set up now, few of a venue at once; each is answered by `done` or `failed`."""
         found: list[Key] = []
         for key in keys:
             busy = sum(venue == key[0] for venue, _ in self._asked)
-            if key not in self._open or key in self._asked or busy >= AT_ONCE:
+            if key not in self._open or key in self._asked or busy >= AT_ONCE or self._waits(key, now_us):
                 continue
             if now_us >= self._next_us.get(key, now_us):
                 self._next_us[key] = now_us + RETRY_US
@@ -98,6 +110,7 @@ class SetUps:
             self._open[key] = why
         else:
             self._open.pop(key, None)
+            self._wanted.discard(key)
 
     def failed(self, key: Key, error: str) -> None:
         """It could not be set or read; what was verified before stays so."""

@@ -44,7 +44,7 @@ TAKEN_KEPT: Final = 64
 
 def is_due(lane: Lane, draft: Draft) -> bool:
     """Whether it is time to look at the account again; sooner while something does not agree."""
-    every_us = AGAIN_US if lane.doubted_us else EVERY_US
+    every_us = AGAIN_US if lane.doubted_us or lane.look_first else EVERY_US
     return draft.now.mono_us - lane.compared_us >= every_us
 
 
@@ -74,6 +74,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
         _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - own(*lane.keys[leg]))
     if differing:
         return
+    lane.look_first = False
     for leg in legs:
         lane.doubted_us.pop(leg, None)
         lane.searched.pop(leg, None)
@@ -135,8 +136,8 @@ def on_taken(
         return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
     lane.searched[leg] = lane.searched.get(leg, 0) + 1
-    if draft.state.state in (State.IDLE, State.STUCK):
-        return  # nothing here that could have been taken
+    if draft.state.state is State.STUCK:
+        return
     others = [one for one in sharers if one is not lane]
     unborne = ZERO
     for trade in trades:
@@ -169,6 +170,7 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     legs[leg] = replace(
         held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
     )
+    lane.look_first = False
     kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
     taken = {**dict(kept), trade_name(lane.keys[leg], trade): amount}
     draft.set(legs=(legs[0], legs[1]), taken=taken)

@@ -45,6 +45,7 @@ def open_pair(lane: Lane, draft: Draft, wanted: Wanted) -> None:
     why = why or lane.world.forbidden(lane.pair, lane.keys, draft.now)
     why = why or opening.why_not(lane, draft, notional, wanted.direction)
     if why:
+        lane.world.want_set_up(lane.keys)
         refuse(draft, f"not opened: {why}")
         return
     opening.begin(lane, draft, notional_usd=notional, direction=wanted.direction, reason=wanted.reason)

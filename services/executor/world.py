@@ -101,6 +101,11 @@ class World:
             if key in self._infos:
                 self.on_info(self._infos[key])
 
+    def want_set_up(self, keys: Iterable[Key]) -> None:
+        """A pair with these legs is to be opened: its accounts are set up before those of others."""
+        if self.setups is not None:
+            self.setups.want(keys)
+
     def why_not_set_up(self, keys: Iterable[Key]) -> str:
         """Why the accounts behind these legs are not ready for an opening; empty when they are."""
         return "" if self.setups is None else self.setups.why_not(keys)

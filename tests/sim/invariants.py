@@ -57,6 +57,7 @@ class Checker:
         self.wires: Counter[str] = Counter()
         self.fence: dict[str, int] = {}
         self.given_up: set[str] = set()
+        self.written: set[str] = set()  # as SENT, in this store or one that was lost since
         self.busy_us = 0
 
     def forget(self) -> None:
@@ -96,6 +97,8 @@ class Checker:
 
     def _intent(self, intent: Intent) -> None:
         before = self.durable.get(intent.id)
+        if intent.state is IntentState.SENT:
+            self.written.add(intent.id)
         self.durable[intent.id] = intent
         if before is not None and intent.filled < before.filled:
             raise Violated("I9", f"{intent.id}: fills went from {before.filled} to {intent.filled}")
@@ -127,8 +130,7 @@ class Checker:
 
     def released(self, node: Node, intent: Intent) -> None:
         """I1, I2, I6, I7, I11: an order leaves a process."""
-        durable = self.durable.get(intent.id)
-        if durable is None or durable.state is not IntentState.SENT:
+        if intent.id not in self.written:
             raise Violated("I1", f"{intent.id} leaves and is not durable as SENT")
         self.wires[intent.id] += 1
         if self.wires[intent.id] > 1:
