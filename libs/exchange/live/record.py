@@ -134,6 +134,9 @@ def _own(per_sec: int) -> tuple[Limit, ...]:
 
 # fetch_open_orders refuses to ask for all symbols (40 times the weight of one) until it is told to
 _ALL_ORDERS: Final = {"warnOnFetchOpenOrdersWithoutSymbol": False}
+# load_positions_snapshot of ccxt.pro compares `contracts` with 0, which fails on figures that are text: with
+# a position open `watch_positions` would never say anything. The stream tells changes, REST the rest.
+_NO_SNAPSHOT: Final = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 
 BINANCE: Final = TradingRecord(
     venue="binance",
@@ -157,7 +160,7 @@ BINANCE: Final = TradingRecord(
                 Limit(most=1_200, window_sec=60, header="x-mbx-order-count-1m", orders=True),
             ),
             balances={"futures": {}},
-            options=_ALL_ORDERS,
+            options={**_ALL_ORDERS, **_NO_SNAPSHOT},
         ),
     ),
     # create_order with marginMode goes to sapi/v1/margin/order; borrowing is a call of its own

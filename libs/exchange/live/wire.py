@@ -213,3 +213,12 @@ class Held(StrictAnswers):
         if call is not None:
             call.answer = args[6]
         return super().handle_errors(*args)  # type: ignore[misc]
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """A frame that ccxt cannot read breaks its socket at once. By itself the error would end the loop
+        that receives, and nobody would be told before pings are missed (Binance: six minutes).
+        """
+        try:
+            super().handle_message(client, message)  # type: ignore[misc]  # ccxt's class
+        except Exception as error:  # noqa: BLE001 - third-party parsing of third-party frames
+            client.on_error(error)

@@ -164,3 +164,56 @@ async def test_an_order_is_written_once() -> None:
         await call.at_connection()
     with pytest.raises(RuntimeError, match="let go"):
         call.abandon("too late")
+
+
+class Socket:
+    """A ccxt socket as far as frames are concerned."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.subscriptions: dict[str, Any] = {}
+        self.futures: dict[str, Any] = {}
+        self.url = "wss://fstream.binance.com/ws"
+
+    def on_error(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+    def resolve(self, *_: Any) -> None:
+        """Nobody waits."""
+
+
+def free_of_charge(trade: int) -> dict[str, Any]:
+    """A trade without commission, as Binance pushes it: neither its asset nor its amount."""
+    order = {
+        "s": "DOGEUSDT",
+        "c": "fa1",
+        "S": "BUY",
+        "o": "LIMIT",
+        "f": "IOC",
+        "q": "9",
+        "p": "1",
+        "ap": "1",
+        "x": "TRADE",
+        "X": "PARTIALLY_FILLED",
+        "i": 5,
+        "l": "1",
+        "z": str(trade),
+        "L": "1",
+        "T": 1,
+        "t": trade,
+        "m": False,
+        "O": 1,
+        "ps": "BOTH",
+        "R": False,
+    }
+    return {"e": "ORDER_TRADE_UPDATE", "E": 1, "T": 1, "o": order}
+
+
+async def test_a_frame_that_cannot_be_read_breaks_its_socket_at_once() -> None:
+    """Of an order's later trades without commission ccxt asks for the precision of no currency."""
+    trading, _ = opened("binance")
+    exchange, socket = trading.places.serving(Kind.PERP).poll.exchange, Socket()
+    for trade in (1, 2, 3):
+        exchange.handle_message(socket, free_of_charge(trade))
+    assert len(socket.errors) == 1
+    assert [one["id"] for one in exchange.myTrades] == ["1", "2"]

@@ -1,0 +1,58 @@
+"""The private stream beside what is there already: open positions, and frames that cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+
+import pytest
+
+from libs.exchange.live.adapter import CcxtTrading
+from libs.exchange.port import GapSeen
+from libs.exchange.trading import Done, PositionReport, Side, TradingEvent
+from services.venue import customers
+from tests.helpers.trading import PERP, an_order, config_of, price_of, trading_on
+from tests.helpers.venue import running_venue
+
+
+async def sell(trading: CcxtTrading) -> None:
+    order = an_order(PERP, Side.SELL, await price_of(trading, PERP, "0.99"))
+    assert isinstance(await trading.submit(order), Done)
+
+
+@contextlib.asynccontextmanager
+async def heard_by(trading: CcxtTrading) -> AsyncIterator[list[TradingEvent]]:
+    """What the stream tells, from the moment at which it tells anything of a new position on."""
+    heard: list[TradingEvent] = []
+    task = asyncio.ensure_future(trading.stream(heard.append))
+    try:
+        await asyncio.sleep(2)  # subscribed; nothing says when
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not reached():  # noqa: ASYNC110 - the stream has no event
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["binance", "bitget"])
+async def test_a_stream_that_starts_beside_an_open_position_tells_how_it_changes(name: str) -> None:
+    async with running_venue() as venue:
+        config = config_of(customers.told(venue.server.keys["u1"]))
+        async with trading_on(venue.redirect, config, name) as trading:
+            await sell(trading)
+            async with heard_by(trading) as heard:
+                await sell(trading)
+
+                def grown() -> bool:
+                    held = [one.quantity for one in heard if isinstance(one, PositionReport)]
+                    return Decimal("-0.02") in held
+
+                await until(grown)
+                assert not [one for one in heard if isinstance(one, GapSeen)]
