@@ -71,7 +71,11 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
     differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
     for leg in differing:
-        _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - own(*lane.keys[leg]))
+        ours = own(*lane.keys[leg])
+        if ours != 0 and draft.state.state is State.IDLE:
+            lane.blocked = f"another pair on {lane.keys[leg][1]} is not what {seen.venue} shows"
+            continue  # it is theirs to find out
+        _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - ours)
     if differing:
         return
     lane.look_first = False

@@ -156,7 +156,9 @@ class Checker:
         """I5: no order can carry a leg across zero, or beyond its goal by more than a step."""
         if intent.purpose in LOANS:
             return
-        state = self.states[intent.pair]
+        state = self.states.get(intent.pair)
+        if state is None:
+            return  # its store was lost between the write and the wire
         leg = state.legs[intent.leg]
         after = leg.quantity + (1 if intent.side == "buy" else -1) * intent.quantity
         after -= self.world.lending.slack(intent)
