@@ -28,6 +28,7 @@ __all__ = [
     "FINAL_STATES",
     "AccountSettings",
     "BalanceReport",
+    "Cause",
     "Done",
     "FeeRates",
     "FillReport",
@@ -63,6 +64,9 @@ __all__ = [
 
 CLIENT_ID: Final = re.compile(r"\A[a-z0-9]{1,26}\Z")
 """The only form that all venues take as it is (Hyperliquid: as `0x` + 32 hex, which is reversible)."""
+
+Cause = Literal["order", "liquidation", "adl", "delivery"]
+"""Who made a trade: an order of the account's owner, or the venue."""
 
 OrderState = Literal["open", "partial", "filled", "canceled", "expired", "rejected"]
 Wallet = Literal["spot", "margin", "futures", "unified", "funding"]
@@ -144,8 +148,8 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
 class FillReport(msgspec.Struct, frozen=True, kw_only=True):
     """One trade, idempotent by (venue, instrument, trade_id). `fee` > 0 is paid; None where not told yet.
 
-    `client_id` None: the venue's fills do not carry it, find the order by `order_id`. `cause`: not an order of
-    the account's owner but the venue's own doing, where the venue tells.
+    `client_id` None: the venue's fills do not carry it, find the order by `order_id`. `cause`: not an order
+    of the account's owner but the venue's own doing, where the venue tells.
     """
 
     trade_id: str
@@ -159,7 +163,7 @@ class FillReport(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str | None
     liquidity: Liquidity | None
     ts_ms: int
-    cause: Literal["order", "liquidation", "adl", "delivery"] = "order"
+    cause: Cause = "order"
 
 
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True):

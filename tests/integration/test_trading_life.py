@@ -1,5 +1,4 @@
-"""An account's life through the trading port: set up, both legs, read back, move, borrow, close, hear of it.
-"""
+"""An account's life through the trading port: set up, both legs, read back, move, borrow, close, listen."""
 
 from __future__ import annotations
 
@@ -89,7 +88,7 @@ async def test_both_legs_and_the_way_back(name: str) -> None:
         assert sum(one.quantity for one in fills) == Decimal("0.01")
         assert {one.fee_asset for one in fills} == {"BTC"}
         fees = sum((one.fee for one in fills if one.fee is not None), Decimal(0))
-        assert fees == Decimal("0.00001")
+        assert abs(fees - Decimal("0.00001")) < len(fills) * Decimal("1E-8"), "each is rounded by the venue"
         assert await total(trading, "spot", "BTC") == Decimal("0.01") - fees
         if name == "binance":  # one wallet of its own: the coins paid for are all that has changed there
             cost = sum(one.price * one.quantity for one in fills)

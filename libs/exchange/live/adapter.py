@@ -12,6 +12,7 @@ from libs.common.subjects import SPOT, Kind
 from libs.exchange.client import all_of
 from libs.exchange.errors import one_line
 from libs.exchange.live.account import Account
+from libs.exchange.live.causes import Causes
 from libs.exchange.live.held import HeldOrder, hold, noted
 from libs.exchange.live.lists import open_orders_of, trades_since
 from libs.exchange.live.orders import Arguments, Unfit, arguments_of, assert_unchanged, check
@@ -72,6 +73,7 @@ class CcxtTrading:
         self.clock = clock
         self.places = Places(venue, quirks, record, open_exchange)
         self.account = Account(self.venue, record, self.places)
+        self.causes = Causes(self.places)
         self._hedged = hedged
         self._open_exchange = open_exchange
         self._close_shared = close_shared
@@ -136,6 +138,7 @@ class CcxtTrading:
             return Unknown(why=str(error))
         if report.client_id != request.client_id:
             return Unknown(why=f"the answer is about another order: {one_line(report.client_id)}")
+        self.causes.note(item.slug, report.order_id, "order")
         return Done(report=report, fills=fills_in(raw, item, self.ids, request.client_id))
 
     async def submit(self, request: OrderRequest) -> Outcome:
@@ -247,7 +250,8 @@ class CcxtTrading:
         """See trading.Trading."""
         item, place = self.places.instrument(instrument), self.places.of(instrument)
         params = self._desk_params(item, margin=margin)
-        return await trades_since(place, item, self.record, self.ids, since_ms=since_ms, params=params)
+        found = await trades_since(place, item, self.record, self.ids, since_ms=since_ms, params=params)
+        return await self.causes.mark(item, found, margin=margin) if self.record.causes_asked else found
 
     # --- account --------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
     params of an order on the borrowing desk, None where there is none here. fills_window_ms: the longest
     stretch of time that one request for trades covers. fee_negated: ccxt turns the sign of fees around, for
     a form of answer that this account does not have. whole_contracts: amounts of contracts are passed as
-    whole numbers, not as text.
+    whole numbers, not as text. causes_asked: trades do not say that the venue made them (see `causes`).
     """
 
     venue: str
@@ -71,6 +71,7 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
     fills_window_ms: dict[Kind, int] = {}
     fee_negated: bool = False
     whole_contracts: bool = False
+    causes_asked: bool = False
     refused: dict[Kind, str] = {}
 
     def ask_of(self, kind: Kind) -> Ask:
@@ -169,6 +170,7 @@ BINANCE: Final = TradingRecord(
     fills_limit=1_000,
     # fapi/v1/userTrades; fetch_my_trades sets the end itself when the start is older
     fills_window_ms=dict.fromkeys(_CONTRACTS, 7 * MS_PER_DAY),
+    causes_asked=True,
 )
 
 BITGET: Final = TradingRecord(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from libs.exchange.live.causes import cause_of
 from libs.exchange.live.orders import ZERO, base_units
 from libs.exchange.live.record import Ids
 from libs.exchange.port import Instrument
@@ -129,7 +130,31 @@ def fill_of(raw: Mapping[str, Any], item: Instrument, ids: Ids, *, streamed: boo
         fee_asset=str(fee["currency"]) if cost is not None and fee.get("currency") else None,
         liquidity=Liquidity(maker) if maker in ("maker", "taker") else None,
         ts_ms=int_of(raw.get("timestamp")) or 0,
+        cause=cause_of(info),
     )
+
+
+def forced_trade(raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The trade in a frame about an order of Binance USD-M's own: ccxt makes trades of TRADE executions, and
+    these may be CALCULATED. As ccxt would write it; None where there is no such trade.
+    """
+    info = raw.get("info")
+    if not isinstance(info, dict) or info.get("x") != "CALCULATED" or not int_of(info.get("t")):
+        return None
+    if positive(info.get("L")) is None or positive(info.get("l")) is None:
+        return None
+    return {
+        "info": info,
+        "id": str(info["t"]),
+        "order": raw.get("id"),
+        "symbol": raw.get("symbol"),
+        "side": raw.get("side"),
+        "price": info["L"],
+        "amount": info["l"],
+        "timestamp": info.get("T"),
+        "takerOrMaker": "maker" if info.get("m") is True else "taker",
+        "fee": {"cost": info.get("n"), "currency": info.get("N")},
+    }
 
 
 def fills_in(raw: Mapping[str, Any], item: Instrument, ids: Ids, client_id: str) -> tuple[FillReport, ...]:

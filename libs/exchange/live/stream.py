@@ -18,8 +18,9 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.client import all_of
 from libs.exchange.errors import venue_error
+from libs.exchange.live.causes import cause_of
 from libs.exchange.live.places import Open, Place
-from libs.exchange.live.reports import fill_of, order_of, position_of
+from libs.exchange.live.reports import fill_of, forced_trade, order_of, position_of
 from libs.exchange.port import GapSeen
 from libs.exchange.streams import BACKOFF_SEC, HEALTHY_SEC, SETTLE_SEC
 from libs.exchange.trading_values import TradingEvent
@@ -172,7 +173,12 @@ class Ears:
         if item is None or not self._is_new("order", raw, raw.get("status"), raw.get("filled")):
             return
         self._trading.touched.add((item.slug, bool(self._params)))
+        if item.kind is not SPOT:  # what the venue calls its own orders on the margin desk is not documented
+            self._trading.causes.note(item.slug, str(raw.get("id")), cause_of(raw.get("info")))
         self._sink(order_of(raw, item, self._trading.ids))
+        forced = forced_trade(raw)
+        if forced is not None:
+            self._fill(forced)
 
     def _fill(self, raw: dict[str, Any]) -> None:
         item = self._trading.places.find(self._place, raw.get("symbol"))
