@@ -73,6 +73,7 @@ class ExecutorActor:
     def __init__(self, world: World, lanes: Mapping[str, Lane]) -> None:
         self.world = world
         self.lanes = dict(lanes)
+        world.lanes = self.lanes
         self._said_us: dict[str, int] = {}
 
     # --- lanes ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from services.executor import loans, making
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
+from services.executor.neighbours import opposed
 from services.executor.sizing import (
     CannotSize,
     Rules,
@@ -64,6 +65,9 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
     for wrong, text in checks:
         if wrong:
             return text
+    sides = (sign_of(direction, 0), sign_of(direction, 1))
+    if against := opposed(lane, lane.world.lanes.values(), sides, direction):
+        return against
     first, second = (one for one in rules if one is not None)
     short_rules = (first, second)[short]
     if short_rules.kind is SPOT and not short_rules.shortable:

@@ -5,9 +5,9 @@ The actor keeps it current; a lane never changes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,6 +23,9 @@ from services.executor.permit import PermitView, scopes_of
 from services.executor.rebalancing import Collateral, after_status
 from services.executor.setup import SetUps
 from services.executor.sizing import Rules
+
+if TYPE_CHECKING:
+    from services.executor.lane import Lane
 
 QUOTE_AGE_US_MAX: Final = 2 * US_PER_SEC
 
@@ -61,6 +64,7 @@ class World:
         self.deployment = deployment
         self.store_id = ""
         self.collar = Decimal(str(config.execution.collar_bps)) / 10_000
+        self.lanes: Mapping[str, Lane] = {}  # all pairs of this executor, read only
         self.quotes: dict[Key, Seen] = {}
         self.marks: dict[Key, Decimal] = {}
         self.claims = Claims()

@@ -21,7 +21,8 @@ from services.executor.leases import groups_of
 from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
-from tests.sim.plan import PAIRS
+from services.executor.world import Key
+from tests.sim.plan import PAIRS, SimPair
 from tests.sim.terms import BOT, listing_key
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 ORDERS_PER_POSITION_MAX = 200
 GIVEN_UP = frozenset({IntentState.NOT_ACCEPTED, IntentState.VOID, IntentState.REJECTED})
 REST_US = 15 * US_PER_SEC
+NAKED_US_MAX = 30 * US_PER_SEC
+"""open_timeout_sec, and what a ladder with its pauses takes on thin books with rejections."""
+
+TINY = Decimal("0.002")
 NAKED_USD_MIN = Decimal(50)
 NAKED_SHARE = Decimal("0.05")
 
@@ -59,6 +64,8 @@ class Checker:
         self.given_up: set[str] = set()
         self.written: set[str] = set()  # as SENT, in this store or one that was lost since
         self.busy_us = 0
+        self.naked_us: dict[str, int] = {}
+        self.naked_max_us = 0
 
     def forget(self) -> None:
         """The store was lost: what was durable is so no more. What went over the wire did."""
@@ -187,6 +194,54 @@ class Checker:
     def live(self) -> list[Intent]:
         """Durable orders whose fate is open."""
         return [one for one in self.durable.values() if not one.state.is_final]
+
+    def _opposites(self) -> None:
+        """No two pairs hold one instrument both ways: they would cancel out, and neither could be closed."""
+        sides: dict[Key, int] = {}
+        for state in self.states.values():
+            for leg in state.legs:
+                side = (leg.quantity > 0) - (leg.quantity < 0)
+                key = (leg.venue, leg.instrument)
+                if side and sides.setdefault(key, side) != side and abs(leg.quantity) > TINY:
+                    raise Violated("I3", f"{key} is held both ways")
+
+    # --- nakedness ----------------------------------------------------------------------------------
+
+    def look_for_naked(self, step_us: int) -> None:
+        """I4: called every `step_us`. Time counts while the pair's owner could act and nothing is unknown."""
+        self._opposites()
+        for pair in PAIRS:
+            state = self.states.get(pair.id)
+            usd = self._naked_usd(pair, state) if state is not None else Decimal(0)
+            if usd == 0:
+                self.naked_us[pair.id] = 0
+            elif self._could_act(pair):
+                self.naked_us[pair.id] = self.naked_us.get(pair.id, 0) + step_us
+                self.naked_max_us = max(self.naked_max_us, self.naked_us[pair.id])
+                if self.naked_us[pair.id] > NAKED_US_MAX:
+                    raise Violated(
+                        "I4", f"{pair.id} has been naked for {NAKED_US_MAX // US_PER_SEC} s: {usd:.0f} USD"
+                    )
+
+    def _naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
+        price = self.world.prices[pair.keys[0][1].split("-")[0]]
+        larger = max(abs(leg.quantity) for leg in state.legs) * price
+        usd = abs(state.delta) * price
+        return usd if usd > max(NAKED_USD_MIN, NAKED_SHARE * larger) else Decimal(0)
+
+    def _could_act(self, pair: SimPair) -> bool:
+        world = self.world
+        now_us = world.now.mono_us
+        state = self.states[pair.id].state
+        if state is State.STUCK or world.store.down or world.store.full:
+            return False
+        if any(now_us < world.venues[venue].down_until_us for venue, _ in pair.keys):
+            return False
+        owner = next((node for node in world.nodes if node.lanes[pair.id].lease is not None), None)
+        if owner is None or now_us < owner.frozen_until_us:
+            return False
+        lane = owner.lanes[pair.id]
+        return lane.ready and not any(not one.state.is_final for one in lane.intents.values())
 
     # --- at rest ----------------------------------------------------------------------------------
 

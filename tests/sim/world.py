@@ -293,6 +293,7 @@ class World:
 
     def _permit(self) -> None:
         self.time.after(PERMIT_EVERY_US, self._permit)
+        self.checker.look_for_naked(PERMIT_EVERY_US)
         now_us = self.now.mono_us
         if now_us < self.risk_until_us["dead"]:
             return
