@@ -13,6 +13,7 @@ from libs.common.clock import wall_us
 from libs.common.instant import MS_PER_DAY, US_PER_MS
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
+from libs.exchange.live.lists import BACK_MS_MAX
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.port import Instrument, VenueError
@@ -204,9 +205,10 @@ class BitgetDesk:
         )
 
     async def _rows(self, category: str, since_ms: int) -> list[dict[str, Any]]:
-        """All pages of a category, newest first in each window."""
+        """All pages of a category, at most half a year back, newest first in each window."""
         found: list[dict[str, Any]] = []
         now_ms = wall_us() // US_PER_MS
+        since_ms = max(since_ms, now_ms - BACK_MS_MAX)
         for start_ms in range(since_ms, max(since_ms + 1, now_ms), WINDOW_MS):
             whole: dict[str, Any] = {"category": category, "startTime": start_ms, "limit": _ROWS}
             if start_ms + WINDOW_MS < now_ms:

@@ -16,7 +16,7 @@ from libs.exchange.trading_values import FillReport, OrderReport
 
 PAGES_MAX: Final = 200
 BACK_MS_MAX: Final = 180 * MS_PER_DAY
-"""Venues keep trades for three to six months."""
+"""Venues keep trades and the lines of their books for three to six months."""
 
 _TYPES: Final = {Kind.SPOT: "spot", Kind.PERP: "swap", Kind.FUTURE: "future"}
 
