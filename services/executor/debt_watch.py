@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from decimal import Decimal
 
+import msgspec
+
 from libs.common.instant import US_PER_MS
 from libs.common.messages import AlertLevel
-from services.executor import closing, loans, news, watch
+from libs.common.subjects import SPOT
+from services.executor import closing, loans, news, order, watch
 from services.executor.debts import (
     RECALL_AFTER_US,
     asset_of,
@@ -22,7 +25,10 @@ from services.executor.debts import (
 )
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
+from services.executor.lending import Asset, Debt
 from services.executor.model import LOANS, ZERO, State
+
+replace = msgspec.structs.replace
 
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane], own: news.Own) -> None:
@@ -47,28 +53,49 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         return  # what this look shows may be another loan on its way
     loans.verify(lane, draft, leg, debt)
     held = draft.state.legs[leg]
-    if held.borrowed == 0:
-        lane.loan.recalled_us, lane.loan.calm = None, debt
-        return
     owed = owed_of(lanes, asset)
-    if owed > debt.borrowed:
+    if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
-        _recalled(lane, draft, leg, principal + interest, own(*lane.keys[leg]))
+        expected = held.others + own(*lane.keys[leg])
+        gone = expected - debt.total if _is_whole(draft, debt, lanes, asset) else None
+        _recalled(lane, draft, leg, principal + interest, gone)
         return
     lane.loan.recalled_us, lane.loan.calm = None, debt
-    after = with_interest(held, debt)
-    if draft.state.state is not State.OPENING:
-        after = with_spare(after)
+    lane.missing.pop(leg, None)
+    after = held
+    if held.borrowed > 0:
+        after = with_interest(held, debt)
+        if draft.state.state is not State.OPENING:
+            after = with_spare(after)
+    if _is_whole(draft, debt, lanes, asset):
+        after = replace(after, others=debt.total - own(*lane.keys[leg]))
     if after != held:
         put_leg(draft, leg, after)
 
 
-def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, coins: Decimal) -> None:
+def _is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) -> bool:
+    """Whether a look shows all that the pairs with this coin have done, and all of them are known here."""
+    if draft.unsettled:
+        return False
+    for lane in lanes:
+        legs = [leg for leg, kind in enumerate(lane.kinds) if kind is SPOT and asset_of(lane, leg) == asset]
+        told = all(
+            one.state.is_final and (one.side == "sell" or order.fills_complete(one))
+            for one in lane.intents.values()
+            if one.leg in legs
+        )
+        if legs and (not lane.loaded or not told or debt.asked_us <= lane.changed_us):
+            return False
+    return True
+
+
+def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal | None) -> None:
     """The venue shows less debt than is ours: it has bought the coins back, or taken some that were there.
 
     A purchase is a trade of the venue's own, which `watch` books. Without one the coins must have vanished
-    from the wallet; anything else is foreign.
+    from the wallet; anything else is foreign. `gone`: coins that should be there, less those that are; None
+    when this look does not tell.
     """
     loan, debt, now_us = lane.loan, lane.loan.seen, draft.now.mono_us
     if debt is None:
@@ -85,11 +112,16 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, coins: Decima
         watch.on_moved(lane, draft)
         return
     name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
-    before = loan.calm.total if loan.calm is not None and loan.calm.asked_us > lane.changed_us else coins
-    if debt.total > before - amount / 2:
+    if gone is None and now_us - loan.recalled_us < watch.OTHERS_US:
+        watch.on_moved(lane, draft)
+        return
+    if gone is None or gone < amount / 2:
         news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")
         return
-    held = draft.state.legs[leg]
+    held, extra = draft.state.legs[leg], gone - amount
+    if 0 < extra <= amount * loans.RESIDUE_SHARE:  # interest that we had not seen yet was taken first
+        held = replace(held, interest=held.interest + extra, quantity=held.quantity - extra)
+        amount = gone
     put_leg(draft, leg, repaid(held, amount))
     loan.recalled_us = None
     lane.missing.pop(leg, None)
@@ -99,7 +131,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, coins: Decima
 
 
 def on_searched(lane: Lane, draft: Draft, key: tuple[str, str]) -> None:
-    """The venue's own trades have been read after a recall was noticed."""
+    """The venue's own trades have been read after a recall was noticed, and no order kept them unbooked."""
     leg = short_leg(draft)
-    if leg is not None and lane.keys[leg] == key and lane.loan.recalled_us is not None:
+    if leg is not None and lane.keys[leg] == key and lane.loan.recalled_us is not None and not draft.live:
         lane.loan.searched = True

@@ -153,6 +153,15 @@ def put_leg(draft: Draft, leg: int, held: Leg) -> None:
     draft.set(legs=(legs[0], legs[1]))
 
 
+def is_recall(draft: Draft, leg: int, sign: int) -> bool:
+    """Whether a venue-made trade of that sign buys coins for a loan that the venue has taken back.
+
+    It buys what it is owed, whether or not some of it had been bought already: by a close under way, or by a
+    reduction whose coins were not repaid yet. What is too much is sold again.
+    """
+    return sign > 0 and leg == short_leg(draft) and draft.lane.loan.recalled_us is not None
+
+
 def bought_back(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
     """A venue-made purchase has repaid so much of a short leg's debt."""
     if leg == short_leg(draft):

@@ -224,7 +224,7 @@ class Lane:
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.fetched_us = 0  # monotonic: when missing trades were asked for last
         self.compared_us = 0
-        self.changed_us = 0  # monotonic: when a leg's quantity changed last
+        self.changed_us = 0  # monotonic: when what venues should show changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
         self.look_first = False  # a venue denies that there is anything to reduce: look before the next try
         self.looked_us = 0  # monotonic: when a difference was seen last
@@ -319,7 +319,7 @@ class Lane:
             ),
             tell=True,
         )
-        if any(a.quantity != b.quantity for a, b in zip(self.state.legs, draft.state.legs, strict=True)):
+        if any(a.coins != b.coins for a, b in zip(self.state.legs, draft.state.legs, strict=True)):
             self.changed_us = draft.now.mono_us
         self.state, self.intents = draft.state, draft.intents
         self.stored_version += 1

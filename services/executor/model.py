@@ -151,7 +151,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
 
     `quote` is what its fills have cost (> 0 paid, < 0 received). Of a short spot leg, `borrowed`: coins owed
-    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left.
+    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left;
+    `others`: coins of the account that are no pair's, as last seen (what a recall takes is missed there).
     """
 
     venue: str
@@ -162,6 +163,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     borrowed: Decimal = ZERO
     interest: Decimal = ZERO
     spare: Decimal = ZERO
+    others: Decimal = ZERO
 
     @property
     def owed(self) -> Decimal:

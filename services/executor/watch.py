@@ -16,7 +16,7 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import holding, ledger, news
-from services.executor.debts import bought_back
+from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, IntentState, State
@@ -165,8 +165,10 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     held = draft.state.legs[leg]
     sign = 1 if trade.side == "buy" else -1
     missing = lane.missing.get(leg, ZERO)
-    amount = min(left, abs(held.quantity), abs(missing))
-    if amount <= 0 or held.quantity * sign > 0 or missing * sign < 0:
+    amount = min(left, abs(missing))
+    if not is_recall(draft, leg, sign):  # what repays a loan may be more than the leg was short of
+        amount = ZERO if held.quantity * sign > 0 else min(amount, abs(held.quantity))
+    if amount <= 0 or missing * sign < 0:
         return ZERO  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
     ledger.on_taken(lane, draft, leg, trade, before=trade.quantity - left, amount=amount)
