@@ -129,7 +129,7 @@ def _key_rows(config: Config) -> Iterator[Row]:
                 text="an observer uses no keys",
                 remedy="leave them out until you trade",
             )
-    if config.mode in (Mode.LIVE, Mode.PAPER):
+    if config.mode is Mode.LIVE:
         yield Row(
             subject="mode",
             state="refused",

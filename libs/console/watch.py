@@ -11,6 +11,8 @@ import msgspec
 from libs.common import messages as m
 from libs.common.bus import Frame
 from libs.common.instant import MS_PER_SEC, US_PER_SEC, MarketClock
+from libs.common.messages_exec import BookSummary, PairStatus
+from libs.console.trades import Trades
 
 PATTERNS: Final = (
     "signal.opportunity.>",
@@ -19,6 +21,8 @@ PATTERNS: Final = (
     "sys.health.>",
     "sys.clock",
     "alert.>",
+    "exec.pair.>",
+    "exec.books",
 )
 SILENT_SEC: Final = 4.0  # a service beats every second: four missed beats are no jitter
 
@@ -42,6 +46,7 @@ class Watch:
         self.alerts: list[m.AlertRaised] = []
         self.passed: set[str] = set()
         self.best: dict[str, m.Opportunity] = {}
+        self.trades = Trades()
         self.frames = 0
         self.bad: Counter[str] = Counter()
         self._heard = 0
@@ -77,6 +82,10 @@ class Watch:
                 self.clock = MarketClock(
                     market0_ms=message.market0_ms, wall0_ms=message.wall0_ms, speed=message.speed
                 )
+            case PairStatus():
+                self.trades.take_pair(message)
+            case BookSummary():
+                self.trades.take_books(message)
             case m.AlertRaised():
                 self.alerts = [*self.alerts[-19:], message]
             case _:
@@ -205,14 +214,14 @@ class Watch:
     def summary(self, *, wall_us: int, services: dict[str, str], extra: dict[str, Any]) -> dict[str, Any]:
         """The object that `demo --json` and `up --duration S --json` end with.
 
-        In observer mode nothing is traded: counts of orders are 0 and so is every part of the PnL;
-        equity is null, because no account was read. `opportunities` counts the pairs that passed every
-        gate at least once; `evaluations` and `refusals` are the properties of these names.
+        What was traded is the executor's last word (its books are told every two seconds). In observer mode
+        nothing is: counts of orders are 0 and so is every part of the PnL; equity is null, because no account
+        was read. `opportunities` counts the pairs that passed every gate at least once; `evaluations` and
+        `refusals` are the properties of these names.
         """
         market_seconds = 0.0
         if self.market_started_ms is not None:
             market_seconds = max(0.0, (self.market_ms(wall_us) - self.market_started_ms) / MS_PER_SEC)
-        parts = ("funding", "fees", "slippage", "basis", "borrow", "transfer", "rebalance", "total")
         top = sorted(self.best.values(), key=lambda item: -(item.net_daily_usd or 0.0))
         return {
             "seconds": round((wall_us - self.started_us) / US_PER_SEC, 3),
@@ -222,17 +231,7 @@ class Watch:
             "pairs": self.pairs,
             "symbols": sorted({item.symbol for item in self.opportunities.values()}),
             "venues": sorted(self.venues),
-            "pairs_opened": 0,
-            "pairs_closed": 0,
-            "orders": 0,
-            "unwinds": 0,
-            "funding_expected_usd": 0.0,
-            "funding_received_usd": 0.0,
-            "pnl": dict.fromkeys(parts, 0.0),
-            "equity_start_usd": None,
-            "equity_end_usd": None,
-            "equity_residual_usd": None,
-            "naked_usd_seconds": 0.0,
+            **self.trades.summary(),
             "refusals": self.refusals,
             "services": services,
             "best": [msgspec.to_builtins(item) for item in top[:10]],

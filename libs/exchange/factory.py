@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies
 
 from libs.common.config.legs import venue_slug
 from libs.common.config.schema import Config, Exchange
-from libs.common.instant import Clock
+from libs.common.instant import MS_PER_SEC, Clock
 from libs.common.redact import REDACTOR
 from libs.common.subjects import SPOT
 from libs.exchange.port import MarketData
@@ -20,10 +20,14 @@ from libs.exchange.trading import Trading
 if TYPE_CHECKING:
     import aiohttp
 
+    from libs.exchange.live.budget import Limit
     from libs.exchange.redirect import Redirect
 
 KEEPALIVE_SEC: Final = 60.0
 """For trading connections, which are pinged more often than that; aiohttp's default is 15 s."""
+
+BURST_SEC: Final = 30.0
+BURST_WINDOW_SEC: Final = 60.0
 
 
 class NoKeys(ValueError):
@@ -87,6 +91,7 @@ async def open_trading(
         )
         exchange.number = str  # figures stay the text that the venue wrote: a float holds 15 digits
         exchange.enableRateLimit = not for_orders
+        allow_burst(exchange, desks[spec.ccxt_id].limits)
         return exchange
 
     async def close_shared() -> None:
@@ -102,6 +107,17 @@ async def open_trading(
         close_shared=close_shared,
         hedged=config.position.position_mode == "hedge",
     )
+
+
+def allow_burst(exchange: Any, limits: Iterable[Limit]) -> None:
+    """Where a venue counts weight by the minute, its limiter may let half of a minute's polls go at
+    once: at a start and after a settlement they would else stand in line for many seconds. The used figure
+    that the venue tells bounds them all the same (`Budget`).
+    """
+    if any(not one.orders and one.window_sec >= BURST_WINDOW_SEC for one in limits):
+        tokens = BURST_SEC * MS_PER_SEC / exchange.rateLimit
+        exchange.tokenBucket = {**exchange.tokenBucket, "capacity": tokens, "tokens": tokens}
+        exchange.init_throttler()
 
 
 def keys_of(config: Config, venue: str, spec: ClientSpec) -> dict[str, str]:

@@ -137,6 +137,16 @@ NOT_FOUND: Final[dict[str, frozenset[str]]] = {
 }
 """By venue: codes that say cleanly "no such order"."""
 
+LOAN_REFUSALS: Final[dict[str, frozenset[str]]] = {
+    # https://developers.binance.com/docs/margin_trading/error-code: no such asset, no margin account, over the
+    # maximum, another loan under way, not allowed or banned, under the minimum, more than is owed or too
+    # little left, not enough coins, nothing to lend
+    "binance": frozenset(
+        "-3002 -3003 -3006 -3007 -3008 -3010 -3012 -3013 -3014 -3015 -3016 -3041 -3045".split()
+    ),
+}
+"""By venue: codes that prove that a loan or a repayment was not carried out."""
+
 # ccxt's classes that stand for one thing only, for venues without a table (and codes missing in one).
 _BY_CLASS: Final[tuple[tuple[str, RejectReason], ...]] = (
     ("InsufficientFunds", _FUNDS),
@@ -196,6 +206,16 @@ def judge_query(venue: str, failure: Failure) -> NotFound | QueryFailed:
     if clean and (failure.code in known if known is not None else "OrderNotFound" in failure.kinds):
         return NotFound(code=failure.code or "OrderNotFound")
     return QueryFailed(why=failure.text or failure.message or "no answer")
+
+
+def is_loan_refused(venue: str, failure: Failure) -> bool:
+    """Whether a failed loan or repayment is proven not to have been carried out.
+
+    >>> is_loan_refused("binance", Failure(released=True, status=400, answered=True, code="-3045"))
+    True
+    """
+    clean = failure.answered and failure.status is not None and failure.status < _SERVER_ERROR
+    return clean and failure.code in LOAN_REFUSALS.get(stem_of(venue), frozenset())
 
 
 _CODE_FIELDS: Final = ("code", "retCode", "err_code", "err-code", "error_code", "label")

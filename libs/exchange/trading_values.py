@@ -71,7 +71,18 @@ Cause = Literal["order", "liquidation", "adl", "delivery"]
 OrderState = Literal["open", "partial", "filled", "canceled", "expired", "rejected"]
 Wallet = Literal["spot", "margin", "futures", "unified", "funding"]
 RecordKind = Literal[
-    "funding", "fee", "interest", "transfer", "realised", "borrow", "repay", "trade", "liquidation", "other"
+    "funding",
+    "fee",
+    "interest",
+    "transfer",
+    "realised",
+    "borrow",
+    "repay",
+    "trade",
+    "liquidation",
+    "deposit",
+    "withdrawal",
+    "other",
 ]
 RejectReason = Literal[
     "funds", "filter", "reduce_only", "post_only", "rate_limit", "clock", "auth", "not_tradable"

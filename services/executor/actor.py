@@ -285,9 +285,8 @@ class ExecutorActor:
                 said = event.result if isinstance(event.result, SetUpDone) else None
                 self.world.on_set_up((venue, instrument), said, event.error or "")
             case MoveLoan(pair=pair, id=order_id):
-                refusal, error = event.result, event.error
                 yield from self._turn(
-                    pair, now, lambda lane, draft: loans.on_answer(lane, draft, order_id, refusal, error)
+                    pair, now, lambda lane, draft: loans.on_answer(lane, draft, order_id, event)
                 )
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
                 seen = event.result

@@ -13,6 +13,7 @@ from libs.common.subjects import SPOT
 from services.executor import closing, loans, news, order, watch
 from services.executor.debts import (
     RECALL_AFTER_US,
+    as_interest,
     asset_of,
     debt_of,
     owed_of,
@@ -36,6 +37,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
 
     `lanes`: all pairs, `own`: what they have of an instrument together.
     """
+    _unowned(lane, draft, seen, lanes)
     leg = short_leg(draft)
     if leg is None or lane.keys[leg][0] != seen.venue:
         return
@@ -54,6 +56,12 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     loans.verify(lane, draft, leg, debt)
     held = draft.state.legs[leg]
     owed = owed_of(lanes, asset)
+    if owed > debt.borrowed and debt.owed >= owed_of(lanes, asset, interest=True):
+        # all is owed still: what was paid back went to interest that we had taken for less
+        after = as_interest(held, owed - debt.borrowed)
+        owed -= held.borrowed - after.borrowed
+    else:
+        after = held
     if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
@@ -63,9 +71,8 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         return
     lane.loan.recalled_us, lane.loan.calm = None, debt
     lane.missing.pop(leg, None)
-    after = held
     if held.borrowed > 0:
-        after = with_interest(held, debt)
+        after = with_interest(after, debt)
         if draft.state.state is not State.OPENING:
             after = with_spare(after)
     if _is_whole(draft, debt, lanes, asset):
@@ -104,7 +111,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         loan.recalled_us, loan.searched = now_us, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
         lane.missing[leg] = amount
-        since_ms = draft.now.wall_us // US_PER_MS - watch.LOOK_BACK_MS
+        since_ms = _calm_ms(lane, draft) - watch.LOOK_BACK_MS
         venue, instrument = lane.keys[leg]
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=True)
@@ -128,6 +135,38 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
     if draft.state.state is State.ACTIVE:
         closing.begin(draft, reason="its loan was recalled", hard=True)
+
+
+def _calm_ms(lane: Lane, draft: Draft) -> int:
+    """When the debt was seen whole last, or its position is that old (venue time): a pair that waits for an
+    unknown order looks at no debt meanwhile, and what an earlier process saw is gone with it.
+    """
+    calm, state, now = lane.loan.calm, draft.state, draft.now
+    if calm is not None:
+        return (now.wall_us - (now.mono_us - calm.asked_us)) // US_PER_MS
+    entered_ms = (state.since_us or now.wall_us) // US_PER_MS
+    return entered_ms if state.opened_ms is None else min(entered_ms, state.opened_ms)
+
+
+def _unowned(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane]) -> None:
+    """A debt beside a pair of which the store has never heard: the user's own, or what a lost store has left
+    behind. Nobody can tell them apart, so that nothing is repaid and nothing refused: a person is told.
+    """
+    if not lane.loaded or lane.ready or lane.stored_version or lane.loan.told:
+        return
+    for leg, kind in enumerate(lane.kinds):
+        venue, coin = asset = asset_of(lane, leg)
+        sharers = [one for one in lanes if any(asset_of(one, other) == asset for other in (0, 1))]
+        if kind is not SPOT or venue != seen.venue or not all(one.loaded for one in sharers):
+            continue
+        unowned = debt_of(seen.balances, coin, seen.asked_mono_us).borrowed - owed_of(lanes, asset)
+        if unowned > 0:
+            lane.loan.told = True
+            text = (
+                f"{unowned:f} {coin} are owed at {venue} that no pair here has borrowed. Unless that is your"
+            )
+            hint = "own debt, an earlier store was lost while they were lent: repay them by hand"
+            draft.alert(AlertLevel.WARNING, "unowned_debt", f"{lane.pair}: {text} {hint}")
 
 
 def on_searched(lane: Lane, draft: Draft, key: tuple[str, str]) -> None:

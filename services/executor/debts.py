@@ -69,6 +69,12 @@ def share(held: Leg, debt: Debt) -> Decimal:
     return (debt.interest * held.borrowed / debt.borrowed).quantize(FINEST, rounding=ROUND_UP)
 
 
+def as_interest(held: Leg, amount: Decimal) -> Leg:
+    """So much of the principal was paid back in truth, and so much more interest is open: as much is owed."""
+    amount = min(amount, held.borrowed)
+    return replace(held, borrowed=held.borrowed - amount, interest=held.interest + amount)
+
+
 def with_spare(held: Leg) -> Leg:
     """Coins that an earlier close has left count towards a standing short position."""
     if held.quantity >= 0 or not held.spare:
@@ -133,11 +139,11 @@ def asset_of(lane: Lane, leg: int) -> tuple[str, str]:
     return venue, rules.base if rules is not None else instrument.split("-", 1)[0]
 
 
-def owed_of(lanes: Iterable[Lane], asset: tuple[str, str]) -> Decimal:
-    """The principal that all pairs together owe of an asset at a venue."""
+def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = False) -> Decimal:
+    """The principal that all pairs together owe of an asset at a venue; with their interest, if asked for."""
     return sum(
         (
-            held.borrowed
+            held.owed if interest else held.borrowed
             for lane in lanes
             for leg, held in enumerate(lane.state.legs)
             if held.kind is SPOT and asset_of(lane, leg) == asset

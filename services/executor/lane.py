@@ -95,9 +95,9 @@ class Draft:
         self.state = replace(self.state, **fields)
 
     def move(self, trigger: Trigger, reason: str) -> None:
-        """Pull a trigger; raises `IllegalTransition` when the table has no such move."""
+        """Pull a trigger; raises `IllegalTransition` when that cannot be."""
         before = self.state
-        target = machine.next_state(before.state, trigger)
+        target = machine.target_of(before, trigger)
         in_state_us = max(0, self.now.wall_us - before.since_us) if before.since_us else 0
         self.moves.append(
             Move(source=before.state, target=target, trigger=trigger, reason=reason, in_state_us=in_state_us)

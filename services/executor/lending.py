@@ -36,7 +36,7 @@ class Memory(msgspec.Struct, kw_only=True):
 
     `seen`: the last look; `calm`: the last one that was taken over, since nothing was under way.
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
-    than is ours, `searched`: whether its trades have been read since.
+    than is ours, `searched`: whether its trades have been read since. `told`: of a debt that is no pair's.
     """
 
     seen: Debt | None = None
@@ -46,6 +46,7 @@ class Memory(msgspec.Struct, kw_only=True):
     doubt: Doubt | None = None
     recalled_us: int | None = None
     searched: bool = False
+    told: bool = False
 
 
 class _Claim(msgspec.Struct, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.effects import SetTimer
+from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from services.executor import news, resolve
@@ -31,7 +31,13 @@ ASK_US: Final = US_PER_SEC // 2
 MOVE_US_MAX: Final = 60 * US_PER_SEC
 """A claim on an asset outlives the longest request."""
 
+REFUSED: Final = frozenset({"refused", "not_supported"})
+"""Classes of a venue's error that say that a loan was not carried out (`port.VenueError`)."""
+
 REPAY_TRIES: Final = 3
+REPAY_AGAIN_US: Final = 5 * US_PER_SEC
+"""So long after a repayment that was refused the next one waits."""
+
 RESIDUE_SHARE: Final = Decimal("0.01")
 """Interest that accrued while a loan was repaid is at most this share of it; more is somebody's doing."""
 
@@ -95,7 +101,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
     rules = lane.rules(leg)
     if held.owed == 0:
         return _verified(lane, draft, leg)
-    debt = _fresh(lane, draft, leg, after_us=max(lane.changed_us, lane.loan.settled_us))
+    debt = _fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
     if debt is None:
         return False
     if amount := repayable(held, debt):
@@ -161,9 +167,14 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
     if idle:
         lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
         return
-    debt = _fresh(lane, draft, leg, after_us=max(lane.changed_us, lane.loan.settled_us))
+    debt = _fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
     if debt is not None and (amount := repayable(held, debt)):
         _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
+
+
+def _repay_after_us(lane: Lane, draft: Draft) -> int:
+    """The look by which a repayment is decided begins after all that was done, and a while after a failure."""
+    return max(lane.changed_us, lane.loan.settled_us + (REPAY_AGAIN_US if _failures(draft) else 0))
 
 
 def _failures(draft: Draft) -> int:
@@ -230,15 +241,17 @@ def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal,
     )
 
 
-def on_answer(lane: Lane, draft: Draft, order_id: str, refusal: Refusal | None, error: str | None) -> None:
-    """Moved; refused by the gate, which sent nothing; or an error, which proves nothing."""
+def on_answer(lane: Lane, draft: Draft, order_id: str, answer: Answered) -> None:
+    """Moved; refused by the gate, or by the venue in so many words; or an error, which proves nothing."""
     intent = draft.intents.get(order_id)
     if intent is None or intent.state is not IntentState.SENT:
         return
-    if refusal is not None:
+    if isinstance(refusal := answer.result, Refusal):
         _end(lane, draft, intent, IntentState.VOID, f"{refusal.text} ({refusal.code})")
-    elif error is not None:
-        doubted = replace(intent, state=IntentState.UNKNOWN, reason=error)
+    elif answer.error is not None and answer.error_class in REFUSED:
+        _end(lane, draft, intent, IntentState.NOT_ACCEPTED, answer.error)
+    elif answer.error is not None:
+        doubted = replace(intent, state=IntentState.UNKNOWN, reason=answer.error)
         draft.put(doubted)
         doubt(lane, draft, doubted)
     else:

@@ -1,7 +1,7 @@
 """The executor process: intents in, orders out. Wires `ExecutorActor` to accounts, store, leases and permits.
 
 Mode live needs two acts (`mode: live` and FUNDARB_LIVE=1) and everything that risk.md wants to be explicit;
-in demo and rehearsal the keys are the simulated venue's own, whatever the config says.
+in demo and rehearsal the keys are the simulated venue's own, whatever the config says. Mode paper needs none.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
 from services.executor.lane import Lane
 from services.executor.leases import Leases
+from services.executor.paper import PaperHouse
 from services.executor.permit import PermitView
 from services.executor.setup import SetUps, terms_of
 from services.executor.shell import Account, LeaseKeeper, Opener, PermitEar
@@ -136,9 +137,11 @@ async def assemble(context: ServiceContext) -> Assembly:
     """Everything that the runtime needs to run the executor. Raises CannotStart."""
     config, env = context.config, context.env
     refuse(config, env)
-    if config.mode is Mode.PAPER:
-        raise CannotStart("mode paper: the executor has no paper accounts yet", code=USAGE)
     specs, redirect = pair_specs(config), None
+    if config.mode is Mode.PAPER:
+        house = PaperHouse(context, dict.fromkeys(leg.venue for spec in specs for leg in spec.legs))
+        await house.open()
+        return await assembly_of(context, specs, config, house.opener, house)
     if config.mode is Mode.DEMO:
         folder = Path(env["FUNDARB_RUNTIME_DIR"])
         redirect, told = Redirect.from_runtime_dir(folder), announced_keys(folder)
@@ -151,9 +154,13 @@ async def assemble(context: ServiceContext) -> Assembly:
 
 
 async def assembly_of(
-    context: ServiceContext, specs: tuple[PairSpec, ...], config: Config, opener: Opener
+    context: ServiceContext,
+    specs: tuple[PairSpec, ...],
+    config: Config,
+    opener: Opener,
+    house: PaperHouse | None = None,
 ) -> Assembly:
-    """The executor on any way of opening accounts."""
+    """The executor on any way of opening accounts. `house`: what works beside it on paper."""
     if not specs:
         raise CannotStart("the config names no pair that could be traded", code=USAGE)
     try:
@@ -191,6 +198,8 @@ async def assembly_of(
     async def close() -> None:
         await keeper.give_back()
         await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
+        if house is not None:
+            await house.close()
 
     def market_of(wall_us: int) -> int:
         return context.clock.market.at(wall_us)  # looked up anew: the venue may set it while we run
@@ -216,6 +225,7 @@ async def assembly_of(
             PermitEar(context.bus, desk, context.clock).run,
             work,
             *(account.run for account in accounts),
+            *(house.background if house is not None else ()),
         ),
         lane_of=executor.lane_of,
         requests_max=REQUESTS_MAX,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.executor.model import State, Trigger
+from services.executor.model import PairState, State, Trigger
 
 TABLE: Final[dict[tuple[State, Trigger], State]] = {
     (State.IDLE, Trigger.OPEN): State.OPENING,
@@ -36,8 +36,8 @@ TABLE: Final[dict[tuple[State, Trigger], State]] = {
 class IllegalTransition(Exception):
     """A trigger that does not exist in this state; nothing has changed."""
 
-    def __init__(self, state: State, trigger: Trigger) -> None:
-        super().__init__(f"{trigger} does not happen in state {state}")
+    def __init__(self, state: State, trigger: Trigger, why: str = "") -> None:
+        super().__init__(why or f"{trigger} does not happen in state {state}")
         self.state = state
         self.trigger = trigger
 
@@ -48,6 +48,19 @@ def next_state(state: State, trigger: Trigger) -> State:
         return TABLE[state, trigger]
     except KeyError:
         raise IllegalTransition(state, trigger) from None
+
+
+def target_of(pair: PairState, trigger: Trigger) -> State:
+    """Where `trigger` leads this pair; raises `IllegalTransition`.
+
+    A pair at rest owes nothing: a reset that took one for idle while coins are owed would leave the debt to
+    nobody. What a person has repaid by hand must have been taken over from the venue before.
+    """
+    owing = [f"{leg.owed:f} of {leg.venue} {leg.instrument}" for leg in pair.legs if leg.owed]
+    if trigger is Trigger.RESET_IDLE and owing:
+        why = f"{pair.pair} still owes {' and '.join(owing)}: repay it first"
+        raise IllegalTransition(pair.state, trigger, why)
+    return next_state(pair.state, trigger)
 
 
 def diagram() -> str:

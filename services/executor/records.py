@@ -22,7 +22,15 @@ from services.executor.ledger import usd_price
 from services.executor.model import ZERO
 from services.executor.world import World
 
-KINDS: Final[tuple[RecordKind, ...]] = ("funding", "interest", "transfer", "liquidation", "other")
+KINDS: Final[tuple[RecordKind, ...]] = (
+    "funding",
+    "interest",
+    "transfer",
+    "liquidation",
+    "deposit",
+    "withdrawal",
+    "other",
+)
 """What is asked for. Loans move no money of ours: `owned` is total - borrowed - interest."""
 
 IN_MARKET_TIME: Final = frozenset({"funding", "interest"})
@@ -33,6 +41,8 @@ _KINDS: Final[dict[str, LedgerKind]] = {
     "interest": LedgerKind.INTEREST,
     "transfer": LedgerKind.TRANSFER,
     "liquidation": LedgerKind.FEE,
+    "deposit": LedgerKind.DEPOSIT,
+    "withdrawal": LedgerKind.WITHDRAWAL,
 }
 
 

@@ -37,8 +37,10 @@ LOOK_US: Final = 5 * US_PER_SEC
 SOON_US: Final = 3 * US_PER_SEC
 """After a trade was booked: a look costs a venue's budget about as much as ten orders."""
 
-AGAIN_US: Final = 15 * US_PER_SEC
-"""Before records are read again because something moved meanwhile."""
+AGAIN_US: Final = 2 * US_PER_SEC
+"""Before it is compared again because something moved meanwhile; then only what moves by itself is read."""
+
+BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
 
 STALE_US: Final = 15 * US_PER_SEC
 """An account that was not read for so long is not to be trusted."""
@@ -102,7 +104,8 @@ class VenueBooks:
         self._settled_us: int | None = None
         self._asks = 0
         self._touched = False
-        self._whole = False
+        self._compares = False
+        self._again_us: int | None = None  # when a comparison that failed is tried again
         self._waiting: set[RecordKind] = set()
         self._without: set[RecordKind] = set()
         self._seen_ids: set[str] = set()
@@ -148,10 +151,13 @@ class VenueBooks:
             yield ReadRates(venue=self.venue, instruments=tuple(name for _, name in self.keys))
 
     def _is_due(self, now: Now) -> bool:
-        if self._look_us is None or self._settlement_due(now):
+        if self._look_us is None or self._settlement_due(now) or self._again_due(now):
             return True
         age_us = now.mono_us - self._look_us
         return age_us >= (SOON_US if self._touched else LOOK_US)
+
+    def _again_due(self, now: Now) -> bool:
+        return self._again_us is not None and now.mono_us >= self._again_us
 
     def _settlement_due(self, now: Now) -> bool:
         return (
@@ -181,7 +187,9 @@ class VenueBooks:
         if self._phase == "second":
             same = self._first is not None and look.is_as(self._first)
             self._second = look
-            self._phase = "compare" if same and self._whole else "rest"
+            self._phase = "compare" if same and self._compares else "rest"
+            if self._compares and not same:
+                self._again_us = now.mono_us + AGAIN_US
             self._tails = self._owner.tails
         elif self._phase == "first":
             self._first = look
@@ -190,16 +198,16 @@ class VenueBooks:
     def _ask(self, now: Now) -> Iterator[Effect]:
         """The records that are due, or rest."""
         whole = self._records_us is None or now.mono_us - self._records_us >= self._every_us
-        kinds: tuple[RecordKind, ...] = records.KINDS if whole else ("funding",)
-        if not whole and not self._settlement_due(now):
+        again = self._again_due(now)
+        kinds: tuple[RecordKind, ...] = records.KINDS if whole else BY_ITSELF if again else ("funding",)
+        if not (whole or again or self._settlement_due(now)):
             self._phase = "rest"
             return
         if whole:
             self._records_us = now.mono_us
         self._asks += 1
-        self._whole = whole
+        self._compares, self._again_us = whole or again, None
         self._phase = "records"
-        self._fresh = []
         self._waiting = {kind for kind in kinds if kind not in self._without}
         for kind in sorted(self._waiting):
             yield FetchRecords(venue=self.venue, kind=kind, since_ms=self._since_ms(kind, now))
@@ -215,7 +223,7 @@ class VenueBooks:
             return
         if event.error is not None:
             self._phase = "rest"
-            self._records_us = None if self._whole else self._records_us
+            self._records_us = None if self._compares else self._records_us
             yield from self._failed(f"{self.venue}: its books cannot be read: {event.error}", now)
             return
         self._waiting.discard(request.kind)
@@ -291,7 +299,7 @@ class VenueBooks:
         owner, look = self._owner, self._second
         if not owner.is_quiet or owner.books.traded_us.get(self.venue, 0) >= self._began_us:
             # the ledger is ahead of the look: once more, soon
-            self._records_us = now.mono_us - self._every_us + min(self._every_us, AGAIN_US)
+            self._again_us = now.mono_us + AGAIN_US
             return
         explained = owner.books.explained.get(self.venue, Explained())
         try:
@@ -312,6 +320,7 @@ class VenueBooks:
         opening = Opening(units=units, usd=usd, market_ms=now.market_ms)
         owner.books = replace(owner.books, openings={**owner.books.openings, self.venue: opening})
         yield from owner.keep(now, known=tuple(self._fresh))
+        self._fresh = []
 
     def _mids(self) -> Mapping[Key, Decimal]:
         mids = {key: self._owner.world.mid(key) for key in self.keys}

@@ -89,7 +89,7 @@ def take(market: Market, step: tuple[Any, ...], number: int) -> None:
             case "wait":
                 market.later(ms=rest[0])
     except VenueError as error:
-        assert error.error_class in ("exchange", "not_supported"), error  # noqa: PT017
+        assert error.error_class in ("exchange", "not_supported", "refused"), error  # noqa: PT017
 
 
 def agree(market: Market) -> None:

@@ -240,8 +240,10 @@ class Checker:
         owner = next((node for node in world.nodes if node.lanes[pair.id].lease is not None), None)
         if owner is None or now_us < owner.frozen_until_us:
             return False
-        lane = owner.lanes[pair.id]
-        return lane.ready and not any(not one.state.is_final for one in lane.intents.values())
+        sharers = [owner.lanes[one.id] for one in PAIRS if set(one.keys) & set(pair.keys)]
+        # u * W of the bound: an order of unknown fate on a shared instrument, too, makes every look worthless
+        unknown = any(not one.state.is_final for lane in sharers for one in lane.intents.values())
+        return owner.lanes[pair.id].ready and not unknown
 
     # --- at rest ----------------------------------------------------------------------------------
 

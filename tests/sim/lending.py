@@ -32,6 +32,9 @@ SHARED: Final = 10
 
 INTEREST_EVERY_US: Final = 20 * US_PER_SEC
 ANSWER_US_MAX: Final = 5 * US_PER_SEC
+SAYS_NO: Final = "refused"
+"""How an answer begins that proves that a loan was not carried out."""
+
 ZERO: Final = Decimal(0)
 FREE: Final = FeeRates(maker=ZERO, taker=ZERO)
 
@@ -79,7 +82,9 @@ class Lending:
         lost = "no answer in time"
 
         def answer(error: str | None, after_us: int) -> None:
-            node.later(after_us, lambda: node.answer(request, error=error))
+            says_no = error is not None and error.startswith(SAYS_NO)
+            kind = "refused" if says_no else "network"
+            node.later(after_us, lambda: node.answer(request, error=error, error_class=kind))
 
         def landed() -> None:
             error = self._land(request)
@@ -104,12 +109,12 @@ class Lending:
         if world.venues[request.venue].is_down:
             return "HTTP 503"
         if world.hits(Misfortune.LOAN_REJECTED, 0.15):
-            return "the lending pool has not enough of it"
+            return f"{SAYS_NO}: the pool has not enough of it" if self.rng.random() < 0.7 else "HTTP 500"
         kind = Borrow if request.amount > 0 else Repay
         try:
             world.venues[request.venue].apply(kind(account=BOT, asset=request.asset, amount=amount))
         except Refused as refused:
-            return str(refused)
+            return f"{SAYS_NO}: {refused}"
         if request.id in self.landed:
             raise Violated("I2", f"loan {request.id} was carried out twice")
         self.landed.add(request.id)

@@ -182,9 +182,11 @@ class Node:
             case _:
                 raise AssertionError(f"the simulation does not know {type(request).__name__}")
 
-    def answer(self, request: Request, result: Any = None, error: str | None = None) -> None:
+    def answer(
+        self, request: Request, result: Any = None, error: str | None = None, error_class: str | None = None
+    ) -> None:
         """The outcome of a request reaches the actor."""
-        self.offer(Answered(request=request, result=result, error=error))
+        self.offer(Answered(request=request, result=result, error=error, error_class=error_class))
 
     def _send(self, request: SendOrders) -> None:
         """Gate and wire in one turn, as the desk does it."""

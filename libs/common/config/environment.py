@@ -18,6 +18,7 @@ from libs.common.config.schema import SECRET_FIELDS
 
 PREFIX: Final = "FUNDARB__"
 SEPARATOR: Final = "__"
+_COIN_DEPTH: Final = 4  # paper.balances.{venue}.{wallet}
 OPTIONS_REMEDY: Final = 'give all of them as JSON: ...__OPTIONS={"name": value}'
 
 
@@ -95,8 +96,13 @@ def _match(word: str, known: Mapping[str, Any] | set[str]) -> str | None:
 
 
 def _new_name(section: Key, word: str) -> str:
-    """A name that no file gives; keys of costs.venues (`binance-perp`) have dashes, which variables lack."""
-    return word.replace("_", "-") if section == ("costs", "venues") else word
+    """A name that no file gives: venues (`binance-perp`, `binance-sub1`) have dashes, which variables lack,
+    and coins have capitals.
+    """
+    if section[:2] == ("paper", "balances") and len(section) == _COIN_DEPTH:
+        return word.upper()
+    dashed = section in (("costs", "venues"), ("paper", "balances"))
+    return word.replace("_", "-") if dashed else word
 
 
 def _as_variable(path: str) -> str:

@@ -64,6 +64,7 @@ def refusals(facts: Facts, config: Config) -> list[Problem]:
     """All that makes no sense together."""
     rules = (
         _names, _venue_costs, _venue_ids, _mixed_keys, pairing.symbols, pairing.pairs, _flip, _bounds, _live,
+        _paper,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(facts, config)]
 
@@ -228,3 +229,37 @@ def _live(facts: Facts, config: Config) -> Iterator[Problem]:
     ):
         if value is None:
             yield facts.problem(path, "must be written explicitly in live mode", "", remedy)
+
+
+def _paper(facts: Facts, config: Config) -> Iterator[Problem]:
+    """Balances of accounts that nobody has: what stands there would be ignored."""
+    slugs = sorted({legs.venue_slug(exchange) for exchange in config.exchanges.values()})
+    for venue, wallets in config.paper.balances.items():
+        path = f"paper.balances.{venue}"
+        if venue not in slugs:
+            close = names.nearest(venues.SAME_AS.get(venue, venue), slugs)
+            yield facts.problem(
+                path,
+                "is no exchange or sub-account that is configured",
+                f"paper.balances.{close}" if close else "",
+                f"known are {', '.join(slugs)}" if slugs else "configure one in exchanges first",
+            )
+            continue
+        known = venues.WALLETS.get(venue.partition("-")[0], venues.ONE_WALLET)
+        for wallet, assets in wallets.items():
+            if wallet not in known:
+                close = names.nearest(wallet, list(known))
+                yield facts.problem(
+                    f"{path}.{wallet}",
+                    f"{venue} has no wallet of that name",
+                    f"{path}.{close}" if close else "",
+                    f"its wallets are {', '.join(known)}",
+                )
+            for asset in assets:
+                if asset.islower():
+                    yield facts.problem(
+                        f"{path}.{wallet}.{asset}",
+                        "coins are written in capitals",
+                        f"{path}.{wallet}.{asset.upper()}",
+                        "",
+                    )

@@ -165,6 +165,15 @@ class Limits(Section, frozen=True, kw_only=True):
     acknowledged: bool = False
 
 
+class Paper(Section, frozen=True, kw_only=True):
+    """Mode paper. `balances`: venue (`binance`, `binance-sub1`) -> wallet -> coin -> amount that an account
+    begins with; of a venue that is not named 50,000 of each coin that its legs are quoted in, in every wallet
+    that trades. It counts once: afterwards the account is what trading has made of it.
+    """
+
+    balances: dict[str, dict[str, dict[str, float]]] = {}
+
+
 class Security(Section, frozen=True, kw_only=True):
     """Explicit opt-outs of protections."""
 
@@ -207,6 +216,7 @@ class Config(Section, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     execution: Execution = Execution()
     limits: Limits = Limits()
+    paper: Paper = Paper()
     security: Security = Security()
     report: Report = Report()
     notify: Notify = Notify()

@@ -25,6 +25,7 @@ class Unit(Enum):
     DAYS = "days"
     TIMES = "a plain factor"
     COUNT = "a count"
+    AMOUNT = "an amount of the coin"
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "limits.max_pairs": Bound(Unit.COUNT, 1, 10_000),
     "limits.max_leverage": Bound(Unit.TIMES, 1.0, 125.0),
     "limits.max_naked_usd": Bound(Unit.USD, 0.0, 1e8, above=True),
+    "paper.balances.*.*.*": Bound(Unit.AMOUNT, 0.0, 1e12),
     "report.hour_utc": Bound(Unit.HOURS, 0, 23),
 }
 

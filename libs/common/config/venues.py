@@ -51,5 +51,22 @@ KNOWN: Final = frozenset(
     """.split()  # noqa: SIM905 - a hundred quoted words are no easier to read
 )
 
+WALLETS: Final[dict[str, tuple[str, ...]]] = {
+    "binance": ("spot", "margin", "futures"),
+    "bitget": ("unified", "funding"),
+    "bybit": ("unified",),
+    "okx": ("unified", "funding"),
+    "gate": ("spot", "futures"),
+    "kucoin": ("spot", "futures"),
+    "htx": ("spot", "futures"),
+    "mexc": ("spot", "futures"),
+    "bingx": ("spot", "futures"),
+    "hyperliquid": ("spot", "futures"),
+}
+"""Wallets of a paper account by exchange; a test compares them with what the accounts have."""
+
+ONE_WALLET: Final = ("unified",)
+"""Of every other exchange."""
+
 NEEDS_PASSWORD: Final = frozenset({"bitget", "okx", "kucoin", "kucoinfutures"})
 """Venues whose keys come with a passphrase (`password`)."""

@@ -36,6 +36,12 @@ NAME: Final = "demo"
 HELP: Final = "everything at once on a simulated exchange that replays recorded data"
 SPEED: Final = 2880.0
 SPEED_MAX: Final = 36_000.0
+DEPOSITS: Final = (
+    "binance.spot.USDT=40000,binance.margin.USDT=20000,binance.usdm.USDT=40000,bitget.unified.USDT=100000"
+)
+"""What the simulated accounts begin with; coins are borrowed against what lies in the margin wallet."""
+START: Final = "2025-10-10T22:00"
+"""An hour after the crash: funding is far from zero in both directions, and settles back in two days."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +92,8 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
                 "FUNDARB_MODE": "demo",
                 "FUNDARB_METRICS_PORT": "0",
                 "FUNDARB_VENUE_SPEED": f"{args.speed:g}",
+                "FUNDARB_VENUE_START": START,
+                "FUNDARB_VENUE_DEPOSITS": DEPOSITS,
                 "FUNDARB_VENUE_SEED": str(args.seed),
             },
             services=TRADING_SERVICES,

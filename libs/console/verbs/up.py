@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
-    """Only the observer runs; nothing is started when something else was asked for."""
+    """Observer and paper run; nothing is started when something else was asked for."""
     mode = loaded.config.mode
-    if mode is not Mode.OBSERVER or live:
+    if mode not in (Mode.OBSERVER, Mode.PAPER) or live:
         asked = "--live" if live else f"mode {mode.value}"
         raise UserError(
-            f'{asked}: this version watches and cannot trade; set "mode": "observer" and leave --live out',
+            f'{asked}: not in this version; set "mode": "observer" or "paper" and leave --live out',
             USAGE,
         )
     if not pair_specs(loaded.config):
@@ -96,7 +96,8 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
             lock = held.enter_context(folder_lock(folder))
         except EmbeddedError as error:
             raise UserError(str(error)) from error
-        what = "rehearsal: made-up prices, recorded funding" if args.rehearse else "observer"
+        paper = config.mode is Mode.PAPER and not args.rehearse
+        what = "rehearsal: made-up prices, recorded funding" if args.rehearse else config.mode.value
         plan = Plan(
             title=f"fundarb {what}  {config.deployment}  {len(pair_specs(config))} pairs",
             deployment=deployment,
@@ -106,7 +107,7 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
                 "FUNDARB_CONFIG": os.pathsep.join(str(path.resolve()) for path in paths),
                 **(rehearsal(config, deployment) if args.rehearse else {}),
             },
-            services=TRADING_SERVICES if args.rehearse else OBSERVER_SERVICES,
+            services=TRADING_SERVICES if args.rehearse or paper else OBSERVER_SERVICES,
             venue=args.rehearse,
             durable=True,
             nats_url=args.nats,
@@ -114,6 +115,8 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
             lock=lock,
         )
         traded = "simulated money" if args.rehearse else "nothing is traded: observer"
+        if paper:
+            traded = "paper: real prices, no real order, no key"
         notes = (f"logs of the services: {folder / 'logs'}   {traded}",)
         async with stoppable_stack(plan) as (stack, stop):
             await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)

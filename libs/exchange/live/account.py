@@ -7,17 +7,20 @@ calls in `binance` and `bitget`; other venues use `unified`.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from libs.common.subjects import SPOT, Kind
 from libs.exchange.live.binance import BinanceDesk
 from libs.exchange.live.bitget import BitgetDesk
+from libs.exchange.live.held import noted
 from libs.exchange.live.places import Place, Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.live.reports import position_of
 from libs.exchange.live.unified import UnifiedDesk
 from libs.exchange.port import Instrument, VenueError
+from libs.exchange.trading_outcomes import is_loan_refused
 from libs.exchange.trading_values import (
     AccountSettings,
     BalanceReport,
@@ -48,9 +51,9 @@ class DeskCalls(Protocol):
 
     async def set_position_mode(self, item: Instrument, mode: PositionMode) -> None: ...
 
-    async def borrow(self, asset: str, amount: Decimal) -> None: ...
+    def borrow(self, asset: str, amount: Decimal) -> Coroutine[Any, Any, None]: ...
 
-    async def repay(self, asset: str, amount: Decimal) -> None: ...
+    def repay(self, asset: str, amount: Decimal) -> Coroutine[Any, Any, None]: ...
 
     async def transfer(self, asset: str, amount: Decimal, source: Wallet, target: Wallet) -> str: ...
 
@@ -127,11 +130,20 @@ class Account:
 
     async def borrow(self, asset: str, amount: Decimal) -> None:
         """See trading.Trading."""
-        await self._calls.borrow(asset, amount)
+        await self._loan(self._calls.borrow(asset, amount))
 
     async def repay(self, asset: str, amount: Decimal) -> None:
         """See trading.Trading."""
-        await self._calls.repay(asset, amount)
+        await self._loan(self._calls.repay(asset, amount))
+
+    async def _loan(self, work: Coroutine[Any, Any, None]) -> None:
+        """What the venue's own code proves was not carried out is `refused`; other errors prove nothing."""
+        _, error, call = await noted(work)
+        if error is None:
+            return
+        if is_loan_refused(self.venue, call.failure(error)):
+            raise VenueError(self.venue, "refused", str(error).removeprefix(f"{self.venue}: ")) from error
+        raise error
 
     async def transfer(self, asset: str, amount: Decimal, *, source: Wallet, target: Wallet) -> str:
         """See trading.Trading."""

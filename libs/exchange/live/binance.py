@@ -13,6 +13,7 @@ from libs.common.clock import mono_us
 from libs.common.instant import US_PER_SEC
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
+from libs.exchange.live.binance_outside import OUTSIDE, moved_outside
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.port import Instrument, VenueError
@@ -171,8 +172,8 @@ class BinanceDesk:
     # --- records --------------------------------------------------------------------------------------------
 
     async def records(self, kind: RecordKind, since_ms: int) -> list[LedgerRecord]:
-        """Income of the futures wallet, interest and loans of the margin wallet. Fees of spot trades are in
-        their fills.
+        """Income of the futures wallet, interest and loans of the margin wallet, deposits and withdrawals of
+        the spot wallet. Fees of spot trades are in their fills.
         """
         if kind in _INCOME:
             return await self._income(kind, since_ms)
@@ -180,6 +181,8 @@ class BinanceDesk:
             return await self._interest(since_ms)
         if kind in _LOANS:
             return await self._loans(kind, since_ms)
+        if kind in OUTSIDE:
+            return await moved_outside(self._spot, kind, since_ms)
         raise VenueError(self._venue, "not_supported", f"records: no {kind} here")
 
     async def _income(self, kind: RecordKind, since_ms: int) -> list[LedgerRecord]:

@@ -136,11 +136,11 @@ class Account:
     def borrow(self, asset: str, amount: Decimal, now: Now) -> None:
         """See trading.Trading."""
         self._floor.bring_coin(asset, now)
-        self._do("borrow", Borrow(account=self._lender("borrow"), asset=asset, amount=amount), now)
+        self._lend("borrow", Borrow(account=self._lender("borrow"), asset=asset, amount=amount), now)
 
     def repay(self, asset: str, amount: Decimal, now: Now) -> None:
         """See trading.Trading. At most what is owed is taken."""
-        self._do("repay", Repay(account=self._lender("repay"), asset=asset, amount=amount), now)
+        self._lend("repay", Repay(account=self._lender("repay"), asset=asset, amount=amount), now)
 
     def transfer(self, asset: str, amount: Decimal, now: Now, *, source: Wallet, target: Wallet) -> str:
         """See trading.Trading."""
@@ -161,11 +161,14 @@ class Account:
 
     # --- helpers ------------------------------------------------------------------------------------------
 
-    def _do(self, name: str, command: Command, now: Now) -> None:
+    def _do(self, name: str, command: Command, now: Now, *, error_class: str = "exchange") -> None:
         try:
             self._floor.apply(command, now)
         except Refused as error:
-            raise VenueError(self.venue, "exchange", f"{name}: {error.detail}") from error
+            raise VenueError(self.venue, error_class, f"{name}: {error.detail}") from error
+
+    def _lend(self, name: str, command: Command, now: Now) -> None:
+        self._do(name, command, now, error_class="refused")
 
     def _item(self, instrument: str) -> Instrument:
         found = self.instruments.get(instrument)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from libs.common.instant import MS_PER_HOUR, Now
-from libs.common.messages import Funding
+from libs.common.messages import Funding, FundingHistory, Settlement
 from libs.common.subjects import FUTURE, PERP
 from libs.exchange.engine.commands import (
     AccrueInterest,
@@ -116,6 +116,29 @@ class Calendar:
         with localcontext(ARITHMETIC):
             amount = money(-(held - change) * mark * rate)
         _pay(floor, amount, asset=item.settle, ref=f"{FUNDING_REF}{key}@{at_ms}", now=at)
+
+    def on_history(self, floor: Floor, message: FundingHistory, picture: Picture, now: Now) -> None:
+        """Settlements whose prints nobody heard (we were down): those after the first trade that is known."""
+        if floor.contract(message.instrument) is None or floor.listing(message.instrument) is None:
+            return
+        fills = floor.engine.fills(floor.layout.contracts, key_of(message.instrument))
+        for one in message.prints if fills else ():
+            if one.settled_ms > fills[0].market_ms:
+                self.on_print(floor, _print_of(message, one), picture, now)
+
+
+def _print_of(history: FundingHistory, one: Settlement) -> Funding:
+    return Funding(
+        venue=history.venue,
+        instrument=history.instrument,
+        kind="settled",
+        rate=one.rate,
+        interval_hours=one.interval_hours,
+        interval_source="settlements",
+        settled_ms=one.settled_ms,
+        ts_ms=one.settled_ms,
+        recv_us=history.recv_us,
+    )
 
 
 def _held(floor: Floor, key: str) -> Decimal:

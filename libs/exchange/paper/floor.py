@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
 from libs.common.config.schema import Costs
 from libs.common.instant import Now
-from libs.common.messages import Book, Funding, InstrumentInfo, Quote
+from libs.common.messages import Book, Funding, FundingHistory, InstrumentInfo, Quote
 from libs.common.subjects import SPOT, Kind, kind_of
 from libs.exchange.engine.commands import (
     Booked,
@@ -40,10 +41,15 @@ from libs.exchange.paper.reports import balance_report, fill_report, order_repor
 from libs.exchange.port import Instrument
 from libs.exchange.trading_values import TradingEvent, Wallet
 
+_MARKET = (Quote, Book, Funding, FundingHistory, InstrumentInfo)
+_SHOWN: Final = (SetBook, SetFees, SetListing, SetMark)
+_KEPT: Final = (Booked, Ordered, Positioned)
+
 
 class Floor:
     """Wallets are the engine's accounts, by name. `events` are what a user stream would have told since they
-    were last taken.
+    were last taken. `changes` counts what the account must not forget: all but books, marks and listings,
+    which the bus shows again.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Floor:
         self.instruments = {} if instruments is None else instruments
         self.version = version
         self.events: list[TradingEvent] = []
+        self.changes = 0
         self._costs = costs
         self._pictures = {slug: Picture(before=marks) for slug, marks in (before or {}).items()}
         self._rates: dict[str, FeeRates] = {}
@@ -82,7 +89,7 @@ class Floor:
 
     def on_message(self, message: object, now: Now) -> None:
         """A message of the bus: market data of this venue, anything else changes nothing."""
-        if not isinstance(message, Quote | Book | Funding | InstrumentInfo) or message.venue != self.venue:
+        if not isinstance(message, _MARKET) or message.venue != self.venue:
             return
         self.advance(now)
         slug = message.instrument
@@ -96,6 +103,9 @@ class Floor:
                 self._list(message, now)
             case Funding(kind="settled"):
                 self.calendar.on_print(self, message, picture, now)
+                return
+            case FundingHistory():
+                self.calendar.on_history(self, message, picture, now)
                 return
             case Funding():
                 picture.on_funding(message, now.market_ms)
@@ -115,6 +125,8 @@ class Floor:
     def tell(self, command: Command, now: Now) -> list[Event]:
         """Give the engine a command as it is, and note what became of it."""
         events = self.engine.apply(command, now)
+        if not isinstance(command, _SHOWN) or any(isinstance(event, _KEPT) for event in events):
+            self.changes += 1
         if events:
             self._changed = True
             self.events.extend(self._reports(events))

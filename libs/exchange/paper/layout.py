@@ -17,8 +17,10 @@ from libs.exchange.trading_values import Wallet
 
 # An id that closed orders had may be used again on Binance only (the venues' published rules); the others are
 # taken to refuse it for ever and to cancel a post-only order that would take.
-_REUSES: Final = VenueRules(post_only="refuse", unique_ids="open")
-_STRICT: Final = VenueRules(post_only="cancel", unique_ids="ever")
+# What is closed is kept by the thousands only: a change writes the whole account, about a kilobyte a trade.
+_KEPT: Final = 2_000
+_REUSES: Final = VenueRules(post_only="refuse", unique_ids="open", history_max=_KEPT)
+_STRICT: Final = VenueRules(post_only="cancel", unique_ids="ever", history_max=_KEPT)
 
 KINDS: Final[dict[Wallet, AccountKind]] = {
     "spot": AccountKind.SPOT,

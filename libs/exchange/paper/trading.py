@@ -1,23 +1,26 @@
 """`Trading` on paper: the asynchronous half around a `PaperVenue`. Nothing here waits for anybody.
 
 Whoever receives the bus hands its market data on by `on_message`; an order is carried out in the turn of the
-event loop in which it is released, at the instant that the clock shows then.
+event loop in which it is released, at the instant that the clock shows then. With a `Keep` nothing is told,
+neither as an answer nor on a stream, before it is durable: what was told is never forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from libs.common.instant import Clock, Now
 from libs.exchange.paper.venue import PaperVenue
-from libs.exchange.port import Instrument
+from libs.exchange.port import Instrument, VenueError
 from libs.exchange.trading import Prepared, send_together
 from libs.exchange.trading_values import (
     AccountSettings,
     BalanceReport,
+    Done,
     FeeRates,
     FillReport,
     KeyPermissions,
@@ -29,10 +32,12 @@ from libs.exchange.trading_values import (
     Outcome,
     PositionMode,
     PositionReport,
+    QueryFailed,
     QueryOutcome,
     RecordKind,
     Room,
     TradingEvent,
+    Unknown,
     Urgency,
     Wallet,
 )
@@ -40,12 +45,34 @@ from libs.exchange.trading_values import (
 Answered = TypeVar("Answered")
 
 
-class PaperOrder:
-    """See trading.Prepared."""
+class NotKept(Exception):
+    """What has happened is not known to be durable; the text says why."""
 
-    def __init__(self, request: OrderRequest, send: Callable[[OrderRequest], Outcome]) -> None:
+
+class Keep(Protocol):
+    """Makes an account durable."""
+
+    def noted(self) -> bool:
+        """Whether all that has happened is durable; else it will be, and `tell` is called then."""
+        ...
+
+    async def kept(self) -> None:
+        """Wait until all that has happened by now is durable. Raises `NotKept`."""
+        ...
+
+
+class PaperOrder:
+    """See trading.Prepared. `confirm` waits until an outcome may be told."""
+
+    def __init__(
+        self,
+        request: OrderRequest,
+        send: Callable[[OrderRequest], Outcome],
+        confirm: Callable[[Outcome], Awaitable[Outcome]],
+    ) -> None:
         self.request = request
         self._send = send
+        self._confirm = confirm
         self._released = False
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -58,7 +85,7 @@ class PaperOrder:
 
     async def outcome(self) -> Outcome:
         """See trading.Prepared."""
-        return await asyncio.shield(self._outcome)
+        return await self._confirm(await asyncio.shield(self._outcome))
 
     async def abandon(self, why: str) -> NeverSent:
         """See trading.Prepared. RuntimeError once it is released."""
@@ -73,10 +100,13 @@ class PaperOrder:
 class PaperTrading:
     """See trading.Trading for the contract."""
 
-    def __init__(self, venue: PaperVenue, *, clock: Clock) -> None:
+    def __init__(self, venue: PaperVenue, *, clock: Clock, keep: Keep | None = None) -> None:
+        """`keep` None: nobody wants the account back after a restart."""
         self.venue = venue.venue
         self.paper = venue
         self._clock = clock
+        self._keep = keep
+        self._untold: deque[tuple[int, TradingEvent]] = deque()
         self._listeners: list[asyncio.Queue[TradingEvent]] = []
 
     def on_message(self, message: object) -> None:
@@ -96,11 +126,21 @@ class PaperTrading:
 
     async def prepare(self, request: OrderRequest) -> Prepared | NeverSent:
         """See trading.Trading."""
-        return self.paper.check(request) or PaperOrder(request, self._submit)
+        return self.paper.check(request) or PaperOrder(request, self._submit, self._confirm)
 
     def _submit(self, request: OrderRequest) -> Outcome:
         outcome = self.paper.submit(request, self._clock.now())
         self._spread()
+        return outcome
+
+    async def _confirm(self, outcome: Outcome) -> Outcome:
+        """An order that was taken is told of when it is durable; until then nobody knows what it will be."""
+        if not isinstance(outcome, Done):
+            return outcome
+        try:
+            await self._kept()
+        except NotKept as error:
+            return Unknown(why=str(error))
         return outcome
 
     async def submit(self, request: OrderRequest) -> Outcome:
@@ -113,39 +153,39 @@ class PaperTrading:
 
     async def query(self, instrument: str, client_id: str, *, margin: bool = False) -> QueryOutcome:
         """See trading.Trading."""
-        return self._told(self.paper.query(instrument, client_id, self._now(), margin=margin))
+        return await self._found(self.paper.query(instrument, client_id, self._now(), margin=margin))
 
     async def cancel(self, instrument: str, client_id: str, *, margin: bool = False) -> QueryOutcome:
         """See trading.Trading."""
-        return self._told(self.paper.cancel(instrument, client_id, self._now(), margin=margin))
+        return await self._found(self.paper.cancel(instrument, client_id, self._now(), margin=margin))
 
     async def open_orders(self, instrument: str = "", *, margin: bool = False) -> list[OrderReport]:
         """See trading.Trading."""
-        return self._told(self.paper.open_orders(self._now(), instrument, margin=margin))
+        return await self._told(self.paper.open_orders(self._now(), instrument, margin=margin))
 
     async def fills(self, instrument: str, *, since_ms: int, margin: bool = False) -> list[FillReport]:
         """See trading.Trading."""
-        return self._told(self.paper.fills(instrument, self._now(), since_ms=since_ms, margin=margin))
+        return await self._told(self.paper.fills(instrument, self._now(), since_ms=since_ms, margin=margin))
 
     # --- account --------------------------------------------------------------------------------------------
 
     async def positions(self) -> list[PositionReport]:
         """See trading.Trading."""
-        return self._told(self.paper.positions(self._now()))
+        return await self._told(self.paper.positions(self._now()))
 
     async def balances(self) -> list[BalanceReport]:
         """See trading.Trading."""
-        return self._told(self.paper.balances(self._now()))
+        return await self._told(self.paper.balances(self._now()))
 
     async def settings(self, instrument: str) -> AccountSettings:
         """See trading.Trading."""
-        return self.paper.settings(instrument)
+        return await self._told(self.paper.settings(instrument))
 
     async def configure(
         self, instrument: str, *, margin_mode: MarginMode, leverage: int, position_mode: PositionMode
     ) -> AccountSettings:
         """See trading.Trading."""
-        return self._told(
+        return await self._told(
             self.paper.configure(
                 instrument,
                 self._now(),
@@ -158,16 +198,16 @@ class PaperTrading:
     async def borrow(self, asset: str, amount: Decimal) -> None:
         """See trading.Trading."""
         self.paper.borrow(asset, amount, self._now())
-        self._spread()
+        await self._told(None)
 
     async def repay(self, asset: str, amount: Decimal) -> None:
         """See trading.Trading."""
         self.paper.repay(asset, amount, self._now())
-        self._spread()
+        await self._told(None)
 
     async def transfer(self, asset: str, amount: Decimal, *, source: Wallet, target: Wallet) -> str:
         """See trading.Trading."""
-        return self._told(self.paper.transfer(asset, amount, self._now(), source=source, target=target))
+        return await self._told(self.paper.transfer(asset, amount, self._now(), source=source, target=target))
 
     async def permissions(self) -> KeyPermissions:
         """See trading.Trading."""
@@ -179,7 +219,7 @@ class PaperTrading:
 
     async def records(self, kind: RecordKind, *, since_ms: int) -> list[LedgerRecord]:
         """See trading.Trading."""
-        return self._told(self.paper.records(kind, self._now(), since_ms=since_ms))
+        return await self._told(self.paper.records(kind, self._now(), since_ms=since_ms))
 
     # --- connection -----------------------------------------------------------------------------------------
 
@@ -212,13 +252,37 @@ class PaperTrading:
     def _now(self) -> Now:
         return self._clock.now()
 
-    def _told(self, answer: Answered) -> Answered:
-        """An answer, after the streams have heard what happened on the way to it."""
+    async def _told(self, answer: Answered) -> Answered:
+        """An answer, once what it follows from is durable and the streams have heard of it."""
         self._spread()
+        try:
+            await self._kept()
+        except NotKept as error:
+            raise VenueError(self.venue, "network", str(error)) from error
         return answer
 
+    async def _found(self, answer: QueryOutcome) -> QueryOutcome:
+        """As `_told`, for what never raises."""
+        try:
+            return await self._told(answer)
+        except VenueError as error:
+            return QueryFailed(why=str(error))
+
+    async def _kept(self) -> None:
+        if self._keep is not None:
+            await self._keep.kept()
+
     def _spread(self) -> None:
-        """Events nobody listens to are gone, as on a real stream."""
-        for event in self.paper.take_events():
+        """Note what has happened, and tell it if it is durable."""
+        self._untold.extend((self.paper.changes, event) for event in self.paper.take_events())
+        if self._keep is None or self._keep.noted():
+            self.tell(self.paper.changes)
+
+    def tell(self, changes: int) -> None:
+        """Tell the streams what happened up to this count of changes. Events nobody listens to are gone, as
+        on a real stream.
+        """
+        while self._untold and self._untold[0][0] <= changes:
+            _, event = self._untold.popleft()
             for queue in self._listeners:
                 queue.put_nowait(event)

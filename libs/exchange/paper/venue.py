@@ -1,7 +1,7 @@
 """A venue on paper: the executor's port over the engine, fed by the bus. Pure and synchronous.
 
     venue = PaperVenue("binance", costs=config.costs, balances={"spot": {"USDT": Decimal(1000)}}, now=now)
-    venue.on_message(message, now)             # md.instrument, md.quote, md.book, md.funding
+    venue.on_message(message, now)             # md.instrument, md.quote, md.book, md.funding, md.history
     outcome = venue.submit(request, now)
     for event in venue.take_events(): ...      # what a user stream would have told
 
@@ -88,6 +88,16 @@ class PaperVenue(Account):
         floor, transfers = saved.decode(data, costs=costs, layout=layout)
         Account.__init__(venue, floor, transfers=transfers)
         return venue
+
+    @property
+    def changes(self) -> int:
+        """Rises with whatever a snapshot must be taken for: orders, money, positions, settings."""
+        return self._floor.changes
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is open: the marks that its next funding is paid at are worth keeping."""
+        return bool(self._floor.exposed())
 
     # --- what comes in and goes out by itself -------------------------------------------------------------
 

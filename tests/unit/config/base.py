@@ -118,6 +118,13 @@ def misspelled() -> Iterator[Broken]:
         )
 
 
+def _named(path: tuple[str, ...]) -> str:
+    """A name of the user's choice, below a section of such."""
+    if path[:2] == ("paper", "balances"):
+        return ("binance", "spot", "USDT")[len(path) - 2]
+    return {"exchanges": "perp", "venues": "binance"}[path[-1]]
+
+
 def wrong_words() -> Iterator[Broken]:
     """Every choice of the schema with a word that is none of them."""
 
@@ -127,9 +134,7 @@ def wrong_words() -> Iterator[Broken]:
                 for field in shape.fields:
                     yield from visit(field.type, (*path, field.name))
             case inspect.DictType() if path[-1] != "options":
-                yield from visit(
-                    shape.value_type, (*path, {"exchanges": "perp", "venues": "binance"}[path[-1]])
-                )
+                yield from visit(shape.value_type, (*path, _named(path)))
             case inspect.UnionType() if any(isinstance(part, inspect.LiteralType) for part in shape.types):
                 yield from visit(next(p for p in shape.types if isinstance(p, inspect.LiteralType)), path)
             case inspect.LiteralType() | inspect.EnumType():
@@ -155,9 +160,7 @@ def wrong_types() -> Iterator[Broken]:
                 yield from visit(field.type, (*path, field.name))
         elif isinstance(shape, inspect.DictType):
             if path[-1] != "options":
-                yield from visit(
-                    shape.value_type, (*path, {"exchanges": "perp", "venues": "binance"}[path[-1]])
-                )
+                yield from visit(shape.value_type, (*path, _named(path)))
         else:
             yield shape, path
 

@@ -195,7 +195,6 @@ async def test_a_venue_that_never_answers_is_unreachable(tmp_path: Path) -> None
         (("costs", "borrowRateDaily"), 0.001, "costs.borrow_daily", ("ok", "only where spot is borrowed")),
         (("exchanges", "perp", "apiKey"), "k", "exchanges.perp", ("warning", "an observer uses no keys")),
         (("exchanges", "other", "id"), "okx", "okx", ("warning", "never exercised")),
-        (("mode",), "paper", "mode", ("refused", "not part of this version yet")),
     ],
 )
 def test_what_the_config_alone_tells(
@@ -239,11 +238,13 @@ def test_live_without_keys_is_refused(tmp_path: Path) -> None:
     assert "FUNDARB__EXCHANGES__OTHER__API_KEY_FILE" in found.remedy
 
 
-@pytest.mark.parametrize(("mode", "code"), [("observer", 0), ("paper", 1)])
+@pytest.mark.parametrize(("mode", "code"), [("observer", 0), ("paper", 0), ("live", 1)])
 def test_the_exit_code_is_the_answer(
     tmp_path: Path, mode: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(tmp_path, {**GOOD, "mode": mode})
+    path = write(
+        tmp_path, {**GOOD, "mode": mode, "thresholds": {"flip_policy": "cost_aware", "forecast": "flat"}}
+    )
     assert main(["check", "--offline", "--config", str(path)]) == code
     assert "warning" in capsys.readouterr().out
     assert main(["check", "--offline", "--json", "--config", str(path)]) == code

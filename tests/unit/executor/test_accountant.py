@@ -13,6 +13,7 @@ from libs.exchange.engine import commands as c
 from services.executor.books import Books
 from services.executor.books_work import FetchRecords
 from services.executor.expect import MISSING_US
+from services.executor.rounds import RATES_FIRST_US
 from tests.property.pnl_terms import PERP, VENUE, key_of
 from tests.property.test_pnl import gained, nobodys_coins
 from tests.unit.executor.books_rig import BooksRig
@@ -181,7 +182,7 @@ def test_a_payment_that_does_not_come_is_missing_and_not_zero() -> None:
 
 def test_an_account_that_cannot_be_read_is_not_to_be_trusted() -> None:
     rig = BooksRig(seed=11)
-    rig.run(6)
+    rig.run(RATES_FIRST_US / 1e6 + 6)
     before = rig.account
     assert before.trusted
     assert before.equity_usd is not None

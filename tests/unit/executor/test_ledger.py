@@ -195,6 +195,17 @@ def test_a_transfer_between_wallets_that_are_both_seen_moves_nothing() -> None:
     assert moved == {"internal": {}, "": {"USDT": D(5)}}
 
 
+def test_what_comes_from_outside_and_goes_there_is_nobodys() -> None:
+    for kind, amount, expected in (
+        ("deposit", "5", LedgerKind.DEPOSIT),
+        ("withdrawal", "-5", LedgerKind.WITHDRAWAL),
+        ("other", "-5", LedgerKind.WITHDRAWAL),
+    ):
+        record = LedgerRecord(record_id="o", kind=kind, asset="USDT", amount=D(amount), ts_ms=1)  # type: ignore[arg-type]
+        (line,) = lines_of(record, Books())
+        assert (line.kind, line.pair, line.amount) == (expected, "", D(amount))
+
+
 def test_sizes_are_known_by_the_venues_stamps_whatever_order_they_come_in() -> None:
     books = Books()
     for quantity, at_ms in (("-1", 3000), ("-2", 1000), ("4", 2000)):

@@ -12,7 +12,7 @@ from libs.common.subjects import Kind
 from libs.exchange.trading_values import AccountSettings, FeeRates, MarginMode, PositionMode
 from services.executor.events import SetUpDone
 from services.executor.permit import PermitView
-from services.executor.setup import AT_ONCE, RETRY_US, SetUps, Terms, differences, terms_of
+from services.executor.setup import AT_ONCE, RETRY_US, UNHURRIED_US, SetUps, Terms, differences, terms_of
 from services.executor.world import World
 
 SPOT, PERP = ("binance", "BTC-USDT"), ("binance", "BTC-USDT-PERP")
@@ -92,10 +92,28 @@ def test_a_failure_says_why_and_is_tried_again_later() -> None:
 def test_few_legs_of_one_venue_are_set_up_at_once_and_venues_do_not_wait_for_each_other() -> None:
     keys = [(venue, f"{base}-USDT-PERP") for venue in ("binance", "bitget") for base in "ABCDE"]
     setups = SetUps(TERMS, keys)
+    setups.want(keys)
     asked = setups.due(keys, 0)
     assert [sum(venue == one for venue, _ in asked) for one in ("binance", "bitget")] == [AT_ONCE, AT_ONCE]
     setups.failed(asked[0], "no")
     assert len(setups.due(keys, 1)) == 1
+
+
+def test_legs_of_a_pair_that_is_to_be_opened_go_first_and_the_others_take_their_time() -> None:
+    keys = [("binance", f"{base}-USDT-PERP") for base in "ABC"]
+    setups = SetUps(TERMS, keys)
+    setups.want(keys[2:])
+    assert setups.due(keys, 0) == keys[2:]
+    assert setups.due(keys, 1) == [], "the wanted leg is under way"
+    setups.failed(keys[2], "busy")
+    assert setups.due(keys, 2) == keys[:1], "while it waits for its next try others may go"
+    setups.failed(keys[0], "busy")
+    assert setups.due(keys, 2 + UNHURRIED_US - 1) == []
+    assert setups.due(keys, 2 + UNHURRIED_US) == keys[1:2]
+    setups.failed(keys[1], "busy")
+    assert setups.due(keys, RETRY_US) == keys[2:]
+    setups.done(keys[2], SetUpDone(settings=GOOD, fees=FEES))
+    assert setups.due(keys, 2 + RETRY_US + UNHURRIED_US) == keys[:1], "nobody is waited for any more"
 
 
 def info(**changes: object) -> InstrumentInfo:
