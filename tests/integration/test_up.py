@@ -149,7 +149,7 @@ async def test_without_a_network_it_says_what_cannot_be_seen(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--live",), "cannot trade"),
+        (("--live",), "not in this version"),
         (("--duration", "-1"), "--duration"),
         (("--config", "nowhere.json"), "nowhere.json"),
     ],
