@@ -63,9 +63,16 @@ def ask_name(pair: str, order_id: str) -> str:
 
 
 def base_of(lane: Lane, leg: int) -> str:
-    """The leg's base coin, for fees taken in it."""
+    """The leg's base coin."""
     rules = lane.rules(leg)
     return rules.base if rules is not None else lane.keys[leg][1].split("-", 1)[0]
+
+
+def fee_coin(lane: Lane, leg: int) -> str:
+    """The coin in which fees make the leg smaller: a spot leg's own, none ("") of a contract, whose fees are
+    paid beside it even when they are paid in its coin (BNB of a BNB perpetual).
+    """
+    return base_of(lane, leg) if lane.kinds[leg] is SPOT else ""
 
 
 def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
@@ -82,7 +89,7 @@ def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
         raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")
     if isinstance(event.outcome, Rejected) and event.outcome.reason == "reduce_only":
         lane.look_first = True
-    after = order.on_outcome(intent, event.outcome, base=base_of(lane, intent.leg))
+    after = order.on_outcome(intent, event.outcome, base=fee_coin(lane, intent.leg))
     if isinstance(event.outcome, Done):
         ledger.on_trades(lane, draft, intent, after, event.outcome.fills)
     learn(lane, draft, intent, after, since_us=event.sent_mono_us)
@@ -107,7 +114,7 @@ def on_fills(lane: Lane, draft: Draft, venue: str, fills: Iterable[FillReport]) 
             same = (one for one in draft.intents.values() if one.order_id and one.order_id == fill.order_id)
             intent = next((one for one in same if lane.keys[one.leg] == key), None)
         if intent is not None and lane.keys[intent.leg] == key:
-            after = order.on_fill(intent, fill, base=base_of(lane, intent.leg))
+            after = order.on_fill(intent, fill, base=fee_coin(lane, intent.leg))
             ledger.on_trades(lane, draft, intent, after, (fill,))
             learn(lane, draft, intent, after)
 
