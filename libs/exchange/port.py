@@ -104,8 +104,9 @@ class GapSeen(Observation, frozen=True, kw_only=True):
 
 class VenueError(Exception):
     """A call failed. `error_class` is one of network, timeout, rate_limit, auth, maintenance, bad_payload,
-    not_supported, exchange, refused (a loan that the venue says it has not carried out); the text is one line and free of secrets. `retry_after_sec` is the venue's own
-    hint for a `rate_limit`: asking sooner makes bans longer.
+    not_supported, exchange, and refused for a loan that the venue says it has not carried out; the text is
+    one line and free of secrets. `retry_after_sec` is the venue's own hint for a `rate_limit`: asking sooner
+    makes bans longer.
     """
 
     retry_after_sec: float | None = None

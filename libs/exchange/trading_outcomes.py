@@ -137,12 +137,24 @@ NOT_FOUND: Final[dict[str, frozenset[str]]] = {
 }
 """By venue: codes that say cleanly "no such order"."""
 
+# https://developers.binance.com/docs/margin_trading/error-code
 LOAN_REFUSALS: Final[dict[str, frozenset[str]]] = {
-    # https://developers.binance.com/docs/margin_trading/error-code: no such asset, no margin account, over the
-    # maximum, another loan under way, not allowed or banned, under the minimum, more than is owed or too
-    # little left, not enough coins, nothing to lend
     "binance": frozenset(
-        "-3002 -3003 -3006 -3007 -3008 -3010 -3012 -3013 -3014 -3015 -3016 -3041 -3045".split()
+        {
+            "-3002",  # no such asset
+            "-3003",  # no margin account
+            "-3006",  # more than may be borrowed
+            "-3007",  # another loan is under way
+            "-3008",  # borrowing is not allowed
+            "-3010",  # repaying is not allowed
+            "-3012",  # borrowing this asset is banned
+            "-3013",  # less than the minimum
+            "-3014",  # borrowing is banned for this account
+            "-3015",  # more than is owed, or what would be left is too little
+            "-3016",  # less than the minimum of a repayment
+            "-3041",  # not enough coins
+            "-3045",  # the venue has not enough to lend
+        }
     ),
 }
 """By venue: codes that prove that a loan or a repayment was not carried out."""

@@ -55,13 +55,11 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         return  # what this look shows may be another loan on its way
     loans.verify(lane, draft, leg, debt)
     held = draft.state.legs[leg]
-    owed = owed_of(lanes, asset)
-    if owed > debt.borrowed and debt.owed >= owed_of(lanes, asset, interest=True):
-        # all is owed still: what was paid back went to interest that we had taken for less
-        after = as_interest(held, owed - debt.borrowed)
-        owed -= held.borrowed - after.borrowed
-    else:
-        after = held
+    owed, all_owed = owed_of(lanes, asset), owed_of(lanes, asset, interest=True)
+    after = (
+        as_interest(held, owed - debt.borrowed) if owed > debt.borrowed and all_owed <= debt.owed else held
+    )
+    owed -= held.borrowed - after.borrowed
     if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
@@ -73,12 +71,10 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
         after = with_interest(after, debt)
-        if draft.state.state is not State.OPENING:
-            after = with_spare(after)
+        after = after if draft.state.state is State.OPENING else with_spare(after)
     if _is_whole(draft, debt, lanes, asset):
         after = replace(after, others=debt.total - own(*lane.keys[leg]))
-    if after != held:
-        put_leg(draft, leg, after)
+    put_leg(draft, leg, after)
 
 
 def _is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) -> bool:

@@ -70,7 +70,9 @@ def share(held: Leg, debt: Debt) -> Decimal:
 
 
 def as_interest(held: Leg, amount: Decimal) -> Leg:
-    """So much of the principal was paid back in truth, and so much more interest is open: as much is owed."""
+    """So much less principal, and so much more interest: a payment goes to interest first, of which the venue
+    knew more than we did. As much is owed as before.
+    """
     amount = min(amount, held.borrowed)
     return replace(held, borrowed=held.borrowed - amount, interest=held.interest + amount)
 

@@ -13,6 +13,9 @@ from services.executor.resolve import Doubt
 CLAIM_US: Final = 10 * US_PER_SEC
 """A claim that nobody renews ends by itself: its pair was halted, or has lost its lease."""
 
+REFUSED: Final = frozenset({"refused", "not_supported"})
+"""Classes of a venue's error that say that a loan was not carried out (`port.VenueError`)."""
+
 Asset = tuple[str, str]
 """(venue, coin)."""
 

@@ -21,7 +21,7 @@ from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
 from services.executor.ids import order_id
 from services.executor.lane import Draft, Lane, plan_of
-from services.executor.lending import Debt, Memory
+from services.executor.lending import REFUSED, Debt, Memory
 from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State, Trigger
 from services.executor.steps import give_up, last_reason, to_dust
 
@@ -30,9 +30,6 @@ replace = msgspec.structs.replace
 ASK_US: Final = US_PER_SEC // 2
 MOVE_US_MAX: Final = 60 * US_PER_SEC
 """A claim on an asset outlives the longest request."""
-
-REFUSED: Final = frozenset({"refused", "not_supported"})
-"""Classes of a venue's error that say that a loan was not carried out (`port.VenueError`)."""
 
 REPAY_TRIES: Final = 3
 REPAY_AGAIN_US: Final = 5 * US_PER_SEC
@@ -173,7 +170,7 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
 
 
 def _repay_after_us(lane: Lane, draft: Draft) -> int:
-    """The look by which a repayment is decided begins after all that was done, and a while after a failure."""
+    """A repayment is decided by a look after all that was done, and a while after one that failed."""
     return max(lane.changed_us, lane.loan.settled_us + (REPAY_AGAIN_US if _failures(draft) else 0))
 
 

@@ -160,7 +160,7 @@ def test_a_repayment_that_was_lost_is_tried_again_and_a_person_is_called_at_last
     rig = LoanRig().reversed()
     rig.lent.extend(["refused"] * 3)
     rig.wish("close")
-    rig.until(lambda: rig.state is State.STUCK, 90)
+    rig.until(lambda: rig.state is State.STUCK, 120)
     assert len(rig.moved) == 4
     (text,) = rig.told("stuck")
     assert "1 BTC cannot be repaid" in text
