@@ -73,13 +73,16 @@ def over_goal(draft: Draft, leg: int) -> Decimal:
 
 
 def reducible(lane: Lane, draft: Draft, leg: int) -> Decimal:
-    """What of the excess can be traded away: a multiple of the step, 0 below the venue's minimum."""
+    """What of the excess can be traded away: the nearest multiple of the step that the leg has, 0 below the
+    venue's minimum. Rounding down would leave almost a step, which on a coarse contract is real money.
+    """
     rules = lane.rules(leg)
     if rules is None:
         return over_goal(draft, leg)
     if draft.borrows(leg) and draft.state.legs[leg].quantity < 0:
         return cover(lane, draft, leg, over_goal(draft, leg))
-    amount = floor_to(over_goal(draft, leg), rules.step)
+    held = floor_to(abs(draft.state.legs[leg].quantity), rules.step)
+    amount = min(held, floor_to(over_goal(draft, leg) + rules.step / 2, rules.step))
     return amount if amount >= lane.least(leg, reduces=True) else ZERO
 
 
