@@ -51,6 +51,7 @@ class Keeper:
         lease: Callable[[], Lease],
         version: int,
         patience_sec: float,
+        retry_sec: float = RETRY_SEC,
     ) -> None:
         """`version` 0: it was never written. `lease`: the right to write it, as it is now."""
         self._paper = paper
@@ -58,6 +59,7 @@ class Keeper:
         self._lease = lease
         self._version = version
         self._patience_sec = patience_sec
+        self._retry_sec = retry_sec
         self._durable = paper.changes if version else -1
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
@@ -89,10 +91,9 @@ class Keeper:
                 async with asyncio.timeout(MARKS_EVERY_SEC):
                     await self._wake.wait()
             except TimeoutError:
-                if not self._paper.holds:
-                    continue
+                if self._paper.holds:
+                    await self.write()
             self._wake.clear()
-            await self.write()
             while self._paper.changes > self._durable:
                 await self.write()
 
@@ -102,7 +103,7 @@ class Keeper:
         while True:
             if await self._written(data):
                 break
-            await asyncio.sleep(RETRY_SEC)
+            await asyncio.sleep(self._retry_sec)
         self._durable = changes
         self.tell(changes)
         for at, future in self._waiting:
