@@ -11,11 +11,12 @@ from libs.common.instant import Clock
 from libs.common.subjects import SPOT, Kind
 from libs.exchange.client import all_of
 from libs.exchange.errors import one_line
+from libs.exchange.fit import Unfit, check
 from libs.exchange.live.account import Account
 from libs.exchange.live.causes import Causes
 from libs.exchange.live.held import HeldOrder, hold, noted
 from libs.exchange.live.lists import open_orders_of, trades_since
-from libs.exchange.live.orders import Arguments, Unfit, arguments_of, assert_unchanged, check
+from libs.exchange.live.orders import Arguments, arguments_of, assert_unchanged
 from libs.exchange.live.places import Open, Place, Places
 from libs.exchange.live.record import Ids, TradingRecord
 from libs.exchange.live.reports import Unreadable, fills_in, order_of

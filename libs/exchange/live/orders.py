@@ -13,16 +13,13 @@ import msgspec
 
 from libs.common.money import PRECISION, plain
 from libs.common.subjects import SPOT
+from libs.exchange.fit import Unfit
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.port import Instrument
 from libs.exchange.trading_values import OrderRequest, OrderType, TimeInForce
 
 ZERO: Final = Decimal(0)
 _TIF: Final = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
-
-
-class Unfit(ValueError):
-    """An order that cannot be sent as it is; the text says which figure is wrong."""
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,49 +57,6 @@ def base_units(amount: Decimal, item: Instrument) -> Decimal:
     with localcontext() as context:
         context.prec = PRECISION
         return amount * item.contract_size
-
-
-def _is_multiple(value: Decimal, step: Decimal | None) -> bool:
-    with localcontext() as context:
-        context.prec = PRECISION
-        return step is None or value % step == 0
-
-
-def check(request: OrderRequest, item: Instrument, *, shortable_here: bool) -> None:
-    """Raise `Unfit` for what the venue would refuse by its published filters, or is not done here."""
-    spot = item.kind is SPOT
-    minimum, least = item.quantity_min, item.notional_min
-    with localcontext() as context:
-        context.prec = PRECISION
-        notional = None if request.price is None else request.quantity * request.price
-    for wrong, text in (
-        (item.refused is not None, f"{item.slug}: {item.refused}"),
-        (request.reduce_only and spot, "reduce-only is for contracts"),
-        (request.margin and not spot, "the margin desk sells spot coins"),
-        (request.margin and not shortable_here, f"{item.venue}: no borrowing of spot coins here"),
-        (
-            request.type is OrderType.MARKET and spot and request.side == "buy",
-            "a market buy of spot counts in quote on some venues: use a limit IOC with a collar",
-        ),
-        (
-            not _is_multiple(request.quantity, item.quantity_step),
-            f"quantity {plain(request.quantity)} is no multiple of {item.quantity_step}",
-        ),
-        (
-            request.price is not None and not _is_multiple(request.price, item.price_tick),
-            f"price {request.price} is no multiple of {item.price_tick}",
-        ),
-        (
-            minimum is not None and request.quantity < minimum,
-            f"quantity {plain(request.quantity)} is below the minimum of {minimum}",
-        ),
-        (
-            least is not None and notional is not None and notional < least and not request.reduce_only,
-            f"notional {notional} is below the minimum of {least}",
-        ),
-    ):
-        if wrong:
-            raise Unfit(text)
 
 
 def arguments_of(

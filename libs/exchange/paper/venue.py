@@ -22,10 +22,10 @@ from libs.exchange.engine.commands import Cancel, OpenAccount, Ordered, Reason, 
 from libs.exchange.engine.commands import Deposit as Put
 from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.types import AccountSpec, FeeRates, FeeSchedule, Fill, Order
+from libs.exchange.fit import wrong_with
 from libs.exchange.paper import reports, saved
 from libs.exchange.paper.account import Account
 from libs.exchange.paper.calendar import Calendar
-from libs.exchange.paper.fit import unfit
 from libs.exchange.paper.floor import Floor
 from libs.exchange.paper.layout import KINDS, Layout, layout_of
 from libs.exchange.paper.listings import exact_rate, hourly_interest_of, key_of
@@ -121,7 +121,10 @@ class PaperVenue(Account):
         item = self.instruments.get(request.instrument)
         if item is None:
             return NeverSent(why=f"{self.venue}: no instrument {request.instrument} here")
-        wrong = unfit(request, item, self._floor.layout)
+        layout = self._floor.layout
+        wrong = wrong_with(request, item, shortable_here=layout.borrows is not None)
+        if wrong is None and item.kind in layout.refused:
+            wrong = f"{item.slug}: {layout.refused[item.kind]}"
         return None if wrong is None else NeverSent(why=wrong)
 
     def submit(self, request: OrderRequest, now: Now) -> Outcome:

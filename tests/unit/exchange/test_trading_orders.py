@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.subjects import Kind
+from libs.exchange.fit import Unfit, check
 from libs.exchange.live.budget import Budget, Limit
-from libs.exchange.live.orders import (
-    Unfit,
-    arguments_of,
-    assert_unchanged,
-    base_units,
-    check,
-    contracts_of,
-)
+from libs.exchange.live.orders import arguments_of, assert_unchanged, base_units, contracts_of
 from libs.exchange.live.record import RECORDS, Ids, venue_id
 from libs.exchange.live.reports import Unreadable, fill_of, order_of, position_of, state_of
 from libs.exchange.port import Instrument

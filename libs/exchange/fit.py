@@ -1,4 +1,7 @@
-"""What of an order is wrong before it is sent: as `live.orders.check` has it for live trading."""
+"""What of an order is wrong before it is sent, live or on paper: by the published filters, exactly. Pure.
+
+Nothing is rounded: what is no multiple of a step is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,43 @@ from decimal import Decimal, localcontext
 
 from libs.common.money import PRECISION, plain
 from libs.common.subjects import SPOT
-from libs.exchange.paper.layout import Layout
 from libs.exchange.port import Instrument
 from libs.exchange.trading_values import OrderRequest, OrderType
 
 
-def unfit(request: OrderRequest, item: Instrument, layout: Layout) -> str | None:
-    """Why it would not be sent, None when it would."""
+class Unfit(ValueError):
+    """An order that cannot be sent as it is; the text says which figure is wrong."""
+
+
+def check(request: OrderRequest, item: Instrument, *, shortable_here: bool) -> None:
+    """Raise `Unfit` for what the venue would refuse by its published filters, or is not done here."""
+    wrong = wrong_with(request, item, shortable_here=shortable_here)
+    if wrong is not None:
+        raise Unfit(wrong)
+
+
+def wrong_with(request: OrderRequest, item: Instrument, *, shortable_here: bool) -> str | None:
+    """Why an order would not be sent, None when it would. `shortable_here`: borrowed coins can be sold."""
     spot = item.kind is SPOT
+    minimum, least = item.quantity_min, item.notional_min
     with localcontext() as context:
         context.prec = PRECISION
         notional = None if request.price is None else request.quantity * request.price
-    least, minimum = item.notional_min, item.quantity_min
     checks = (
         (item.refused is not None, f"{item.slug}: {item.refused}"),
-        (item.kind in layout.refused, f"{item.slug}: {layout.refused.get(item.kind)}"),
         (request.reduce_only and spot, "reduce-only is for contracts"),
         (request.margin and not spot, "the margin desk sells spot coins"),
-        (request.margin and layout.borrows is None, f"{item.venue}: no borrowing of spot coins here"),
+        (request.margin and not shortable_here, f"{item.venue}: no borrowing of spot coins here"),
         (
             request.type is OrderType.MARKET and spot and request.side == "buy",
             "a market buy of spot counts in quote on some venues: use a limit IOC with a collar",
         ),
         (
-            _off_step(request.quantity, item.quantity_step),
+            not _is_multiple(request.quantity, item.quantity_step),
             f"quantity {plain(request.quantity)} is no multiple of {item.quantity_step}",
         ),
         (
-            request.price is not None and _off_step(request.price, item.price_tick),
+            request.price is not None and not _is_multiple(request.price, item.price_tick),
             f"price {request.price} is no multiple of {item.price_tick}",
         ),
         (
@@ -48,7 +60,7 @@ def unfit(request: OrderRequest, item: Instrument, layout: Layout) -> str | None
     return next((text for wrong, text in checks if wrong), None)
 
 
-def _off_step(value: Decimal, step: Decimal | None) -> bool:
+def _is_multiple(value: Decimal, step: Decimal | None) -> bool:
     with localcontext() as context:
         context.prec = PRECISION
-        return step is not None and value % step != 0
+        return step is None or value % step == 0
