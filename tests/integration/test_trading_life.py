@@ -157,6 +157,16 @@ async def test_borrowed_coins_are_sold_bought_back_and_repaid() -> None:
         assert [one.amount for one in loans] == [borrowed]
 
 
+async def test_a_loan_that_is_refused_says_that_nothing_was_lent() -> None:
+    async with opened("binance") as (_, trading):
+        await trading.transfer("USDT", Decimal(100), source="spot", target="margin")
+        for call in (trading.borrow("BTC", Decimal(1_000)), trading.repay("BTC", Decimal(1))):
+            with pytest.raises(VenueError) as caught:
+                await call
+            assert caught.value.error_class == "refused"
+        assert not [one for one in await trading.balances() if one.borrowed]
+
+
 async def test_what_bitget_cannot_is_refused_by_name() -> None:
     async with opened("bitget") as (_, trading):
         with pytest.raises(VenueError, match="not possible on Bitget"):

@@ -131,8 +131,9 @@ def test_a_short_sale_without_coins_is_refused_for_lack_of_funds() -> None:
 
 def test_loans_end_where_the_collateral_does_and_where_there_is_no_desk() -> None:
     market = Market()
-    with pytest.raises(VenueError, match="may be borrowed"):
+    with pytest.raises(VenueError, match="may be borrowed") as caught:
         market.paper.borrow("BTC", D(100), market.now)
+    assert caught.value.error_class == "refused"
     with pytest.raises(VenueError, match="is owed"):
         market.paper.repay("BTC", D(1), market.now)
     with pytest.raises(VenueError, match="no borrowing"):

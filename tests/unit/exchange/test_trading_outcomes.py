@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from libs.exchange.trading_outcomes import REJECTS, UNPROVEN, Failure, code_of, judge_order, judge_query
+from libs.exchange.trading_outcomes import (
+    LOAN_REFUSALS,
+    REJECTS,
+    UNPROVEN,
+    Failure,
+    code_of,
+    is_loan_refused,
+    judge_order,
+    judge_query,
+)
 from libs.exchange.trading_values import NeverSent, NotFound, QueryFailed, Rejected, Unknown
 
 
@@ -95,6 +104,18 @@ def test_never_sent_needs_proof() -> None:
     assert judge_order("okx", held) == NeverSent(why="dropped")
     lost = Failure(released=True, connected=False, refused=False, text="no answer in time")
     assert isinstance(judge_order("okx", lost), Unknown)
+
+
+@pytest.mark.parametrize("code", sorted(LOAN_REFUSALS["binance"]))
+def test_a_loan_is_refused_by_a_listed_code_only(code: str) -> None:
+    assert is_loan_refused("binance-sub1", answered(code))
+    assert not is_loan_refused("binance", answered(code, status=500))
+    assert not is_loan_refused("bybit", answered(code))
+
+
+@pytest.mark.parametrize("code", ["", "-1000", "-1001", "-1006", "-1007", "-3000"])
+def test_a_loan_of_which_the_venue_says_nothing_clear_is_not_refused(code: str) -> None:
+    assert not is_loan_refused("binance", answered(code))
 
 
 @pytest.mark.parametrize("status", [418, 429])

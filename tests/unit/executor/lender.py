@@ -21,6 +21,7 @@ replace = msgspec.structs.replace
 Lent = Literal[
     "moved",
     "refused",  # an error, and nothing has moved
+    "denied",  # the same, and the error proves it
     "silent",  # it has moved, and the answer was lost
 ]
 ZERO = Decimal(0)
@@ -55,10 +56,10 @@ class Lender(Venues):
         self.borrowed -= -amount - interest
         self.held[SPOT_KEY] -= interest  # coins that were not borrowed
 
-    def buy_back(self, quantity: Decimal) -> None:
-        """The venue recalls a loan: it buys coins for the account and keeps them."""
+    def buy_back(self, quantity: Decimal, ts_ms: int = 0) -> None:
+        """The venue recalls a loan: it buys coins for the account and keeps them, interest first."""
         self.held[SPOT_KEY] += quantity
-        self.borrowed -= quantity
+        self.move(-quantity)
         self.trades[SPOT_KEY].append(
             FillReport(
                 trade_id=f"recall{len(self.trades[SPOT_KEY])}",
@@ -71,7 +72,7 @@ class Lender(Venues):
                 fee=ZERO,
                 fee_asset="USDT",
                 liquidity=None,
-                ts_ms=0,
+                ts_ms=ts_ms,
                 cause="liquidation",
             )
         )
@@ -116,10 +117,11 @@ class LoanRig(Rig):
             return
         self.moved.append(request)
         act = self.lent.popleft() if self.lent else "moved"
-        if act != "refused":
+        if act in ("moved", "silent"):
             self.lender.move(request.amount)
+        kind = "refused" if act == "denied" else "network"
         error = None if act == "moved" else f"no answer: {act}"
-        self.offer(Answered(request=request, error=error))
+        self.offer(Answered(request=request, error=error, error_class=error and kind))
 
     def _refusal(self, request: events.MoveLoan) -> Refusal | None:
         lease = self.lane.lease

@@ -283,8 +283,9 @@ class Rig:
                 result = self.venues.cancel(order_id)
             case events.FetchFills(venue=venue, instrument=name):
                 result = [one for one in self.venues.trades[venue, name] if one.cause == "order"]
-            case events.FindTaken(venue=venue, instrument=name):
-                result = [one for one in self.venues.trades[venue, name] if one.cause != "order"]
+            case events.FindTaken(venue=venue, instrument=name, since_ms=since_ms):
+                taken = [one for one in self.venues.trades[venue, name] if one.cause != "order"]
+                result = [one for one in taken if not one.ts_ms or one.ts_ms >= since_ms]
             case events.ReadAccount(venue=venue):
                 positions, balances = self.venues.account(venue)
                 none: tuple[OrderReport, ...] = ()

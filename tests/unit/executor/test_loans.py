@@ -7,10 +7,11 @@ import pytest
 
 from libs.common.messages_exec import Breaker, Level
 from services.executor.events import MoveLoan
+from services.executor.loans import REPAY_AGAIN_US
 from services.executor.model import IntentState, OrderClass, Purpose, State
 from services.executor.resolve import window_us
 from tests.unit.executor.lender import LoanRig
-from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY
+from tests.unit.executor.rig import FLAT, SPOT_KEY
 from tests.unit.executor.scripted import described
 
 D = Decimal
@@ -49,6 +50,27 @@ def test_a_loan_that_fails_ends_the_attempt_with_nothing_sent() -> None:
     assert rig.loans[0].state is IntentState.NOT_ACCEPTED
     assert "no answer: refused" in rig.durable.reason
     assert len(rig.moved) == 1
+
+
+def test_a_loan_that_the_venue_denies_ends_the_attempt_at_once() -> None:
+    rig = LoanRig()
+    rig.lent.append("denied")
+    rig.wish("open", direction="reverse")
+    sec = rig.until(lambda: rig.moves == ["idle>opening", "opening>idle"], 30)
+    assert sec < W_SEC / 2
+    assert rig.sent == []
+    assert rig.loans[0].state is IntentState.NOT_ACCEPTED
+    assert "no answer: denied" in rig.durable.reason
+
+
+def test_repayments_that_the_venue_denies_are_spaced() -> None:
+    rig = LoanRig().reversed()
+    rig.lent.extend(["denied"] * 2)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    first, second, third = [one.created_us for one in rig.loans if one.purpose is Purpose.REPAY]
+    assert min(second - first, third - second) > REPAY_AGAIN_US
+    assert rig.lender.borrowed == 0
 
 
 def test_a_loan_whose_answer_was_lost_is_found_in_the_balance() -> None:
@@ -249,36 +271,6 @@ def test_an_unknown_loan_beside_somebodys_own_is_foreign() -> None:
     rig.until(lambda: rig.state is State.STUCK, 40)
     assert "0.3" in rig.told("foreign")[0]
     assert rig.sent == []
-
-
-# --- recalls ----------------------------------------------------------------------------------------------
-
-
-def test_a_recall_that_the_venue_bought_back_is_followed() -> None:
-    rig = LoanRig().reversed()
-    rig.lender.buy_back(D("0.4"))
-    rig.until(lambda: rig.held == (D("-0.6"), D("0.6")), 10)
-    assert rig.durable.legs[0].borrowed == D("0.6")
-    (followed,) = rig.orders(Purpose.FOLLOW)
-    assert (followed.leg, followed.quantity) == (1, D("0.4"))
-    assert rig.state is State.ACTIVE
-    rig.wish("close")
-    rig.until(lambda: rig.state is State.IDLE, 10)
-    assert rig.lender.borrowed == 0 == rig.lender.coins
-
-
-def test_a_recall_that_took_the_users_coins_ends_the_pair_and_gives_them_back() -> None:
-    rig = LoanRig()
-    rig.lender.users_coins = D(3)
-    rig.reversed()
-    rig.run(6)
-    rig.lender.borrowed -= 1  # and so many coins of the wallet with it
-    assert rig.lender.coins == 2
-    rig.until(lambda: rig.state is State.IDLE, 30)
-    assert rig.venues.held[PERP_KEY] == 0
-    assert any("were recalled" in text for text in rig.told("recall"))
-    assert [one.amount for one in rig.moved] == [D(1)], "nothing was owed any more"
-    assert rig.lender.coins == 3
 
 
 def test_loans_carry_their_gate_with_them() -> None:

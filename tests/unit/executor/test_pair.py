@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections import deque
+from decimal import Decimal
 
 import pytest
 
-from services.executor.model import State, Trigger
-from services.executor.pair import TABLE, IllegalTransition, diagram, next_state
+from libs.common.subjects import SPOT, Kind
+from services.executor.model import Leg, PairState, State, Trigger
+from services.executor.pair import TABLE, IllegalTransition, diagram, next_state, target_of
 
 SPECIFIED = {
     (State.IDLE, State.OPENING),
@@ -46,6 +48,26 @@ def test_every_trigger_moves_by_the_table_or_not_at_all(state: State, trigger: T
 def test_only_a_person_leaves_stuck() -> None:
     leaving = {trigger for (state, trigger) in TABLE if state is State.STUCK}
     assert leaving == {Trigger.RESET_IDLE, Trigger.RESET_ACTIVE}
+
+
+@pytest.mark.parametrize(
+    ("owed", "trigger", "target"),
+    [
+        ({"borrowed": Decimal(1)}, Trigger.RESET_IDLE, None),
+        ({"interest": Decimal("0.00000001")}, Trigger.RESET_IDLE, None),
+        ({}, Trigger.RESET_IDLE, State.IDLE),
+        ({"borrowed": Decimal(1)}, Trigger.RESET_ACTIVE, State.ACTIVE),
+    ],
+)
+def test_no_reset_forgets_a_debt(owed: dict[str, Decimal], trigger: Trigger, target: State | None) -> None:
+    spot = Leg(venue="binance", instrument="BTC-USDT", kind=SPOT, **owed)
+    perp = Leg(venue="binance", instrument="BTC-USDT-PERP", kind=Kind.PERP)
+    stuck = PairState(pair="p", legs=(spot, perp), state=State.STUCK)
+    if target is not None:
+        assert target_of(stuck, trigger) is target
+        return
+    with pytest.raises(IllegalTransition, match=r"p still owes .* of binance BTC-USDT: repay it first"):
+        target_of(stuck, trigger)
 
 
 def test_every_state_can_be_reached_and_left() -> None:

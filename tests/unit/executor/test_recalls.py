@@ -1,0 +1,144 @@
+"""Loans that the venue takes back: what it bought, what it took instead, and what nobody can explain."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from libs.common.instant import US_PER_SEC
+from libs.common.memory_store import MemoryStore
+from services.executor.debts import RECALL_AFTER_US
+from services.executor.model import Purpose, State
+from tests.unit.executor.lender import LoanRig
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY
+
+D = Decimal
+SHORT = (D(-1), D(1))
+
+
+def test_a_recall_that_the_venue_bought_back_is_followed() -> None:
+    rig = LoanRig().reversed()
+    rig.lender.buy_back(D("0.4"))
+    rig.until(lambda: rig.held == (D("-0.6"), D("0.6")), 10)
+    assert rig.durable.legs[0].borrowed == D("0.6")
+    (followed,) = rig.orders(Purpose.FOLLOW)
+    assert (followed.leg, followed.quantity) == (1, D("0.4"))
+    assert rig.state is State.ACTIVE
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert rig.lender.borrowed == 0 == rig.lender.coins
+
+
+def test_a_recall_that_took_the_users_coins_ends_the_pair_and_gives_them_back() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.borrowed -= 1  # and so many coins of the wallet with it
+    assert rig.lender.coins == 2
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.venues.held[PERP_KEY] == 0
+    assert any("were recalled" in text for text in rig.told("recall"))
+    assert [one.amount for one in rig.moved] == [D(1)], "nothing was owed any more"
+    assert rig.lender.coins == 3
+
+
+def test_coins_that_were_the_users_are_known_after_a_restart() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    assert rig.durable.legs[0].others == 3
+    rig.lender.borrowed -= 1
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.told("foreign") == []
+    assert rig.lender.coins == 3
+
+
+def test_interest_that_was_taken_with_a_loan_is_given_back_too() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.interest = D("0.0005")
+    rig.lender.move(D(-1))
+    rig.lender.users_coins -= D("0.0005")
+    rig.lender.held[SPOT_KEY] += D("0.0005")  # it was the user's coin that paid it
+    assert (rig.lender.borrowed, rig.lender.coins) == (D("0.0005"), D(2))
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    leg = rig.durable.legs[0]
+    assert rig.lender.coins == 3 + leg.spare
+    assert leg.owed == rig.lender.borrowed
+
+
+def test_a_loan_that_is_gone_with_no_coin_missing_is_foreign() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.borrowed -= 1
+    rig.lender.users_coins += 1  # the user has bought coins for it, and repaid it himself
+    rig.until(lambda: rig.state is State.STUCK, 30)
+    assert "no longer owed" in rig.told("foreign")[0]
+    assert rig.orders(Purpose.CLOSE) == []
+
+
+def test_a_purchase_of_more_than_the_leg_is_short_of_is_booked_whole_and_sold_again() -> None:
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.lent.extend(["refused"] * 2)
+    rig.venues.take(PERP_KEY, D("0.4"))
+    rig.until(lambda: rig.held == (D("-0.6"), D("0.6")), 10)  # 0.4 are bought back, and not repaid yet
+    rig.lender.buy_back(rig.lender.borrowed)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 90)
+    assert rig.told("foreign") == []
+    assert rig.lender.borrowed == 0
+    assert rig.lender.coins == 0 == rig.durable.legs[0].owed
+
+
+def test_a_recall_of_long_ago_is_found_by_a_process_that_has_seen_nothing() -> None:
+    rig = LoanRig().reversed()
+    rig.run(60)
+    rig.lender.buy_back(D("0.4"), ts_ms=rig.now.market_ms)
+    rig.clock.advance(us=600 * US_PER_SEC)  # nobody looks for ten minutes
+    rig.restart()
+    rig.until(lambda: rig.held == (D("-0.6"), D("0.6")), 20)
+    assert rig.state is State.ACTIVE
+
+
+def test_interest_that_a_recall_has_paid_unseen_is_no_second_recall() -> None:
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.lender.interest = D("0.0000001")
+    rig.lender.buy_back(D("0.4"))
+    rig.lender.interest = D("0.0000001")
+    rig.until(lambda: rig.held[1] == D("0.6"), 20)
+    rig.run(3 * RECALL_AFTER_US / 1e6)
+    assert rig.state is State.ACTIVE
+    leg = rig.durable.legs[0]
+    assert (leg.borrowed, leg.interest) == (rig.lender.borrowed, rig.lender.interest)
+
+
+# --- a store that was lost --------------------------------------------------------------------------------
+
+
+def test_a_loan_of_a_lost_store_is_told_once_and_touched_by_nobody() -> None:
+    rig = LoanRig()
+    rig.lent.append("silent")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: bool(rig.moved), 5)
+    rig.store = MemoryStore(clock=rig.clock, store_id="fedcba9876543210")
+    rig.start()
+    rig.run(20)
+    (text,) = rig.told("unowned_debt")
+    assert "1 BTC are owed at binance" in text
+    assert rig.lane.state.state is State.IDLE
+    assert (len(rig.moved), rig.sent) == (1, [])
+
+
+def test_a_debt_of_ours_is_not_told() -> None:
+    rig = LoanRig().reversed()
+    rig.restart()
+    rig.run(20)
+    assert rig.told("unowned_debt") == []
