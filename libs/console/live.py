@@ -1,4 +1,4 @@
-"""The live table: which pairs are worth it, what each earns and costs, and why the others are refused."""
+"""The live page: what is held, which pairs are worth it, what each costs, and why others are refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from rich.text import Text
 
 from libs.common import messages as m
 from libs.common.instant import MS_PER_SEC
+from libs.console import live_pairs
 from libs.console.watch import Watch
 
 BPS = 10_000
 WIDE, MEDIUM = 138, 114
 VERDICT_WIDTH = 20
+WAITS = frozenset(
+    {"waits", "not_selected", "not_followed", "resting", "no_permit", "breaker", "no_executor"}
+    | {"pair_quarantined"}
+)
+"""Codes under which signal says why a pair that passes is not opened."""
 
 
 def market_stamp(ms: int) -> str:
@@ -65,7 +71,8 @@ def _verdict(item: m.Opportunity) -> Text:
     if item.passes:
         if item.allocated_usd > 0:
             return Text(f"hold ${item.allocated_usd:,.0f}", style="bold green")
-        return Text("passes", style="green")
+        waits = [why for code, why in item.reasons.items() if code in WAITS]
+        return Text(f"waits: {waits[0]}" if waits else "passes", style="green")
     first, *others = item.refusals or ("no reason given",)
     more = f" +{len(others)}" if others else ""
     return Text(first.replace("_", " ") + more, style="yellow" if len(item.refusals) == 1 else "dim")
@@ -125,7 +132,7 @@ def _counts(watch: Watch) -> Text:
         text.append(
             "   refused: " + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refusals)
         )
-    if watch.passing == 0:
+    if watch.passing == 0 and not watch.trades.held:
         text.append(f"\n{watch.why_nothing()}", style="yellow")
     return text
 
@@ -174,6 +181,13 @@ def screen(
     lines = [Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in notes]
     body: list[RenderableType] = [head, *lines, Text("")]
     taken = len(body) + 8 + len(watch.venues)
+    held = len(watch.trades.held)
+    if watch.trades.pairs:
+        shown = max(3, (height - taken) // 3)
+        if held:
+            body.append(live_pairs.table(watch.trades, width=width, rows=shown))
+        body += [live_pairs.money(watch.trades), Text("")]
+        taken += 4 + min(held, shown) + bool(held)
     body.append(table(watch, wall_us=wall_us, width=width, rows=max(5, height - taken)))
     body += [Text(""), _counts(watch), _venues(watch), _services(states)]
     if watch.alerts:

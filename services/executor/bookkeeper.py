@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -19,8 +20,8 @@ from services.executor.ledger import STREAM
 class Bookkeeper:
     """Carries out the books' requests on `tradings` (venue slug -> port) and the store.
 
-    `fees`: by (venue, instrument) what was read elsewhere lately; each entry is taken once, since asking is
-    dear (20 of Binance's 2,400 a minute for one contract).
+    `fees`: by (venue, instrument) what set-ups have read. Asking is dear (20 of Binance's 2,400 a minute for
+    one contract), so that one leg is read anew each time, in turn.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Bookkeeper:
         self._tradings = tradings
         self._store = store
         self._known = {} if fees is None else fees
+        self._turns: Counter[str] = Counter()
 
     def handlers(self) -> dict[type[Request], Callable[[Any], Awaitable[Any]]]:
         """Who carries out which request; looks at accounts are the desk's."""
@@ -66,12 +68,13 @@ class Bookkeeper:
             raise
 
     async def rates(self, request: ReadRates) -> Rates:
-        """One after the other: there is no hurry. Raises VenueError."""
+        """What is known, one leg of it read anew. Raises VenueError."""
         trading = self._trading(request.venue)
-        fees: dict[str, FeeRates] = {}
-        for name in request.instruments:
-            known = self._known.pop((request.venue, name), None)
-            fees[name] = known or await trading.fee_rates(name)
+        name = request.instruments[self._turns[request.venue] % len(request.instruments)]
+        self._known[request.venue, name] = await trading.fee_rates(name)
+        self._turns[request.venue] += 1
+        keys = [(request.venue, one) for one in request.instruments]
+        fees = {key[1]: self._known[key] for key in keys if key in self._known}
         return Rates(fees=fees, clock_offset_ms=trading.clock_offset_ms())
 
     def _trading(self, venue: str) -> Trading:

@@ -57,7 +57,7 @@ OPEN_SEC_MAX: Final = 20.0
 REQUESTS_MAX: Final = 512
 """Queries of a silent venue must not keep orders of another one waiting."""
 
-RECORDS_SEC_MIN: Final = 15.0
+RECORDS_SEC_MIN: Final = 30.0
 """A round costs 120 of the 1,200 a minute that Binance grants to all who poll."""
 
 RECORDS_SEC_MAX: Final = 60.0

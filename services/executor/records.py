@@ -12,11 +12,12 @@ from decimal import Decimal, localcontext
 from typing import Final
 
 from libs.carry.pnl import EXACT, Key
-from libs.common.instant import US_PER_MS, Now
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, Now
 from libs.common.messages_exec import LedgerKind, LedgerLine
 from libs.common.subjects import SPOT, kind_of, slug
 from libs.exchange.trading_values import LedgerRecord, RecordKind
 from services.executor.books import Books, MarketOf, at, holders, split
+from services.executor.events import AccountSeen
 from services.executor.expect import Announcements
 from services.executor.ledger import usd_price
 from services.executor.model import ZERO
@@ -35,6 +36,8 @@ KINDS: Final[tuple[RecordKind, ...]] = (
 
 IN_MARKET_TIME: Final = frozenset({"funding", "interest"})
 """Stamped in market time; everything else in wall time."""
+
+INTEREST_AGE_MS: Final = 3 * MS_PER_HOUR
 
 _KINDS: Final[dict[str, LedgerKind]] = {
     "funding": LedgerKind.FUNDING,
@@ -153,3 +156,11 @@ def _debtors(
         if short:
             return key, short
     return None, {}
+
+
+def interest_daily(record: LedgerRecord, seen: AccountSeen | None, now: Now) -> dict[str, float]:
+    """Hourly interest over what is owed, as a daily rate of its asset; old lines tell nothing about now."""
+    if seen is None or now.market_ms - record.ts_ms > INTEREST_AGE_MS:
+        return {}
+    owed = sum((one.borrowed for one in seen.balances if one.asset == record.asset), ZERO)
+    return {record.asset: float(-record.amount / owed * 24)} if owed > 0 else {}

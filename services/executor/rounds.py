@@ -38,24 +38,19 @@ SOON_US: Final = 3 * US_PER_SEC
 """After a trade was booked: a look costs a venue's budget about as much as ten orders."""
 
 AGAIN_US: Final = 2 * US_PER_SEC
-"""Before it is compared again because something moved meanwhile; then only what moves by itself is read."""
-
+"""Before it is compared again because something moved; then only what moves by itself is read."""
 BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
 
 STALE_US: Final = 15 * US_PER_SEC
 """An account that was not read for so long is not to be trusted."""
 
-RATES_US: Final = 3_600 * US_PER_SEC
-RATES_FIRST_US: Final = 15 * US_PER_SEC
-"""The first time: the set-up of the accounts goes before, and reads most of them."""
-
+RATES_US: Final = 60 * US_PER_SEC
+RATES_FIRST_US: Final = 15 * US_PER_SEC  # set-ups go before, and read the fees of their legs
 AFTER_US: Final = (US_PER_SEC // 2, 3 * US_PER_SEC, 15 * US_PER_SEC, 60 * US_PER_SEC, 300 * US_PER_SEC)
 """When funding is read after a settlement, while it is not there."""
 
 OVERLAP_MS: Final = MS_PER_HOUR
 """Records are read again from so long before the last one: some are shown late."""
-
-INTEREST_AGE_MS: Final = 3 * MS_PER_HOUR
 
 Phase = Literal["rest", "first", "records", "second", "compare"]
 
@@ -105,6 +100,7 @@ class VenueBooks:
         self._asks = 0
         self._touched = False
         self._compares = False
+        self._born: Now | None = None  # when records were asked for first
         self._again_us: int | None = None  # when a comparison that failed is tried again
         self._waiting: set[RecordKind] = set()
         self._without: set[RecordKind] = set()
@@ -177,6 +173,7 @@ class VenueBooks:
         """The account, or why it could not be read."""
         if seen is None:
             self._phase = "rest"
+            self._again_us = None if self._again_us is None else now.mono_us + SOON_US
             yield from self._failed(f"{self.venue}: the account cannot be read: {error}", now)
             return
         self._seen, self._read_us = seen, now.mono_us
@@ -213,7 +210,13 @@ class VenueBooks:
             yield FetchRecords(venue=self.venue, kind=kind, since_ms=self._since_ms(kind, now))
 
     def _since_ms(self, kind: RecordKind, now: Now) -> int:
-        own_ms = now.market_ms if kind in records.IN_MARKET_TIME else now.wall_us // US_PER_MS
+        """From the last record of its kind; while there was none, from the opening of the books."""
+        if self._born is None:
+            self._born = now
+        own_ms = self._born.wall_us // US_PER_MS
+        if kind in records.IN_MARKET_TIME:
+            opening = self._owner.books.openings.get(self.venue)
+            own_ms = self._born.market_ms if opening is None else opening.market_ms
         return self._owner.books.cursors.get(f"{self.venue}|{kind}", own_ms) - OVERLAP_MS
 
     def on_records(self, event: Answered, now: Now) -> Iterator[Effect]:
@@ -259,7 +262,7 @@ class VenueBooks:
             if record.kind == "funding" and record.instrument:
                 owner.books = matched(owner.books, self.venue, record.instrument, record.ts_ms)
             if record.kind == "interest":
-                self._measure_interest(record, now)
+                self._borrow_daily |= records.interest_daily(record, self._seen, now)
             yield from owner.book(key, tuple(lines))
 
     def _cursor(self, record: LedgerRecord) -> None:
@@ -275,14 +278,6 @@ class VenueBooks:
         if record.kind != "funding" or not record.instrument:
             return True
         return not holders(self._owner.books, (self.venue, record.instrument), record.ts_ms)
-
-    def _measure_interest(self, record: LedgerRecord, now: Now) -> None:
-        """Hourly interest over what is owed, as a daily rate; old lines tell nothing about now."""
-        if self._seen is None or now.market_ms - record.ts_ms > INTEREST_AGE_MS:
-            return
-        owed = sum((one.borrowed for one in self._seen.balances if one.asset == record.asset), Decimal(0))
-        if owed > 0:
-            self._borrow_daily[record.asset] = float(-record.amount / owed * 24)
 
     def on_rates(self, found: Rates) -> None:
         """What the account really pays."""

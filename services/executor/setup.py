@@ -27,7 +27,7 @@ AT_ONCE: Final = 2
 """Legs of one venue that are set up together: the request budget belongs to orders and their fates."""
 
 
-UNHURRIED_US: Final = 5 * US_PER_SEC
+UNHURRIED_US: Final = 60 * US_PER_SEC
 """Between two legs of a venue that no pair waits for: one costs up to 25 of Binance's 2,400 a minute."""
 
 

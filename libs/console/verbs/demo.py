@@ -34,21 +34,21 @@ from libs.console.verbs.up import last_words
 
 NAME: Final = "demo"
 HELP: Final = "everything at once on a simulated exchange that replays recorded data"
-SPEED: Final = 2880.0
+SPEED: Final = 1440.0
 SPEED_MAX: Final = 36_000.0
 DEPOSITS: Final = (
     "binance.spot.USDT=40000,binance.margin.USDT=20000,binance.usdm.USDT=40000,bitget.unified.USDT=100000"
 )
 """What the simulated accounts begin with; coins are borrowed against what lies in the margin wallet."""
-START: Final = "2025-10-10T22:00"
-"""An hour after the crash: funding is far from zero in both directions, and settles back in two days."""
+START: Final = "2025-10-11T11:00"
+"""The day after a crash: funding is far from zero in both directions, and some of it turns around."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of contract.md."""
     parser.add_argument("--duration", type=float, metavar="S", help="stop S seconds after everything is up")
     parser.add_argument(
-        "--speed", type=float, default=SPEED, metavar="X", help="market seconds per second (2880)"
+        "--speed", type=float, default=SPEED, metavar="X", help="market seconds per second (1440)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is synthesised")
     parser.add_argument("--keep", metavar="DIR", help="keep logs, CSV and archive in DIR")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
     if not 1 <= args.speed <= SPEED_MAX:
         raise UserError(
-            f"--speed {args.speed:g}: 1 to {SPEED_MAX:g} is expected (2880: a day in 30 seconds)", USAGE
+            f"--speed {args.speed:g}: 1 to {SPEED_MAX:g} is expected (1440: a day a minute)", USAGE
         )
     quiet_logs()
     try:

@@ -77,6 +77,7 @@ def test_a_contract_without_settings_or_a_leg_without_fees_is_not_proven() -> No
 
 def test_a_failure_says_why_and_is_tried_again_later() -> None:
     setups = SetUps(TERMS, [PERP])
+    setups.want([PERP])
     assert setups.due([PERP], 0) == [PERP]
     assert setups.due([PERP], RETRY_US) == [], "it is under way"
     setups.failed(PERP, "a position is open")
@@ -108,12 +109,11 @@ def test_legs_of_a_pair_that_is_to_be_opened_go_first_and_the_others_take_their_
     setups.failed(keys[2], "busy")
     assert setups.due(keys, 2) == keys[:1], "while it waits for its next try others may go"
     setups.failed(keys[0], "busy")
-    assert setups.due(keys, 2 + UNHURRIED_US - 1) == []
-    assert setups.due(keys, 2 + UNHURRIED_US) == keys[1:2]
-    setups.failed(keys[1], "busy")
-    assert setups.due(keys, RETRY_US) == keys[2:]
+    assert setups.due(keys[:2], 2 + RETRY_US) == [], "the wanted leg may be asked for again, and goes first"
+    assert setups.due(keys, 2 + RETRY_US) == keys[2:]
     setups.done(keys[2], SetUpDone(settings=GOOD, fees=FEES))
-    assert setups.due(keys, 2 + RETRY_US + UNHURRIED_US) == keys[:1], "nobody is waited for any more"
+    assert setups.due(keys, 1 + UNHURRIED_US) == [], "nobody waits for the others"
+    assert len(setups.due(keys, 2 + UNHURRIED_US)) == 1
 
 
 def info(**changes: object) -> InstrumentInfo:
