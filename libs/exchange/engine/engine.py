@@ -69,6 +69,7 @@ from libs.exchange.engine.types import (
     Order,
     PositionFigures,
     PositionMode,
+    PositionSide,
     VenueRules,
 )
 
@@ -220,6 +221,16 @@ class Engine:
                 for sides in owner.positions.values()
                 for position in sides.values()
             ]
+
+    def position(
+        self, account: str, instrument: str, side: PositionSide = PositionSide.BOTH
+    ) -> PositionFigures | None:
+        """One open position as `positions` has it, at the cost of one; None when there is none."""
+        found = self._state.account(account).position(instrument, side)
+        if found is None:
+            return None
+        with localcontext(ARITHMETIC):
+            return margin.position_figures(self._state, account, found)
 
     def margin(self, account: str, asset: str) -> MarginFigures:
         """What backs the contracts of a FUTURES or UNIFIED account, and what is left."""

@@ -26,7 +26,7 @@ from libs.exchange.engine.commands import (
 )
 from libs.exchange.engine.ledger import money
 from libs.exchange.engine.state import ARITHMETIC
-from libs.exchange.engine.types import ZERO, Listing, MarketStatus, Side
+from libs.exchange.engine.types import ZERO, Listing, MarketStatus, PositionSide, Side
 from libs.exchange.paper.listings import key_of, price_of
 from libs.exchange.paper.reports import FUNDING_REF
 
@@ -143,8 +143,8 @@ def _print_of(history: FundingHistory, one: Settlement) -> Funding:
 
 def _held(floor: Floor, key: str) -> Decimal:
     """Signed base units, both sides of hedge mode together: payments are linear in them."""
-    figures = floor.engine.positions(floor.layout.contracts)
-    return sum((one.position.quantity for one in figures if one.position.instrument == key), ZERO)
+    sides = (floor.engine.position(floor.layout.contracts, key, side) for side in PositionSide)
+    return sum((one.position.quantity for one in sides if one is not None), ZERO)
 
 
 def _change_since(floor: Floor, key: str, market_ms: int) -> Decimal:

@@ -32,7 +32,7 @@ from libs.exchange.engine.commands import (
 )
 from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.state import USD
-from libs.exchange.engine.types import FeeRates, FeeSchedule, Listing, MarketStatus
+from libs.exchange.engine.types import FeeRates, FeeSchedule, Listing, MarketStatus, PositionSide
 from libs.exchange.paper.calendar import Calendar
 from libs.exchange.paper.layout import Layout
 from libs.exchange.paper.listings import fees_of, instrument_of, key_of, listing_of, slippage_of, slug_of
@@ -244,7 +244,7 @@ class Floor:
     def _reports(self, events: list[Event]) -> Iterable[TradingEvent]:
         """Orders and fills as they happened, then positions and balances as they are afterwards."""
         moved: dict[tuple[Wallet, str], None] = {}
-        touched: dict[Wallet, set[str]] = {}
+        touched: dict[tuple[Wallet, str, PositionSide], None] = {}
         for event in events:
             match event:
                 case Ordered(order=order, fill=fill):
@@ -252,15 +252,15 @@ class Floor:
                     if fill is not None:
                         yield fill_report(fill)
                 case Positioned(position=position):
-                    touched.setdefault(self._wallet(position.account), set()).add(position.instrument)
+                    touched[self._wallet(position.account), position.instrument, position.side] = None
                 case Booked(entry=entry):
                     moved[self._wallet(entry.account), entry.asset] = None
                 case _:
                     pass  # settings and listings are read back, not streamed
-        for wallet, keys in touched.items():
-            for figures in self.engine.positions(wallet):
-                if figures.position.instrument in keys:
-                    yield position_report(figures)
+        for wallet, key, side in touched:
+            figures = self.engine.position(wallet, key, side)
+            if figures is not None:
+                yield position_report(figures)
         for wallet, asset in moved:
             yield balance_report(self.engine, wallet, asset)
 

@@ -11,6 +11,7 @@ from libs.exchange.engine.commands import (
     Ordered,
     Positioned,
     Reason,
+    Refused,
     SetLeverage,
     SetListing,
     SetMarginMode,
@@ -206,6 +207,20 @@ def test_hedge_mode_holds_both_sides_and_a_close_is_cut_to_its_own(floor: Floor)
     assert floor.order("futures", keeps.order_id).is_open
     (left,) = floor.engine.positions("futures")
     assert seen(left.position.side, left.position.quantity) == (short, D("-0.3"))
+
+
+def test_one_position_is_told_as_it_is_among_all(floor: Floor) -> None:
+    assert floor.engine.position("futures", PERP) is None
+    floor.send(market("futures", PERP, BUY, "0.5"))
+    (whole,) = floor.engine.positions("futures")
+    assert floor.engine.position("futures", PERP) == whole
+    assert whole.liquidation_price is not None
+    assert floor.engine.position("futures", PERP, PositionSide.LONG) is None
+    assert floor.engine.position("futures", FUTURE) is None
+    floor.send(market("futures", PERP, SELL, "0.5"))
+    assert floor.engine.position("futures", PERP) is None
+    with pytest.raises(Refused):
+        floor.engine.position("nobody", PERP)
 
 
 # --- what the venue does itself ---------------------------------------------------------------------------
