@@ -68,7 +68,7 @@ _TEMPLATE: Final = """\
 // What fundarb watches and by which rules. JSON with comments; `fundarb check` explains what it makes of it,
 // `fundarb config schema` lists every setting. Fractions are of notional (0.0002 is 2 bps is 0.02 %).
 {{
-  "mode": "observer", // observer sends no orders and needs no keys; paper: real prices, made-up money, no keys
+  "mode": "observer", // observer sends no orders and needs no keys; paper: made-up money, no keys
 
   "symbols": [{symbols}],
 
@@ -118,7 +118,7 @@ _TEMPLATE: Final = """\
     "max_pairs": 10
   }}
 
-  // In mode paper each account begins with 50000 of its legs' quote coin in every wallet, unless you say (then
-  // that is all it has): , "paper": {{"balances": {{"binance": {{"spot": {{"USDT": 9000}}, "futures": {{"USDT": 9000}}}}}}}}
+  // What accounts of mode paper begin with; without it 50000 of its legs' quote coin in every wallet:
+  // , "paper": {{"balances": {{"binance": {{"spot": {{"USDT": 9000}}, "futures": {{"USDT": 9000}}}}}}}}
 }}
 """
