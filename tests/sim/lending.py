@@ -48,6 +48,7 @@ class Lending:
         self.landed: set[str] = set()
         self.answered: set[str] = set()
         self.bought: set[str] = set()
+        self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.hour = 0
         self.users_debt = ZERO
         self.users_loan = ZERO
@@ -67,6 +68,12 @@ class Lending:
         """What the user has there: his own, and what he has borrowed."""
         own = USER_COINS if self.world.venues[venue].has_user_coins else ZERO
         return own + (self.users_loan if (venue, coin) in _lent() else ZERO)
+
+    def lost(self, venue: str, coin: str) -> Decimal:
+        """Coins that a recall may have taken for a loan that lies in a store that was lost: nobody can know
+        that they are to be bought back.
+        """
+        return self.taken.get((venue, coin), ZERO) if self.world.stores > 1 else ZERO
 
     def direction(self, pair: SimPair) -> Direction:
         """A wish in either direction, also where nothing is lent."""
@@ -182,6 +189,7 @@ class Lending:
                 self.world.counts["recall_bought"] += 1
             else:
                 self.world.counts["recall_taken"] += 1
+                self.taken[venue, coin] = self.taken.get((venue, coin), ZERO) + amount
                 self.users_loan -= amount if self.users_debt else ZERO
             if amount:
                 engine_side.apply(Repay(account=BOT, asset=coin, amount=amount))
