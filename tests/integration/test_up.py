@@ -78,7 +78,9 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-async def run_and_listen(folder: Path, *options: str) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
+async def run_and_listen(
+    folder: Path, *options: str, **more: str
+) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
     heard: list[tuple[str, bytes]] = []
     async with outside_servers(folder) as (nats_url, redis_url):
         client = await nats.connect(nats_url)
@@ -91,7 +93,7 @@ async def run_and_listen(folder: Path, *options: str) -> tuple[dict[str, Any], l
         process = await asyncio.create_subprocess_exec(
             FUNDARB, "up", "--config", ROOT / "config/example.json", "--nats", nats_url, "--redis", redis_url,
             "--duration", str(RUN_SEC), "--json", *options,
-            cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL,
+            cwd=folder, env=environment(folder, **more), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(), 120)
@@ -146,6 +148,19 @@ async def test_without_a_network_it_says_what_cannot_be_seen(tmp_path: Path) -> 
     assert {one.venue for one in health} == {"binance", "bitget"}
 
 
+async def test_on_paper_risk_and_executor_run_without_a_key(tmp_path: Path) -> None:
+    """No venue can be reached here, so that nothing is traded; the accounts are there all the same."""
+    summary, heard = await run_and_listen(tmp_path, FUNDARB__MODE="paper")
+    assert summary["mode"] == "paper"
+    assert {"feed", "signal", "recorder", "risk", "executor"} == set(summary["services"])
+    said = [m.decode(data, m.ServiceHealth) for subject, data in heard if subject == "sys.health.executor"]
+    assert said, "the executor lives"
+    assert summary["restarts"]["executor"] == 0
+    logs = "".join(path.read_text() for path in (tmp_path / "data").rglob("executor*.log"))
+    assert "binance on paper: a new account" in logs
+    assert "bitget on paper: a new account" in logs
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -173,7 +188,7 @@ def test_a_second_up_of_the_same_deployment_is_refused(tmp_path: Path) -> None:
     env = environment(tmp_path)
     with subprocess.Popen([*argv, "4"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr is not None
-        while "observer" not in first.stderr.readline():
+        while "rehearsal" not in first.stderr.readline():
             assert first.poll() is None
         second = subprocess.run(
             [*argv, "1"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
