@@ -23,7 +23,7 @@ def config_schema() -> dict[str, Any]:
     for pattern, shape in _sections(names.root(), ()):
         properties = definitions[shape.cls.__name__]["properties"]
         for field in shape.fields:
-            _describe(properties[field.name], ".".join((*pattern, field.name)))
+            _describe(*_inmost(properties[field.name], field.type, ".".join((*pattern, field.name))))
         for written, meaning in names.spellings(pattern, shape).items():
             if written != meaning.field:
                 properties[written] = _alias(properties[meaning.field], meaning)
@@ -54,6 +54,13 @@ def _sections(
         case inspect.VarTupleType():
             return _sections(shape.item_type, pattern)
     return []
+
+
+def _inmost(schema: dict[str, Any], shape: inspect.Type, key: str) -> tuple[dict[str, Any], str]:
+    """Below maps of chosen names: where the number stands, and its path with `*` for the names."""
+    while isinstance(shape, inspect.DictType):
+        schema, shape, key = schema["additionalProperties"], shape.value_type, f"{key}.{names.ANY}"
+    return schema, key
 
 
 def _describe(schema: dict[str, Any], key: str) -> None:

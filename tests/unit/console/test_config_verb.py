@@ -58,6 +58,7 @@ def test_the_schema_takes_every_example_and_refuses_slips(capsys: pytest.Capture
         {"costs": {"makr": 0}},
         {"monitor": {"intervalSec": 0}},
         {"exchanges": {"perp": {"id": "binance"}}},
+        {"paper": {"balances": {"binance": {"spot": {"USDT": -1}}}}},
         {"pairs": [{"symbol": "BTC/USDT", "legs": ["perp"]}]},
     ):
         assert list(validator.iter_errors(slip)), slip
