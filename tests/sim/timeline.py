@@ -34,11 +34,14 @@ class Timeline:
         self._order = itertools.count()
         self.market = MarketClock(market0_ms=WALL0_US // 1000, wall0_ms=WALL0_US // 1000, speed=speed)
         self.steps = 0
+        self._seen = Now(wall_us=WALL0_US, market_ms=self.market.at(WALL0_US), mono_us=0)
 
     def now(self) -> Now:
         """The three times; wall and monotonic move together here."""
-        wall_us = WALL0_US + self._now_us
-        return Now(wall_us=wall_us, market_ms=self.market.at(wall_us), mono_us=self._now_us)
+        if self._seen.mono_us != self._now_us:
+            wall_us = WALL0_US + self._now_us
+            self._seen = Now(wall_us=wall_us, market_ms=self.market.at(wall_us), mono_us=self._now_us)
+        return self._seen
 
     def after(self, us: int, work: Work) -> None:
         """Do `work` in `us` of virtual time."""
