@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from libs.common.messages_exec import PairLeg, PairStatus
 
-WIDE, MEDIUM = 138, 100
+WIDE = 138
 STYLES = {"active": "green", "stuck": "bold red", "unwinding": "red"}
 
 
@@ -34,7 +34,7 @@ def table(trades: Trades, *, width: int, rows: int) -> Table:
     for status in trades.held[:rows]:
         pnl = trades.pnl(status.pair)
         cells: dict[str, RenderableType] = {
-            "held": status.pair if width >= MEDIUM else short_name(status),
+            "held": short_name(status),
             "state": Text(status.state, style=STYLES.get(status.state, "yellow")),
             "dir": status.direction,
             "legs": legs(status),

@@ -44,6 +44,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     passing: list[str]
     would_hold: dict[str, Any]
+    holds: dict[str, Any]
+    waiting: dict[str, Any]
     refusals: dict[str, int]
     nearest: list[Near]
     problems: dict[str, str]
@@ -136,10 +138,20 @@ def status_of(
         pairs=len(pairs),
         passing=passing,
         would_hold=dict(signal.get("would_hold") or {}),
+        holds=dict(signal.get("holds") or {}),
+        waiting=dict(signal.get("waiting") or {}),
         refusals=dict(sorted(refusals.items(), key=lambda item: -item[1])),
         nearest=nearest,
         problems=problems,
-        why=_why(services, seen, pairs=len(pairs), passing=len(passing), nearest=nearest, problems=problems),
+        why=_why(
+            services,
+            seen,
+            pairs=len(pairs),
+            passing=len(passing),
+            nearest=nearest,
+            problems=problems,
+            trading=str(signal["nothing_because"]) if signal.get("holds") or watch.trades.pairs else None,
+        ),
     )
 
 
@@ -177,8 +189,11 @@ def _why(
     passing: int,
     nearest: list[Near],
     problems: Mapping[str, str],
+    trading: str | None = None,
 ) -> list[str]:
-    """Sentences, the root first: what does not run explains what is not seen."""
+    """Sentences, the root first: what does not run explains what is not seen. `trading`: signal's own words
+    where an executor runs, None with an observer.
+    """
     said = [f"{name} is not well: {state}" for name, state in services.items() if state != "ok"]
     said += [f"{venue} is {_sight(seen)}" for venue, seen in venues.items() if not seen["connected"]]
     said += list(problems.values())
@@ -186,7 +201,10 @@ def _why(
         said.append("signal has not evaluated a pair yet: it waits for data, or the config names no pair")
     if passing:
         count = "1 pair passes" if passing == 1 else f"{passing} pairs pass"
-        said.append(f"{count} every rule; an observer writes that down and sends no order")
+        if trading is None:
+            said.append(f"{count} every rule; an observer writes that down and sends no order")
+        else:
+            said.append(f"{count} every rule" + (f"; {trading}" if trading else ""))
     elif pairs:
         said.append(f"none of {pairs} pairs passes every rule, which is a normal answer")
         said += [f"{near.pair}: {'; '.join(near.reasons.values())}" for near in nearest[:WHY_MAX]]
@@ -212,6 +230,9 @@ def page(status: Status) -> RenderableType:
     if status.refusals:
         counts = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in status.refusals.items())
         parts.append(Text(f"refused: {counts}\n"))
+    for pair, figures in status.holds.items():
+        state = f"{figures.get('state', '')} {figures['direction']}".strip()
+        parts.append(Text(f"holds {pair}: {state}, {figures['notional_usd']:,.0f} USD", style="green"))
     if status.would_hold:
         parts.append(Text(f"would hold: {', '.join(status.would_hold)}\n", style="green"))
     if status.nearest:

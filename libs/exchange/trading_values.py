@@ -26,6 +26,7 @@ from libs.exchange.port import GapSeen
 __all__ = [
     "CLIENT_ID",
     "FINAL_STATES",
+    "IN_MARKET_TIME",
     "AccountSettings",
     "BalanceReport",
     "Cause",
@@ -70,6 +71,9 @@ Cause = Literal["order", "liquidation", "adl", "delivery"]
 
 OrderState = Literal["open", "partial", "filled", "canceled", "expired", "rejected"]
 Wallet = Literal["spot", "margin", "futures", "unified", "funding"]
+IN_MARKET_TIME: Final = frozenset({"funding", "interest"})
+"""Kinds of records that are stamped in market time; everything else in wall time."""
+
 RecordKind = Literal[
     "funding",
     "fee",

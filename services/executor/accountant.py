@@ -264,7 +264,7 @@ class Accountant:
     def on_round(self, _done: Round, now: Now) -> Iterator[Effect]:
         """A venue's lines have been compared with its account."""
         try:
-            found = self._totals()
+            found = self._totals(now)
         except NoPrice:
             return
         large = summary.is_large(sum(found.residual.values(), ZERO), self.lanes)
@@ -308,23 +308,25 @@ class Accountant:
             labels = {"pair": lane.pair}
             yield Measure(metric="fundarb_naked_usd_seconds_total", value=added, labels=labels)
 
-    def _prices(self) -> dict[Key, Any]:
-        """The marks of the last look for contracts, mids for coins."""
+    def _prices(self, now: Now) -> dict[Key, Any]:
+        """The marks of the last look for contracts, mids for coins; mids for both once a look is old, since
+        prices of two instants are no basis.
+        """
         prices = {}
         for venue in self.venues.values():
             for key in venue.keys:
-                mark = venue.marks.get(key) or self.world.mid(key)
+                mark = venue.marks_at(now).get(key) or self.world.mid(key) or venue.marks.get(key)
                 if mark is not None:
                     prices[key] = mark
         return prices
 
-    def _totals(self) -> summary.Totals:
+    def _totals(self, now: Now) -> summary.Totals:
         left = {venue: one.residual for venue, one in self.venues.items()}
-        return summary.totals(self.books, self._prices(), left, self.world)
+        return summary.totals(self.books, self._prices(now), left, self.world)
 
     def _say(self, now: Now) -> Iterator[Effect]:
         try:
-            found = self._totals()
+            found = self._totals(now)
         except NoPrice as unknown:
             yield Health(key=f"{LANE}:price", problem=f"the books wait for a price of {unknown}")
             return

@@ -15,7 +15,7 @@ from libs.carry.pnl import EXACT, Key
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, Now
 from libs.common.messages_exec import LedgerKind, LedgerLine
 from libs.common.subjects import SPOT, kind_of, slug
-from libs.exchange.trading_values import LedgerRecord, RecordKind
+from libs.exchange.trading_values import IN_MARKET_TIME, LedgerRecord, RecordKind
 from services.executor.books import Books, MarketOf, at, holders, split
 from services.executor.events import AccountSeen
 from services.executor.expect import Announcements
@@ -33,9 +33,6 @@ KINDS: Final[tuple[RecordKind, ...]] = (
     "other",
 )
 """What is asked for. Loans move no money of ours: `owned` is total - borrowed - interest."""
-
-IN_MARKET_TIME: Final = frozenset({"funding", "interest"})
-"""Stamped in market time; everything else in wall time."""
 
 INTEREST_AGE_MS: Final = 3 * MS_PER_HOUR
 

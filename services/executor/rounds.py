@@ -20,7 +20,7 @@ from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.messages_exec import LedgerLine
 from libs.common.subjects import exec_account
-from libs.exchange.trading_values import FeeRates, LedgerRecord, RecordKind
+from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
 from services.executor import records
 from services.executor.account import Look, look_of, prices_of, status_of
 from services.executor.books import Opening, holders, replace
@@ -40,17 +40,13 @@ SOON_US: Final = 3 * US_PER_SEC
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
-
-STALE_US: Final = 15 * US_PER_SEC
-"""An account that was not read for so long is not to be trusted."""
-
-RATES_US: Final = 60 * US_PER_SEC
-RATES_FIRST_US: Final = 15 * US_PER_SEC  # set-ups go before, and read the fees of their legs
+STALE_US: Final = 15 * US_PER_SEC  # an account that was not read for so long is not to be trusted
+RATES_US: Final = 30 * US_PER_SEC
+RATES_FIRST_US: Final = 3 * US_PER_SEC  # set-ups go before, and read the fees of their legs
 AFTER_US: Final = (US_PER_SEC // 2, 3 * US_PER_SEC, 15 * US_PER_SEC, 60 * US_PER_SEC, 300 * US_PER_SEC)
 """When funding is read after a settlement, while it is not there."""
 
-OVERLAP_MS: Final = MS_PER_HOUR
-"""Records are read again from so long before the last one: some are shown late."""
+OVERLAP_MS: Final = MS_PER_HOUR  # records are read again from so long before the last: some come late
 
 Phase = Literal["rest", "first", "records", "second", "compare"]
 
@@ -114,6 +110,11 @@ class VenueBooks:
         self._fees: dict[str, FeeRates] = {}
         self._offset_ms: float | None = None
         self._borrow_daily: dict[str, float] = {}
+
+    def marks_at(self, now: Now) -> Mapping[Key, Decimal]:
+        """Of the last look, while it is not old."""
+        fresh = self._read_us is not None and now.mono_us - self._read_us <= LOOK_US + SOON_US
+        return self.marks if fresh else {}
 
     # --- when -------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class VenueBooks:
         if self._born is None:
             self._born = now
         own_ms = self._born.wall_us // US_PER_MS
-        if kind in records.IN_MARKET_TIME:
+        if kind in IN_MARKET_TIME:
             opening = self._owner.books.openings.get(self.venue)
             own_ms = self._born.market_ms if opening is None else opening.market_ms
         return self._owner.books.cursors.get(f"{self.venue}|{kind}", own_ms) - OVERLAP_MS

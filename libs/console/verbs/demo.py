@@ -40,7 +40,7 @@ DEPOSITS: Final = (
     "binance.spot.USDT=40000,binance.margin.USDT=20000,binance.usdm.USDT=40000,bitget.unified.USDT=100000"
 )
 """What the simulated accounts begin with; coins are borrowed against what lies in the margin wallet."""
-START: Final = "2025-10-11T11:00"
+START: Final = "2025-10-11T09:00"
 """The day after a crash: funding is far from zero in both directions, and some of it turns around."""
 
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.nats is not None:
         name, known = args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
     else:
-        name, known = _found(args)
+        name, known = found(args)
     try:
         asyncio.run(
             _show(heard(name, known, venues=_venues(args, name)), watch=args.watch, as_json=args.json)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _found(args: argparse.Namespace) -> tuple[str, Deployment]:
+def found(args: argparse.Namespace) -> tuple[str, Deployment]:
     """The deployment that runs here, else whatever is on the server that FUNDARB_NATS_URL names."""
     try:
         return find(args)

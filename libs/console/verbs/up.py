@@ -150,4 +150,25 @@ def last_words(summary: dict[str, Any]) -> str:
     refused = sorted(summary["refusals"].items(), key=lambda pair: -pair[1])[:5]
     often = ["refused most often: " + ", ".join(f"{reason} {count}" for reason, count in refused)]
     lines = [f"watched {pairs} pairs for {seconds:.0f} s: {counts}", *best, *(often if refused else [])]
-    return "\n".join(lines)
+    return "\n".join([*lines, *traded_words(summary)])
+
+
+def traded_words(summary: dict[str, Any]) -> list[str]:
+    """What was done and what it came to; nothing when nothing was traded."""
+    if not summary["orders"]:
+        return []
+    opened, closed = summary["pairs_opened"], summary["pairs_closed"]
+    pnl = "  ".join(f"{name} {usd:+.2f}" for name, usd in summary["pnl"].items() if usd)
+    lines = [
+        f"traded: {opened} pairs opened, {closed} closed, {summary['orders']} orders,",
+        f"  {summary['unwinds']} unwinds, funding {summary['funding_received_usd']:+.2f} USD received",
+        f"PnL in USD: {pnl}",
+    ]
+    if summary["equity_end_usd"] is not None:
+        lines.append(
+            f"equity {summary['equity_start_usd']:,.2f} -> {summary['equity_end_usd']:,.2f} USD,"
+            f" {summary['equity_residual_usd'] or 0:+.4f} of it unexplained"
+        )
+    if still := summary["positions_open"]:
+        lines.append(f"still open at the end, and left as they are: {', '.join(still)}")
+    return lines

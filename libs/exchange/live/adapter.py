@@ -73,6 +73,7 @@ class CcxtTrading:
         self.ids = Ids(record)
         self.clock = clock
         self.places = Places(venue, quirks, record, open_exchange)
+        self.places.clock = clock
         self.account = Account(self.venue, record, self.places)
         self.causes = Causes(self.places)
         self._hedged = hedged

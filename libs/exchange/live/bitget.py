@@ -9,8 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from libs.common.clock import wall_us
-from libs.common.instant import MS_PER_DAY, US_PER_MS
+from libs.common.instant import MS_PER_DAY
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
 from libs.exchange.live.lists import BACK_MS_MAX
@@ -18,6 +17,7 @@ from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.port import Instrument, VenueError
 from libs.exchange.trading_values import (
+    IN_MARKET_TIME,
     AccountSettings,
     BalanceReport,
     KeyPermissions,
@@ -173,7 +173,8 @@ class BitgetDesk:
         categories, types = _RECORDS[kind]
         found: list[LedgerRecord] = []
         for category in categories:
-            rows = await self._rows(category, since_ms)
+            now_ms = self._places.now_ms(market=kind in IN_MARKET_TIME)
+            rows = await self._rows(category, since_ms, now_ms)
             found += [
                 record
                 for row in rows
@@ -204,10 +205,9 @@ class BitgetDesk:
             ref=str(row.get("type") or ""),
         )
 
-    async def _rows(self, category: str, since_ms: int) -> list[dict[str, Any]]:
+    async def _rows(self, category: str, since_ms: int, now_ms: int) -> list[dict[str, Any]]:
         """All pages of a category, at most half a year back, newest first in each window."""
         found: list[dict[str, Any]] = []
-        now_ms = wall_us() // US_PER_MS
         since_ms = max(since_ms, now_ms - BACK_MS_MAX)
         for start_ms in range(since_ms, max(since_ms + 1, now_ms), WINDOW_MS):
             whole: dict[str, Any] = {"category": category, "startTime": start_ms, "limit": _ROWS}

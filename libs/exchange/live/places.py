@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from libs.common.clock import mono_us
+from libs.common.clock import mono_us, wall_us
+from libs.common.instant import US_PER_MS, Clock
 from libs.common.subjects import Kind
 from libs.exchange.client import Client, all_of
 from libs.exchange.live.budget import Budget
@@ -82,6 +83,11 @@ class Places:
         self._place_of: dict[str, Place] = {}
         self._slugs: dict[tuple[str, str], str] = {}
         self._names: dict[tuple[str, str, bool], str] = {}
+        self.clock: Clock | None = None
+
+    def now_ms(self, *, market: bool) -> int:
+        """Now on the venue's clock: of what is stamped in market time (a rehearsal has its own), or else."""
+        return self.clock.now().market_ms if market and self.clock is not None else wall_us() // US_PER_MS
 
     async def load(self) -> None:
         """Read all markets, once a place."""

@@ -33,6 +33,9 @@ class Books:
     def serving(self, _kind: object) -> Books:
         return self
 
+    def now_ms(self, *, market: bool) -> int:  # noqa: ARG002 - one clock
+        return wall_us() // 1_000
+
     async def get(self, _name: str, method: str, asked: dict[str, Any] | None = None) -> Any:
         self.asked.append((method, dict(asked or {})))
         found = self.answers[method]
