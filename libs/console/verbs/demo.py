@@ -40,6 +40,8 @@ DEPOSITS: Final = (
     "binance.spot.USDT=40000,binance.margin.USDT=20000,binance.usdm.USDT=40000,bitget.unified.USDT=100000"
 )
 """What the simulated accounts begin with; coins are borrowed against what lies in the margin wallet."""
+
+BY_THE_RULES: Final = "opened and closed by the services' own rules; what is held at the end stays open"
 START: Final = "2025-10-11T09:00"
 """The day after a crash: funding is far from zero in both directions, and some of it turns around."""
 
@@ -103,7 +105,7 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
             async with stoppable_stack(plan) as (stack, stop):
                 with visible(runtime):
                     facts = await asyncio.to_thread(venue_facts, runtime)
-                    notes = notes_of(facts, full=args.json or not is_terminal())
+                    notes = (*notes_of(facts, full=args.json or not is_terminal()), BY_THE_RULES)
                     await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
                     return stack.watch.summary(
                         wall_us=wall_us(),
