@@ -34,7 +34,7 @@ def demo_config(folder: Path) -> str:
         "thresholds": {"daily_funding_min": 0.0002, "flip_policy": "tolerance"},
         "costs": {"taker": 0.0005, "maker": 0.0002, "slippage_bps": 5, "borrow_daily": 0.0001},
         "monitor": {"interval_sec": 3, "snapshot_every_min": 1, "book_interval_sec": 60},
-        "limits": {"max_notional_usd": 20_000, "max_pairs": 4},
+        "limits": {"max_notional_usd": 20_000, "max_pairs": 5},
         "paths": {"logs": str(folder / "logs"), "archive": str(folder / "archive")},
     }
     return json.dumps(config, indent=2)

@@ -42,7 +42,7 @@ DEPOSITS: Final = (
 """What the simulated accounts begin with; coins are borrowed against what lies in the margin wallet."""
 
 BY_THE_RULES: Final = "opened and closed by the services' own rules; what is held at the end stays open"
-START: Final = "2025-10-11T09:00"
+START: Final = "2025-10-11T01:00"
 """The day after a crash: funding is far from zero in both directions, and some of it turns around."""
 
 
