@@ -54,7 +54,7 @@ from services.executor.events import (
     VenueTold,
 )
 from services.executor.lane import Draft, Lane
-from services.executor.model import State
+from services.executor.model import IntentState, State
 from services.executor.say import pair_status
 from services.executor.steps import tick_name, wake_name
 from services.executor.world import Key, World, exact
@@ -139,7 +139,7 @@ class ExecutorActor:
             case Started():
                 yield from self._started()
             case Draining():
-                pass
+                yield from self._leave()
             case _:
                 yield from self._observed(event, now)
 
@@ -148,6 +148,17 @@ class ExecutorActor:
         yield Publish(subject=subjects.want("feed"), message=want)
         for pair in self.lanes:
             yield SetTimer(name=tick_name(pair), after_us=TICK_US)
+
+    def _leave(self) -> Iterable[Effect]:
+        """Nobody would see what rests fill: it is cancelled, and nothing is posted or begun any more."""
+        self.world.leaving = True
+        for lane in self.lanes.values():
+            for one in lane.intents.values():
+                if one.state is IntentState.WORKING and lane.lease is not None:
+                    venue, name = lane.keys[one.leg]
+                    yield CancelOrder(
+                        pair=lane.pair, id=one.id, venue=venue, instrument=name, margin=one.margin
+                    )
 
     def _observed(self, event: Event, now: Now) -> Iterable[Effect]:
         """What the shell itself tells: answers, the user stream, leases."""
@@ -306,6 +317,7 @@ class ExecutorActor:
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
 
     def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
+        lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
         debt_watch.on_account(lane, draft, seen, self.lanes.values(), self.own)
         watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
 

@@ -14,6 +14,7 @@ from services.executor.model import LOANS, IntentState, State
 from services.executor.steps import wake
 
 _STEPS: Final = {
+    State.IDLE: unwinding.stray,
     State.OPENING: opening.advance,
     State.UNWINDING: unwinding.advance,
     State.CLOSING: closing.advance,

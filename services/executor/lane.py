@@ -20,6 +20,7 @@ from libs.common.store import Lease, Transition
 from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
 from services.executor import pair as machine
 from services.executor.events import SendOrders
+from services.executor.heed import Heed
 from services.executor.ids import order_id
 from services.executor.lending import Memory
 from services.executor.model import (
@@ -221,8 +222,8 @@ class Lane:
         self.not_before_us = 0  # monotonic: no next try before
         self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
         self.posts = Posts()
+        self.heed = Heed()
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
-        self.fetched_us = 0  # monotonic: when missing trades were asked for last
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when what venues should show changed last
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
@@ -232,8 +233,7 @@ class Lane:
         self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then
         self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
         self.loads = 0
-        self.loaded = False
-        self.ready = False
+        self.loaded = self.ready = False
         self.blocked = "its lease is not held yet"
 
     def blank(self) -> PairState:

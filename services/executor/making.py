@@ -35,6 +35,9 @@ POLL_US: Final = US_PER_SEC
 REFUSED_MAX: Final = 3
 """After so many posts in a row that a venue or the gate refused, the slice is taken."""
 
+LATE_US: Final = 60 * US_PER_SEC
+"""So much longer than planned an opening may take: orders of unknown fate take their time."""
+
 HEDGE_TRIES: Final = 3
 """After so many hedges in a row that did not fill, the excess is unwound."""
 
@@ -85,6 +88,18 @@ def forbidden(lane: Lane, draft: Draft) -> str:
     return lane.world.forbidden(lane.pair, lane.keys, draft.now)
 
 
+def not_on(lane: Lane, draft: Draft) -> str:
+    """Why no further slice is begun, in words: what was wished for has to be so still when it is sent."""
+    if not _fresh(lane, draft):
+        return "prices are too old to go on"
+    timeouts, execution = lane.world.config.timeouts, lane.world.config.execution
+    slices = 1 if draft.state.plan is None else draft.state.plan.slices
+    each_sec = timeouts.open_timeout_sec + execution.slice_interval_sec
+    if draft.now.wall_us - draft.state.since_us > int(slices * each_sec * US_PER_SEC) + LATE_US:
+        return "it was begun too long ago"
+    return forbidden(lane, draft)
+
+
 def _fresh(lane: Lane, draft: Draft) -> bool:
     return all(lane.world.fresh(key, draft.now) for key in lane.keys)
 
@@ -108,7 +123,7 @@ def advance(lane: Lane, draft: Draft, goals: tuple[Decimal, Decimal]) -> Then:
 
 
 def _post_or_end(lane: Lane, draft: Draft, leg: int, goals: tuple[Decimal, Decimal]) -> Then:
-    if forbidden(lane, draft):
+    if forbidden(lane, draft) or (lane.posts.since_us is None and not_on(lane, draft)):
         return "stop"
     amount = _missing(lane, draft, leg, goals[leg])
     if amount < lane.least(leg, reduces=False):

@@ -206,8 +206,9 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
 
     `counter` numbers the ids of its orders and only rises. `attempt` numbers entries into OPENING: fees of
     an attempt that came to nothing are booked to it. `unwinds_ms`: market times of the unwinds that count
-    towards quarantine. `taken`: venue, instrument and trade id -> base quantity
-    that the venue took from this pair by itself.
+    towards quarantine. `full`: base quantity of which a demand to shrink keeps a share. `halts`: it was
+    given up, so that nothing is opened anywhere until a person has looked. `taken`: venue, instrument and
+    trade id -> base quantity that the venue took from this pair by itself.
     """
 
     pair: str
@@ -218,6 +219,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     direction: Direction = "forward"
     notional_usd: Decimal = ZERO
+    full: Decimal = ZERO
     reason: str = ""
     since_us: int = 0
     opened_ms: int | None = None
@@ -225,6 +227,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     unwinds_ms: tuple[int, ...] = ()
     quarantined_until_ms: int | None = None
     close_failures: int = 0
+    halts: bool = False
     taken: dict[str, Decimal] = {}
 
     @property

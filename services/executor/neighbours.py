@@ -1,4 +1,6 @@
-"""Pairs that share an instrument: opposite directions on one are refused, since they would net out.
+"""What the other pairs of this executor leave to a pair that is to be opened.
+
+Pairs that share an instrument: opposite directions on one are refused, since they would net out.
 
 In one-way mode a long and a short on one instrument are one position, or none: neither pair could be reduced
 by itself, and a venue's "nothing to reduce" would be true.
@@ -7,12 +9,18 @@ by itself, and a venue's "nothing to reduce" would be true.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
-from services.executor.model import Direction, State
+from libs.carry.exposure import too_much, usd_by_exchange
+from services.executor.model import Direction, IntentState, State
 
 if TYPE_CHECKING:
     from services.executor.lane import Lane
+
+
+ROOM: Final = Decimal("1.1")
+"""A wish may be so much larger than the configured notional."""
 
 
 def side_of(lane: Lane, leg: int) -> int:
@@ -37,4 +45,40 @@ def opposed(lane: Lane, lanes: Iterable[Lane], sides: tuple[int, int], direction
             if side * sides[leg] < 0:
                 held = "long" if side > 0 else "short"
                 return f"{other.pair} holds {key[1]} on {key[0]} {held}: {direction} would cancel it out"
+    return ""
+
+
+def over_limits(lane: Lane, notional_usd: Decimal) -> str:
+    """Why an opening of that notional a leg, all of its slices together, is too much, in words."""
+    config, others = lane.world.config, filter(_is_ours, lane.world.lanes.values())
+    allowed = Decimal(str(config.position.notional_usd)) * ROOM
+    if notional_usd > allowed:
+        return f"{notional_usd} USD a leg are more than position.notional_usd allows ({allowed})"
+    taken = [one.state for one in others if one is not lane and one.state.state is not State.IDLE]
+    if len(taken) >= config.limits.max_pairs:
+        return f"limits.max_pairs {config.limits.max_pairs} are taken"
+    total = sum((one.notional_usd for one in taken), notional_usd)
+    limit = config.limits.max_notional_usd
+    if limit is not None and total > Decimal(str(limit)):
+        return f"limits.max_notional_usd {limit:,.0f} would be exceeded ({total:,.0f})"
+    at = [(leg.venue, float(state.notional_usd)) for state in taken for leg in state.legs]
+    at += [(venue, float(notional_usd)) for venue, _ in lane.keys]
+    if over := too_much(usd_by_exchange(at), config.limits.max_notional_per_venue_usd):
+        return f"limits.max_notional_per_venue_usd would be exceeded on {over[0]} ({over[1]:,.0f})"
+    return ""
+
+
+def _is_ours(lane: Lane) -> bool:
+    """Whether what is in memory of a pair is how it is."""
+    return lane.lease is not None and lane.loaded
+
+
+def in_doubt(lane: Lane) -> str:
+    """Which venue of a pair takes no opens, since the fate of an order there is not known (execution.md)."""
+    venues = {venue for venue, _ in lane.keys}
+    for other in filter(_is_ours, lane.world.lanes.values()):
+        for intent in other.intents.values():
+            venue = other.keys[intent.leg][0]
+            if intent.state is IntentState.UNKNOWN and venue in venues:
+                return f"an order of {other.pair} at {venue} is unknown"
     return ""

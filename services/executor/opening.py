@@ -18,7 +18,7 @@ from services.executor import loans, making
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
-from services.executor.neighbours import opposed
+from services.executor.neighbours import in_doubt, opposed, over_limits
 from services.executor.sizing import (
     CannotSize,
     Rules,
@@ -59,6 +59,8 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
         (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
         (until_ms is not None and now.market_ms < until_ms, "quarantined after several unwinds"),
         (None in rules, "the instruments are not described yet"),
+        (bool(full := over_limits(lane, notional_usd)), full),
+        (bool(doubt := in_doubt(lane)), doubt),
         (bool(unset), unset),
         (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
     )
@@ -94,7 +96,7 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
         raise AssertionError("a pair is opened with its instruments known")
     config = lane.world.config
     quantity = _quantity(lane, notional_usd, first, second)
-    draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd)
+    draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd, full=ZERO)
     from_dust(lane, draft)
     slices = _slices(lane, quantity, notional_usd, first, second)
     goals = (sign_of(direction, 0) * quantity, sign_of(direction, 1) * quantity)
@@ -137,6 +139,9 @@ def advance(lane: Lane, draft: Draft) -> None:
     if plan.style == "maker_first":
         _make(lane, draft)
         return
+    if plan.tries == (0, 0) and making.not_on(lane, draft):
+        _end(lane, draft)
+        return
     due = legs_due(lane, plan)
     if due and (not failed(draft) or _follows(lane, plan, due)):
         for leg in due:
@@ -144,10 +149,15 @@ def advance(lane: Lane, draft: Draft) -> None:
         tries = (plan.tries[0] + (0 in due), plan.tries[1] + (1 in due))
         draft.set(plan=replace(plan_of(draft), tries=tries))
         return
+    if not unbalanced(lane, draft) and not failed(draft) and plan.slice < plan.slices:
+        _next_slice(lane, draft)
+    else:
+        _end(lane, draft)
+
+
+def _end(lane: Lane, draft: Draft) -> None:
     if unbalanced(lane, draft):
         orphan(lane, draft, last_reason(draft, Purpose.OPEN))
-    elif not failed(draft) and plan.slice < plan.slices:
-        _next_slice(lane, draft)
     else:
         settle(lane, draft)
 
@@ -266,7 +276,7 @@ def settle(lane: Lane, draft: Draft) -> None:
     state, plan = draft.state, plan_of(draft)
     if worth_keeping(lane, draft):
         draft.move(Trigger.OPENED, plan.reason)
-        draft.set(plan=None, opened_ms=draft.now.market_ms, close_failures=0)
+        draft.set(plan=None, opened_ms=draft.now.market_ms, close_failures=0, full=state.hedged)
     elif is_uncovered(lane, draft) or any(
         lane.least(leg, reduces=True) <= abs(state.legs[leg].quantity) for leg in (0, 1)
     ):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from libs.common.instant import US_PER_MS, Now
 from libs.common.messages_exec import OrderEvent, PairLeg, PairStatus
-from services.executor.model import Intent, IntentState
+from services.executor import stall
+from services.executor.model import Intent, IntentState, State
 from services.executor.world import Key
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
         delta=state.delta,
         delta_ratio=float(abs(state.delta) / larger) if larger else 0.0,
         naked_usd=float(abs(state.delta) * mid) if mid else 0.0,
-        reason=state.reason or lane.blocked,
+        reason=_reason(lane),
         from_state=move.source.value if move else "",
         trigger=move.trigger.value if move else "",
         in_state_ms=move.in_state_us // US_PER_MS if move else 0,
@@ -80,6 +81,14 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
         owner="" if lane.lease is None or not lane.loaded else lane.lease.owner,
         wall_us=now.wall_us,
     )
+
+
+def _reason(lane: Lane) -> str:
+    """Why it is as it is; and before all what it waits for, while nothing can be done for it."""
+    said, waits = lane.state.reason, stall.why(lane)
+    if not waits or lane.state.state in (State.IDLE, State.STUCK):
+        return said or waits
+    return f"waiting: {waits} ({said})" if said else f"waiting: {waits}"
 
 
 def _float(value: Decimal | None) -> float | None:

@@ -55,7 +55,7 @@ def price_for(lane: Lane, leg: int, side: Side, collar: Decimal | None) -> Decim
 def give_up(draft: Draft, reason: str) -> None:
     """Only a person goes on from here."""
     draft.move(Trigger.GIVE_UP, reason)
-    draft.set(plan=None)
+    draft.set(plan=None, halts=True)
     text = (
         f"{draft.state.pair} is stuck: {reason}. Look at both venues, then `fundarb reset {draft.state.pair}`"
     )

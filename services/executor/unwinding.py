@@ -11,7 +11,7 @@ from libs.common.messages import AlertLevel
 from services.executor import loans
 from services.executor.debts import in_order
 from services.executor.lane import Draft, Lane, plan_of
-from services.executor.model import ZERO, Purpose, Trigger
+from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
     give_up,
     ladder_pause,
@@ -60,12 +60,31 @@ def _done(lane: Lane, draft: Draft) -> None:
         return
     _remember(draft)
     if keeps:
+        full = state.full or state.hedged
         draft.move(Trigger.UNWOUND_HEDGED, plan.reason)
-        draft.set(plan=None, opened_ms=state.opened_ms or draft.now.market_ms)
+        draft.set(plan=None, opened_ms=state.opened_ms or draft.now.market_ms, full=full)
     else:
         to_dust(lane, draft)
         draft.move(Trigger.UNWOUND_FLAT, plan.reason)
         draft.set(plan=None, opened_ms=None)
+
+
+def stray(lane: Lane, draft: Draft) -> None:
+    """IDLE, and an order of an attempt that had ended has filled after all: the attempt is taken up again,
+    and what it has got is unwound.
+    """
+    state = draft.state
+    if state.is_flat:
+        return
+    if all(abs(leg.quantity) < lane.least(index, reduces=True) for index, leg in enumerate(state.legs)):
+        to_dust(lane, draft)
+        return
+    reason = "an order filled after its attempt had ended"
+    draft.move(Trigger.OPEN, reason)
+    draft.move(Trigger.ORPHAN, reason)
+    draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.UNWIND, reason=reason))
+    draft.alert(AlertLevel.CRITICAL, "stray", f"{state.pair}: {reason}; what it got is unwound")
+    lane.not_before_us = 0
 
 
 def _remember(draft: Draft) -> None:

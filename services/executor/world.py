@@ -18,7 +18,7 @@ from libs.common.messages_exec import AccountStatus, Level
 from libs.common.subjects import SPOT
 from services.executor.events import SetUpDone
 from services.executor.lending import Claims
-from services.executor.model import Side
+from services.executor.model import Side, State
 from services.executor.permit import PermitView, scopes_of
 from services.executor.rebalancing import Collateral, after_status
 from services.executor.setup import SetUps
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from services.executor.lane import Lane
 
 QUOTE_AGE_US_MAX: Final = 2 * US_PER_SEC
+NEAR: Final = 0.05
+"""Nearer to liquidation than this a pair is closed whether or not both venues answer."""
 
 Key = tuple[str, str]
 """(venue, instrument)."""
@@ -74,6 +76,8 @@ class World:
         self._taker: dict[Key, Decimal] = {}
         self._saves: dict[Key, Decimal] = {}
         self.collateral: dict[str, Collateral] = {}
+        self.distances: dict[str, float] = {}
+        self.leaving = False
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""
@@ -116,6 +120,10 @@ class World:
 
     def on_account(self, status: AccountStatus, now: Now) -> None:
         """What the executor tells of an account; collateral that gets short shrinks pairs."""
+        if status.liquidation_distance is not None:
+            self.distances[status.venue] = status.liquidation_distance
+        elif status.trusted:
+            self.distances.pop(status.venue, None)
         before = self.collateral.get(status.venue, Collateral())
         self.collateral[status.venue] = after_status(before, status, now.mono_us)
 
@@ -124,14 +132,23 @@ class World:
         known = (self.collateral.get(venue, Collateral()).share for venue, _ in keys)
         return min(known, default=Decimal(1))
 
+    def is_near(self, keys: Iterable[Key]) -> bool:
+        """Whether a position at one of these venues is about to be liquidated, as last told."""
+        return any(self.distances.get(venue, 1.0) < NEAR for venue, _ in keys)
+
     def forbidden(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
-        """Why nothing of a pair may increase now, by risk's word; the gate asks again before the wire."""
+        """Why nothing of a pair may increase now, by risk's word above all; the gate asks that again."""
+        if self.leaving:
+            return "this executor is leaving"
         if stale := self.permits.stale_reason(now):
             return stale
         breaker = self.permits.strictest(scopes_of(pair, keys))
         if breaker is not None and breaker.level is not Level.NORMAL:
             return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
-        return ""
+        stuck = (
+            one.pair for one in self.lanes.values() if one.state.halts and one.state.state is State.STUCK
+        )
+        return next((f"{name} is stuck: nothing is opened until a person has looked" for name in stuck), "")
 
     def taker(self, key: Key) -> Decimal | None:
         """The account's taker fee, a fraction, else the listed one; None where neither is known."""

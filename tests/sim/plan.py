@@ -98,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The deployment's settings."""
         return Config(
             deployment="sim",
-            position=Position(notional_usd=900.0),
+            position=Position(notional_usd=2_500.0),
             timeouts=Timeouts(open_timeout_sec=10.0, poll_interval_sec=0.5),
             execution=Execution(
                 style=self.style,  # type: ignore[arg-type]  # one of the three, by `of_seed`

@@ -60,7 +60,7 @@ class Rig:
         self.clock = ManualClock()
         self.config = Config(
             deployment="rig",
-            position=Position(notional_usd=100.0),
+            position=Position(notional_usd=5_000.0),
             timeouts=Timeouts(open_timeout_sec=10.0, poll_interval_sec=0.5),
             execution=Execution(**{"collar_bps": 20.0, "slice_interval_sec": 1.0} | execution),
             limits=Limits(max_naked_usd=1_000.0),

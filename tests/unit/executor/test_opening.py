@@ -3,9 +3,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Breaker, Level
 from services.executor.model import IntentState, Purpose, State
+from services.executor.neighbours import in_doubt
 from services.executor.resolve import window_us
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act
@@ -223,7 +226,8 @@ def test_a_permit_that_lapses_between_slices_ends_the_opening() -> None:
     rig.risk_on = False
     rig.until(lambda: rig.state is State.ACTIVE, 10)
     assert rig.held == (Decimal("0.25"), Decimal("-0.25"))
-    assert rig.refused == ["no_permit", "no_permit"]
+    assert rig.refused == [], "a slice that would be refused is not begun"
+    assert len(rig.sent) == 2
     assert len(rig.sent) == 2
 
 
@@ -271,3 +275,54 @@ def test_the_users_coins_are_never_part_of_it() -> None:
     assert rig.venues.held[SPOT_KEY] == 0
     (sold,) = rig.orders(Purpose.UNWIND)
     assert sold.quantity == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({}, "position.notional_usd"),
+        ({"max_notional_usd": 900.0}, "limits.max_notional_usd"),
+        ({"max_notional_per_venue_usd": 1_900.0}, "limits.max_notional_per_venue_usd"),
+    ],
+)
+def test_slices_do_not_get_around_the_limits(limits: dict[str, float], why: str) -> None:
+    rig = Rig()
+    rig.world.config = replace(rig.config, limits=replace(rig.config.limits, **limits))
+    rig.wish("open", "1000" if limits else "5600")
+    rig.run(30)
+    assert rig.sent == []
+    assert why in rig.notes[-1]
+
+
+def test_no_slice_is_begun_on_old_prices() -> None:
+    rig = Rig(slices=4, slice_interval_sec=5.0)
+    rig.wish("open")
+    rig.run(1)
+    rig.feed_on = False
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    assert rig.held == (Decimal("0.25"), Decimal("-0.25")) == rig.shown
+    assert len(rig.sent) == 2
+
+
+@pytest.mark.parametrize("style", ["concurrent", "maker_first"])
+def test_an_opening_is_not_gone_on_with_after_a_long_downtime(style: str) -> None:
+    rig = Rig(slices=4, slice_interval_sec=5.0, style=style)
+    rig.wish("open")
+    rig.until(lambda: rig.held == (Decimal("0.25"), Decimal("-0.25")), 20)
+    rig.run(1)
+    before = len(rig.sent)
+    rig.clock.advance(us=3600 * US_PER_SEC)
+    rig.restart()
+    rig.until(lambda: rig.state is State.ACTIVE, 20)
+    assert len(rig.sent) == before
+
+
+def test_a_venue_with_an_unknown_order_takes_no_opens() -> None:
+    rig = Rig()
+    assert in_doubt(rig.lane) == ""
+    rig.acts("perp", "lost")
+    rig.wish("open")
+    rig.run(5)
+    assert in_doubt(rig.lane) == f"an order of {rig.pair} at binance is unknown"
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert in_doubt(rig.lane) == ""

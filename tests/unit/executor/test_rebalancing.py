@@ -193,3 +193,21 @@ def test_another_venues_collateral_concerns_no_pair_here() -> None:
     rig.world.on_account(status(0.07, venue="bitget"), rig.now)
     rig.run(5)
     assert len(rig.sent) == 2
+
+
+def test_a_share_of_its_size_is_one_of_what_was_opened_whatever_the_price() -> None:
+    rig = Rig().opened()
+    for book in rig.venues.books.values():
+        book.bid, book.ask = Decimal("49.9"), Decimal("50.1")
+    rig.run(2)
+    rig.max_ratio = {rig.pair: 0.5}
+    rig.until(lambda: rig.shown == (Decimal("0.5"), Decimal("-0.5")), 5)
+
+
+def test_a_share_of_a_pair_that_was_filled_in_part_is_one_of_that_part() -> None:
+    rig = Rig()
+    rig.acts("perp", "half")
+    rig.wish("open")
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    rig.max_ratio = {rig.pair: 0.5}
+    rig.until(lambda: rig.shown == (Decimal("0.25"), Decimal("-0.25")), 5)

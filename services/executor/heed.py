@@ -1,0 +1,20 @@
+"""What a process remembers while it waits for venues, data or answers. Monotonic; forgotten by a restart."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Heed(msgspec.Struct, kw_only=True):
+    """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
+    legs are to be reduced, `heard_us`: when that was demanded last. `fetched_us`: when missing trades were asked
+    for last. `stalled_us`: since when nothing can be done. `..._told`: a person knows of it.
+    """
+
+    looked: dict[str, int] = {}
+    demanded_us: int | None = None
+    heard_us: int = 0
+    demand_told: bool = False
+    fetched_us: int = 0
+    stalled_us: int | None = None
+    stall_told: bool = False
