@@ -26,6 +26,7 @@ from libs.common.nats_bus import NatsBus
 from libs.common.subjects import kind_of
 from libs.console.demo_config import BASES, DEPLOYMENT, demo_config
 from libs.console.stack import Plan, Stack, running_stack
+from libs.console.verbs.demo import SPEED as DEMO_SPEED
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "services/venue/data/funding.parquet"
@@ -252,7 +253,7 @@ def test_the_command_ends_with_its_summary() -> None:
     assert wanted <= summary.keys()
     assert summary["evaluations"] > 0
     assert summary["opportunities"] > 0
-    assert summary["market_seconds"] > 12 * SPEED / 2
+    assert summary["market_seconds"] > 12 * DEMO_SPEED / 2
     assert "synthesised" in err
     assert "Traceback" not in err
 
