@@ -12,7 +12,7 @@ import sys
 
 from tests.bench.report import Result
 
-BENCHES = ("tick", "scan", "startup", "engine", "leg_skew")
+BENCHES = ("tick", "scan", "startup", "engine", "leg_skew", "order_path", "unwind_path")
 
 
 def run_one(name: str, **sizes: int) -> Result:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -21,12 +22,13 @@ _STAMP: Final = struct.Struct("@qq")
 
 class Relay:
     """Passes connections on to a port. `seen`: (connection, kernel stamp in ns) of what clients wrote, in
-    order.
+    order; `told`: (connection, ns) of what they were answered, just before it is handed to their socket.
     """
 
     def __init__(self, port: int) -> None:
         self.port = 0
         self.seen: list[tuple[int, int]] = []
+        self.told: list[tuple[int, int]] = []
         self._target = port
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,7 +50,7 @@ class Relay:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._target)
         ways = [
             asyncio.ensure_future(self._up(number, client, writer)),
-            asyncio.ensure_future(self._down(reader, client)),
+            asyncio.ensure_future(self._down(number, reader, client)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -71,8 +73,9 @@ class Relay:
                     self.seen.append((number, seconds * 1_000_000_000 + nanoseconds))
             writer.write(data)
 
-    async def _down(self, reader: asyncio.StreamReader, client: socket.socket) -> None:
+    async def _down(self, number: int, reader: asyncio.StreamReader, client: socket.socket) -> None:
         while data := await reader.read(_CHUNK):
+            self.told.append((number, time.time_ns()))
             await asyncio.get_running_loop().sock_sendall(client, data)
 
     async def stop(self) -> None:

@@ -1,0 +1,257 @@
+"""From a tick at the feed to two signed orders at the venue's socket, without and with a durable intent.
+
+Ours: `md.quote` -> nats-server -> the real signal -> `signal.intent` -> nats-server -> the real executor
+(pair machine, [one atomic write: state, two intents, journal], gate, ccxt's signing, aiohttp) -> TLS. The
+floor: the same two hops by `RawNats`, [the same write as one EVALSHA in hand-written RESP], two orders that
+were signed beforehand, each written to its own TLS connection. Both sides write to the same venue behind the
+same relay, and time ends with the kernel's stamp of the later order's last byte. Without durability ours
+keeps a MemoryStore; with it both sides have the same Valkey with `appendfsync always`.
+
+The goals are about that floor, so ours pays for the evaluation, the decisions, the signing and the HTTP
+client too. Beside it stands the floor that calls the same exchange port (ccxt: build, sign, connection,
+write): what is left above that one is the way, the evaluation and the executor's own work; and the ratio
+that ours would have if its client took no longer than the raw write. Venues limit orders, so that rounds are
+far apart: all ways run with cold caches, and those with more Python in them suffer more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
+
+import uvloop
+
+from libs.common import messages as m
+from libs.common.memory_store import MemoryStore
+from libs.common.money import plain
+from libs.exchange.trading import OrderRequest, Rejected, Side, send_together
+from tests.bench.order_rig import PERP, SPOT, WAIT_SEC, Chain, Noted, an_intent, chain
+from tests.bench.order_site import both_arrived, site
+from tests.bench.raw_nats import RawNats
+from tests.bench.raw_wires import RawOrders, RawRedis, evalsha
+from tests.bench.report import Figure, Result, median, ratio_of
+from tests.bench.tick import quote_at
+from tests.helpers.servers import real_nats, real_valkey
+from tests.helpers.trading import an_order
+
+GOAL_PLAIN = 1.6
+GOAL_DURABLE = 2.0
+PACE_SEC = 0.7  # Binance takes 100 spot orders in 10 s, of which a quarter is kept for what reduces
+HOSTS = {SPOT: "api.binance.com", PERP: "fapi.binance.com"}
+FAULTS: tuple[dict[str, object], ...] = (
+    {"kind": "delay", "endpoint": "*/order", "method": "POST", "delay_ms": 20},
+    {"kind": "rejection", "endpoint": "/api/v3/order", "method": "POST", "code": "-2010"},
+    {"kind": "rejection", "endpoint": "/fapi/v1/order", "method": "POST", "code": "-2019"},
+)
+"""Every order is refused, 20 ms after it came: the pair is idle again, and no answer meets an order."""
+
+WARM = 3
+REFUSALS = (b'"code":-2010', b'"code":-2019', b'"code":-1021')
+"""As the faults say, or that the signature is too old by now."""
+
+WAYS = ("ours", "ours_durable", "raw", "raw_durable", "raw_port", "raw_port_durable")
+Way = Callable[[], Awaitable[float | None]]
+
+
+class Floor:
+    """Two hops by hand, then the orders: written as they are, after one durable write, or signed by ccxt."""
+
+    def __init__(self, made: Chain, clients: list[RawNats], redis: RawRedis, write: bytes) -> None:
+        self._chain = made
+        self._feed, self._signal, self._executor = clients
+        self._redis = redis
+        self._write = write
+        assert made.trading is not None
+        self._trading = made.trading
+        self._intent = m.encode(an_intent(made.clock.now()))
+        self._signed = {slug: self._sign(slug) for slug in (SPOT, PERP)}
+        self._open: dict[str, RawOrders] = {}
+
+    async def subscribe(self) -> None:
+        """The two hops."""
+        await self._signal.subscribe(
+            b"raw.quote", lambda _: self._signal.publish(b"raw.intent", self._intent)
+        )
+        await self._executor.subscribe(b"raw.intent", lambda _: None)
+
+    def way(self, *, durable: bool, port: bool) -> Way:
+        """One of the four floors."""
+
+        async def run() -> float | None:
+            return await self._run(durable=durable, port=port)
+
+        return run
+
+    async def _run(self, *, durable: bool, port: bool) -> float | None:
+        if not port:
+            await self._connect()
+        heard: asyncio.Future[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+
+        def take(_payload: bytes) -> None:
+            if durable or port:
+                heard.set_result(asyncio.ensure_future(self._act(durable=durable, port=port)))
+            else:
+                self._blurt()
+                heard.set_result(asyncio.ensure_future(self._answered()))
+
+        self._executor.on_message = take
+        relay = self._chain.site.relay
+        begin, started_ns = len(relay.seen), time.time_ns()
+        self._feed.publish(b"raw.quote", m.encode(quote_at(0, self._chain.clock)))
+        found = await both_arrived(relay, begin, started_ns)
+        async with asyncio.timeout(WAIT_SEC):
+            await (await heard)
+        return found
+
+    async def _act(self, *, durable: bool, port: bool) -> None:
+        if durable:
+            await self._redis.ask(self._write)
+        if port:
+            held = await asyncio.gather(*(self._trading.prepare(self._order(slug)) for slug in (SPOT, PERP)))
+            outcomes = await send_together(held)
+            assert all(isinstance(outcome, Rejected) for outcome in outcomes), outcomes
+        else:
+            self._blurt()
+            await self._answered()
+
+    def _blurt(self) -> None:
+        for slug, client in self._open.items():
+            client.write(self._signed[slug])
+
+    async def _answered(self) -> None:
+        for client in self._open.values():
+            await client.heard.wait()
+            # refused in the venue's own words: a whole order with a good signature has arrived
+            assert client.answer.startswith(b"HTTP/1.1 400"), client.answer
+            assert any(code in client.answer for code in REFUSALS), client.answer
+
+    async def _connect(self) -> None:
+        """Before the time runs: a venue closes what was idle."""
+        place = self._chain.site
+        for slug, host in HOSTS.items():
+            if slug not in self._open or not self._open[slug].is_open:
+                self._open[slug] = await RawOrders.connect(place.relay.port, place.ca_path, host)
+
+    def _order(self, slug: str) -> OrderRequest:
+        side = Side.BUY if slug == SPOT else Side.SELL
+        return an_order(slug, side, self._chain.collared(slug, "buy" if slug == SPOT else "sell"))
+
+    def _sign(self, slug: str) -> bytes:
+        """The request as ccxt would sign it now, as HTTP; by the time it is written it is out of date, which
+        its reader finds out after it has arrived.
+        """
+        order, exchange = self._order(slug), self._trading.places.of(slug).trade.exchange
+        figures = {
+            "symbol": self._trading.places.instrument(slug).venue_symbol,
+            "side": order.side.value.upper(),
+            "type": "LIMIT",
+            "quantity": plain(order.quantity),
+            "price": plain(order.price or order.quantity),
+            "timeInForce": "IOC",
+            "newClientOrderId": order.client_id,
+        }
+        request = exchange.sign("order", ["private" if slug == SPOT else "fapiPrivate"], "POST", figures)
+        body = str(request["body"]).encode()
+        fields = {
+            **request["headers"],
+            "Host": HOSTS[slug],
+            "Content-Length": len(body),
+            "User-Agent": exchange.userAgent or "raw",
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip, deflate",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST {urlsplit(request['url']).path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+    def close(self) -> None:
+        for client in self._open.values():
+            client.close()
+
+
+@contextlib.asynccontextmanager
+async def floor(url: str, store_url: str, made: Chain, store: Noted) -> AsyncIterator[Floor]:
+    """On the broker and the store of a chain that has sent orders already."""
+    assert store.orders is not None
+    clients = [await RawNats.connect(url) for _ in range(3)]
+    redis = await RawRedis.connect(store_url)
+    found = Floor(made, clients, redis, evalsha(store.orders, "floor:"))
+    try:
+        await found.subscribe()
+        yield found
+    finally:
+        found.close()
+        redis.close()
+        for client in clients:
+            client.close()
+
+
+async def measure(rounds: int) -> dict[str, list[float]]:
+    """us by way, taken in turns: whatever else this machine does meets all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
+    with real_nats() as first, real_nats() as second, real_valkey() as valkey:
+        for server in (first, second, valkey):
+            await server.ready()
+        async with site() as place:
+            await place.faults(*FAULTS)
+            store = Noted(valkey.url, deployment="bench")
+            async with (
+                chain(first.url, MemoryStore(), place) as plain_chain,
+                chain(second.url, store, place) as durable_chain,
+                floor(second.url, valkey.url, durable_chain, store) as raw,
+            ):
+                ways: dict[str, Way] = dict(
+                    zip(
+                        WAYS,
+                        (
+                            plain_chain.order,
+                            durable_chain.order,
+                            raw.way(durable=False, port=False),
+                            raw.way(durable=True, port=False),
+                            raw.way(durable=False, port=True),
+                            raw.way(durable=True, port=True),
+                        ),
+                        strict=True,
+                    )
+                )
+                for turn in range(-WARM, rounds):
+                    first_way = turn % len(WAYS)
+                    names = (*WAYS[first_way:], *WAYS[:first_way])
+                    due = asyncio.get_running_loop().time() + PACE_SEC
+                    found = {name: await ways[name]() for name in names}
+                    await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+                    if turn >= 0 and all(value is not None for value in found.values()):
+                        for name, value in found.items():
+                            taken[name].append(value or 0.0)
+    assert taken["ours"], "no round was free of other requests"
+    return taken
+
+
+def without_client(ours: list[float], port: list[float], raw: list[float]) -> list[float]:
+    """us of each round, the exchange client's share put at that of a raw write."""
+    return [a - b + c for a, b, c in zip(ours, port, raw, strict=True)]
+
+
+def run(*, rounds: int = 60) -> Result:
+    """Medians of the rounds, and of the rounds' own ratios."""
+    taken = uvloop.run(measure(rounds))
+    figures = []
+    for suffix, goal in (("", GOAL_PLAIN), ("_durable", GOAL_DURABLE)):
+        ours, raw, port = (taken[name + suffix] for name in ("ours", "raw", "raw_port"))
+        bare = without_client(ours, port, raw)
+        figures += [
+            Figure(name=f"ratio{suffix}", value=ratio_of(ours, raw), unit="x", goal=goal),
+            Figure(name=f"ratio_same_port{suffix}", value=ratio_of(ours, port), unit="x"),
+            Figure(name=f"ratio_without_client{suffix}", value=ratio_of(bare, raw), unit="x"),
+        ]
+    figures += [Figure(name=f"{name}_p50_us", value=median(taken[name]), unit="us") for name in WAYS]
+    return Result(
+        bench="order_path",
+        note=(
+            f"tick -> NATS -> signal -> NATS -> executor -> two orders on TLS, {len(taken['ours'])} rounds; "
+            "raw: same hops, same write, orders signed beforehand; raw_port: signed by ccxt on the way"
+        ),
+        figures=tuple(figures),
+    )
