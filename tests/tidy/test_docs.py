@@ -93,6 +93,7 @@ ANSWERS = {
     "scan": {0, 1, 3},
     "check": {0, 1, 3},
     "status": {0, 3},
+    "positions": {0, 1, 3},
     "up": {0, 3},
     "demo": {0},
     "health": {0, 1, 3},
