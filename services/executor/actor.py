@@ -181,8 +181,8 @@ class ExecutorActor:
             case LeaseHeld(store_id=store_id):
                 self.world.store_id = store_id
                 work = lambda lane, draft: recovery.on_lease(lane, draft, event)  # noqa: E731
-            case LeaseLost(text=text):
-                work = lambda lane, draft: recovery.on_lease_lost(lane, draft, text)  # noqa: E731
+            case LeaseLost(text=text, taken=taken):
+                work = lambda lane, draft: recovery.on_lease_lost(lane, draft, text, taken=taken)  # noqa: E731
             case _:
                 fields = {"event": type(event).__name__}
                 text = "an event that the executor does not know"
@@ -315,6 +315,7 @@ class ExecutorActor:
         else:
             yield Health(key=f"load:{pair}", problem=f"{pair} cannot be read: {event.error}")
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
+            yield from self._turn(pair, now, recovery.tell_unstored, always=True)
 
     def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
         lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
@@ -327,9 +328,10 @@ class ExecutorActor:
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """A write that failed: nothing behind it was done. Read the truth again before anything else."""
-        if event.ok:
-            return
         pair = event.token.rsplit(":", 1)[0]
+        if event.ok:
+            recovery.on_stored(self.lanes[pair])
+            return
         error = event.error or "no reason given"
         yield Health(key=f"load:{pair}", problem=f"the store did not take the last change of {pair}: {error}")
         yield from self._turn(

@@ -219,7 +219,8 @@ class LeaseHeld(Event, frozen=True, kw_only=True):
 
 
 class LeaseLost(Event, frozen=True, kw_only=True):
-    """Another executor has it, or the store cannot say: nothing more is sent for it."""
+    """Another executor has it (`taken`), or the store cannot say: nothing more is sent for it."""
 
     pair: str
     text: str
+    taken: bool = False

@@ -7,8 +7,9 @@ import msgspec
 
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
-    legs are to be reduced, `heard_us`: when that was demanded last. `fetched_us`: when missing trades were asked
-    for last. `stalled_us`: since when nothing can be done. `..._told`: a person knows of it.
+    legs are to be reduced, `heard_us`: when that was demanded last. `fetched_us`: when missing trades were
+    asked for last. `stalled_us`: since when nothing can be done, `unstored_us`: since when nothing can be
+    written. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -18,3 +19,5 @@ class Heed(msgspec.Struct, kw_only=True):
     fetched_us: int = 0
     stalled_us: int | None = None
     stall_told: bool = False
+    unstored_us: int | None = None
+    unstored_told: bool = False

@@ -205,8 +205,13 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
 
 def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:
     """Whether the venue had twice denied an order, after all the time it may take, before this look began."""
+    return is_denied(lane, intent) and lane.doubts[intent.id].last_clean_us <= seen.asked_mono_us
+
+
+def is_denied(lane: Lane, intent: Intent) -> bool:
+    """Whether the venue has twice denied an order, after all the time that it may take."""
     begun = lane.doubts.get(intent.id)
-    return begun is not None and begun.cleans >= CLEANS and begun.last_clean_us <= seen.asked_mono_us
+    return begun is not None and begun.cleans >= CLEANS
 
 
 def agrees(lane: Lane, leg: int, seen: AccountSeen, ours: Decimal) -> bool:

@@ -18,6 +18,7 @@ from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, PairState, State
 
 RELOAD_US: Final = US_PER_SEC
+UNSTORED_US_MAX: Final = 10 * US_PER_SEC
 
 _states = msgspec.json.Decoder(PairState)
 _intents = msgspec.json.Decoder(Intent)
@@ -36,15 +37,18 @@ def _load(lane: Lane, draft: Draft) -> None:
     draft.requests.append(LoadPair(pair=lane.pair, number=lane.loads))
 
 
-def on_lease_lost(lane: Lane, draft: Draft, text: str) -> None:
-    """Somebody else's from now on; what is under way there is theirs to resolve."""
+def on_lease_lost(lane: Lane, draft: Draft, text: str, *, taken: bool) -> None:
+    """Somebody else's from now on; what is under way there is theirs to resolve. Unless nobody has `taken`
+    it: then nobody looks after the position, and a person has to.
+    """
     was_ours = lane.lease is not None
     lane.lease = None
     lane.ready = lane.loaded = False
     lane.blocked = text
     lane.doubts.clear()
     if was_ours and lane.state.state not in (State.IDLE, State.STUCK):
-        draft.alert(AlertLevel.WARNING, "lease", f"{lane.pair}: the lease is lost: {text}")
+        level = AlertLevel.WARNING if taken else AlertLevel.CRITICAL
+        draft.alert(level, "lease", f"{lane.pair} is {lane.state.state}, and its lease is lost: {text}")
 
 
 def reload_name(pair: str) -> str:
@@ -58,11 +62,29 @@ def reload(lane: Lane, draft: Draft) -> None:
         _load(lane, draft)
 
 
+def on_stored(lane: Lane) -> None:
+    """The store takes what this pair writes."""
+    lane.heed.unstored_us, lane.heed.unstored_told = None, False
+
+
 def on_not_stored(lane: Lane, draft: Draft, error: str) -> None:
     """The store did not take a change, or nobody knows whether it did: what is in memory is worth nothing."""
     lane.ready = lane.loaded = False
     lane.blocked = f"the store did not take its last change: {error}"
+    if lane.heed.unstored_us is None:
+        lane.heed.unstored_us = draft.now.mono_us
     reload(lane, draft)
+    tell_unstored(lane, draft)
+
+
+def tell_unstored(lane: Lane, draft: Draft) -> None:
+    """Page once when a position cannot be acted upon for a while, since nothing about it can be written."""
+    heed = lane.heed
+    if heed.unstored_us is None or heed.unstored_told or lane.state.state in (State.IDLE, State.STUCK):
+        return
+    if draft.now.mono_us - heed.unstored_us >= UNSTORED_US_MAX:
+        heed.unstored_told = True
+        draft.alert(AlertLevel.CRITICAL, "store", f"{lane.pair} is {lane.state.state}, and {lane.blocked}")
 
 
 def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None:

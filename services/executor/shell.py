@@ -141,7 +141,7 @@ class LeaseKeeper:
             return  # tried again soon; a held one is given up by the clock
         if got is None:
             if self._leases.lost(due.group, self._clock.now().mono_us):
-                self._lost(due.group, "another executor has taken it", offer)
+                self._lost(due.group, "another executor has taken it", offer, taken=True)
             return
         self._leases.took(due.group, got, self._clock.now().mono_us)
         if due.lease is None:
@@ -154,9 +154,9 @@ class LeaseKeeper:
         got = await self._store.acquire(due.group, owner=self._owner, ttl_ms=TTL_MS)
         return got, await self._store.store_id() if got is not None else ""
 
-    def _lost(self, group: str, text: str, offer: Offer) -> None:
+    def _lost(self, group: str, text: str, offer: Offer, *, taken: bool = False) -> None:
         for pair in self._leases.pairs(group):
-            offer(LeaseLost(pair=pair, text=text))
+            offer(LeaseLost(pair=pair, text=text, taken=taken))
 
     async def give_back(self) -> None:
         """Let another executor have them at once instead of after their time."""

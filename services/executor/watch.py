@@ -136,7 +136,7 @@ def on_taken(
     Where pairs share an instrument the first one with something left bears it; what is beyond that is the
     next one's, by its own look.
     """
-    if key not in lane.keys or not lane.missing or any(one.id not in lane.doubts for one in draft.live):
+    if key not in lane.keys or not lane.missing or any(not news.is_denied(lane, one) for one in draft.live):
         return  # what an order of ours is doing meanwhile is not known: the next look tells
     leg = lane.keys.index(key)
     lane.searched[leg] = lane.searched.get(leg, 0) + 1

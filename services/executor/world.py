@@ -77,7 +77,9 @@ class World:
         self._saves: dict[Key, Decimal] = {}
         self.collateral: dict[str, Collateral] = {}
         self.distances: dict[str, float] = {}
+        self.unread: dict[str, str] = {}  # venue -> why its account is not known now
         self.leaving = False
+        self.scarce = ""  # why the store has no room for another position
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""
@@ -124,6 +126,10 @@ class World:
             self.distances[status.venue] = status.liquidation_distance
         elif status.trusted:
             self.distances.pop(status.venue, None)
+        self.unread.pop(status.venue, None)
+        if not status.trusted:
+            why = "; ".join(status.problems) or "no answer"
+            self.unread[status.venue] = f"{status.venue} cannot be read now: {why}"
         before = self.collateral.get(status.venue, Collateral())
         self.collateral[status.venue] = after_status(before, status, now.mono_us)
 
@@ -138,8 +144,10 @@ class World:
 
     def forbidden(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
         """Why nothing of a pair may increase now, by risk's word above all; the gate asks that again."""
-        if self.leaving:
-            return "this executor is leaving"
+        if self.leaving or self.scarce:
+            return self.scarce or "this executor is leaving"
+        if unread := next((self.unread[venue] for venue, _ in keys if venue in self.unread), ""):
+            return unread
         if stale := self.permits.stale_reason(now):
             return stale
         breaker = self.permits.strictest(scopes_of(pair, keys))

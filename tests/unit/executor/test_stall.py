@@ -3,12 +3,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from libs.common.effects import Answered, Draining, Request
+from libs.common.messages import AlertLevel
 from libs.common.messages_exec import AccountStatus, Breaker, Level
 from libs.exchange.trading_values import OrderRequest, Outcome, Unknown
 from services.executor import events
 from services.executor.model import Purpose, State
+from services.executor.room import StoreRoom
 from services.executor.say import pair_status
 from tests.unit.executor.rig import FLAT, SPOT_KEY, Rig
 from tests.unit.executor.scripted import times
@@ -173,3 +176,53 @@ def test_trades_that_only_the_ledger_lacks_are_asked_for_again(monkeypatch: pyte
     failing[0] = False
     rig.run(10)
     assert rig.lane.intents[perp.id].fills
+
+
+@pytest.mark.parametrize("fault", ["down", "full"])
+def test_a_position_about_which_nothing_can_be_written_is_told_once(fault: str) -> None:
+    rig = Rig().opened()
+    setattr(rig.store, fault, True)
+    flatten(rig)
+    rig.run(30)
+    assert rig.shown == ONE, "what is not durable is not sent"
+    (text,) = rig.told(":store")
+    assert "the store did not take its last change" in text
+    setattr(rig.store, fault, False)
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.shown == FLAT
+
+
+@pytest.mark.parametrize(("taken", "level"), [(True, AlertLevel.WARNING), (False, AlertLevel.CRITICAL)])
+def test_a_position_that_nobody_looks_after_is_worse_than_one_of_another_executor(
+    *, taken: bool, level: AlertLevel
+) -> None:
+    rig = Rig().opened()
+    rig.offer(events.LeaseLost(pair=rig.pair, text="why", taken=taken))
+    rig.run(1)
+    (alert,) = rig.alerts
+    assert alert.level is level
+
+
+def test_nothing_is_opened_on_a_venue_whose_account_cannot_be_read() -> None:
+    rig = Rig(keys=(SPOT_KEY, FAR_KEY))
+    rig.world.on_account(replace(status(0.5), trusted=False, problems=("no answer",)), rig.now)
+    rig.wish("open")
+    rig.run(2)
+    assert rig.sent == []
+    assert "bitget cannot be read now: no answer" in rig.notes[-1]
+    rig.world.on_account(status(0.5), rig.now)
+    rig.opened()
+
+
+async def test_nothing_is_opened_on_a_store_that_is_nearly_full() -> None:
+    rig = Rig()
+    room = StoreRoom(rig.store, rig.world)
+    rig.store.full = True
+    await room.look()
+    assert "100% full" in rig.world.forbidden(rig.pair, rig.keys, rig.now)
+    rig.store.down = True
+    await room.look()
+    assert rig.world.scarce, "no answer is no news"
+    rig.store.down = rig.store.full = False
+    await room.look()
+    assert rig.world.forbidden(rig.pair, rig.keys, rig.now) == ""

@@ -8,6 +8,7 @@ from services.executor import events
 from services.executor.model import IntentState, State
 from services.executor.translate import request_of
 from tests.unit.executor.rig import FLAT, PERP_KEY, Rig
+from tests.unit.executor.scripted import times
 
 
 def given_up(usd: str) -> Rig:
@@ -42,7 +43,7 @@ def test_a_fill_after_the_attempt_has_ended_is_unwound(usd: str) -> None:
 def test_a_given_up_pair_keeps_all_others_from_opening() -> None:
     rig = Rig()
     rig.acts("perp", "reject")
-    rig.acts("spot", "fill", *["none"] * 60)  # type: ignore[list-item]
+    rig.acts("spot", "fill", *times(60, "none"))
     rig.wish("open")
     rig.until(lambda: rig.state is State.STUCK, 200)
     assert rig.held == (Decimal(1), Decimal(0))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from services.executor import watch
+from services.executor.lane import Draft
 from services.executor.model import State
 from services.executor.watch import EVERY_US, FOREIGN_AFTER_US
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
@@ -65,3 +67,17 @@ def test_what_was_taken_before_a_restart_is_not_taken_again() -> None:
     rig.run(30)
     assert rig.held == (Decimal("0.8"), Decimal("-0.8"))
     assert rig.state is State.ACTIVE
+
+
+def test_what_a_venue_took_is_not_booked_while_an_order_of_the_pair_is_under_way() -> None:
+    rig = Rig().opened()
+    rig.acts("perp", "rest")
+    rig.wish("close")
+    rig.run(0.1)
+    (live,) = (one for one in rig.lane.intents.values() if not one.state.is_final)
+    assert live.id in rig.lane.doubts, "it is asked for from the beginning"
+    rig.venues.take(PERP_KEY, Decimal("0.5"))
+    rig.lane.missing[1] = Decimal("0.5")
+    draft = Draft(rig.lane, rig.now)
+    watch.on_taken(rig.lane, draft, PERP_KEY, rig.venues.trades[PERP_KEY], ())
+    assert draft.state == rig.lane.state, "it may have filled out of what another pair has there"
