@@ -94,7 +94,7 @@ class Checker:
                 self.transitions[f"{move['source']} {move['trigger']} {move['target']}"] += 1
                 if move["trigger"] == "foreign":
                     self._foreign(entry["pair"].decode(), move["reason"])
-                if TABLE.get(step) != move["target"]:  # type: ignore[call-overload]  # StrEnum equals its text
+                if TABLE.get(step) != move["target"]:
                     raise Violated("I11", f"{entry['pair'].decode()}: {step} -> {move['target']}")
         if change.lease is not None:
             group = change.lease.name

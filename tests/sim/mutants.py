@@ -44,7 +44,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _timeout_is_failure(whole: Any) -> Any:
-    def on_outcome(intent: Intent, outcome: Any, *, base: str) -> Intent:
+    def on_outcome(intent: Intent, outcome: Any, *, base: str) -> Any:
         if isinstance(outcome, Unknown):
             outcome = NeverSent(why=outcome.why)
         return whole(intent, outcome, base=base)
@@ -53,14 +53,14 @@ def _timeout_is_failure(whole: Any) -> Any:
 
 
 def _same_id(whole: Any) -> Any:
-    def order_id(*, n: int, **rest: Any) -> str:
+    def order_id(*, n: int, **rest: Any) -> Any:
         return whole(n=n // 2, **rest)
 
     return order_id
 
 
 def _no_store_id(whole: Any) -> Any:
-    def order_id(*, store_id: str, **rest: Any) -> str:
+    def order_id(*, store_id: str, **rest: Any) -> Any:
         del store_id
         return whole(store_id="", **rest)
 
@@ -96,7 +96,7 @@ def _ignores_unknown(_whole: Any) -> Any:
 
 
 def _fills_again(whole: Any) -> Any:
-    def on_fill(intent: Intent, fill: Any, *, base: str) -> Intent:
+    def on_fill(intent: Intent, fill: Any, *, base: str) -> Any:
         if fill.trade_id in intent.fills:
             more = intent.filled + fill.quantity
             return replace(intent, filled=more, filled_quote=intent.filled_quote + fill.price * fill.quantity)

@@ -307,7 +307,7 @@ class SimVenue:
                         type=OrderType.MARKET,
                         quantity=size,
                         client_id=user_id,
-                    )  # type: ignore[arg-type]
+                    )
                 )
         except Refused:
             return

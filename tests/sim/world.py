@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from libs.common.effects import Alert, Request
@@ -236,7 +237,7 @@ class World:
             copies = [self.rng.randrange(US_PER_SEC, 20 * US_PER_SEC)]
         for after_us in copies:
             for node in self.nodes:
-                node.later(after_us, lambda node=node: node.hear_venue(venue, event))
+                node.later(after_us, partial(node.hear_venue, venue, event))
 
     # --- bus --------------------------------------------------------------------------------------
 
@@ -248,9 +249,9 @@ class World:
             delay_us = self.rng.randrange(100, 2_000)
             if self.hits(Misfortune.BUS_LATE, 0.02):
                 delay_us = self.rng.randrange(100_000, 5 * US_PER_SEC)
-            node.later(delay_us, lambda node=node: node.hear(subject, message))
+            node.later(delay_us, partial(node.hear, subject, message))
             if self.hits(Misfortune.BUS_DOUBLES, 0.02):
-                node.later(delay_us * 3, lambda node=node: node.hear(subject, message))
+                node.later(delay_us * 3, partial(node.hear, subject, message))
 
     def heard(self, node: Node, subject: str, message: Message) -> None:
         """An executor has said something."""

@@ -33,7 +33,7 @@ class Books:
     def serving(self, _kind: object) -> Books:
         return self
 
-    def now_ms(self, *, market: bool) -> int:  # noqa: ARG002 - one clock
+    def now_ms(self, *, market: bool) -> int:
         return wall_us() // 1_000
 
     async def get(self, _name: str, method: str, asked: dict[str, Any] | None = None) -> Any:
