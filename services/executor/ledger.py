@@ -5,8 +5,9 @@
     {venue}:{kind}:{record id}                funding, interest, transfers, deposits, withdrawals
 
 A trade that the venue made, or a payment, that several pairs share has one line for each, told apart by
-`@{pair}`; their amounts add up to the whole. Fills are written together with the pair and the order that they
-belong to, so that a trade which the order already counts is never booked again.
+`@{pair}`, and a further share of one pair by `~{what was borne before}`; their amounts add up to the whole.
+Fills are written together with the pair and the order that they belong to, so that a trade which the order
+already counts is never booked again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from libs.carry.identity import USD_COINS
 from libs.carry.pnl import EXACT
@@ -51,14 +54,23 @@ def on_trades(lane: Lane, draft: Draft, before: Intent, after: Intent, trades: I
 
 
 def on_taken(
-    lane: Lane, draft: Draft, leg: int, trade: FillReport, *, before: Decimal, amount: Decimal
+    lane: Lane,
+    draft: Draft,
+    leg: int,
+    trade: FillReport,
+    *,
+    before: Decimal,
+    amount: Decimal,
+    again: bool = False,
 ) -> None:
-    """Book a pair's share of a trade that the venue made: `amount` of it, after `before` of other pairs."""
+    """Book a pair's share of a trade that the venue made: `amount` of it, after `before` of other pairs, and
+    of this one when it bears more of it (`again`), which makes a line of its own.
+    """
     share = _share(trade, before, amount)
-    _take(draft, fill_line(lane, draft, leg, share, shared=True))
     fee = fee_line(lane, draft, leg, share, shared=True)
-    if fee is not None:
-        _take(draft, fee)
+    for line in (fill_line(lane, draft, leg, share, shared=True), fee):
+        if line is not None:
+            _take(draft, msgspec.structs.replace(line, key=f"{line.key}~{before:f}") if again else line)
 
 
 def fill_line(

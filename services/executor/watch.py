@@ -149,7 +149,8 @@ def on_taken(
             continue
         name = trade_name(key, trade)
         left = trade.quantity - sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
-        left -= draft.state.taken.get(name) or _book(lane, draft, leg, trade, left)
+        left -= draft.state.taken.get(name, ZERO)
+        left -= _book(lane, draft, leg, trade, left)
         unborne += left if trade.side == "buy" else -left
     missing = lane.missing.get(leg, ZERO)
     lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
@@ -161,7 +162,11 @@ def trade_name(key: Key, trade: FillReport) -> str:
 
 
 def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> Decimal:
-    """Book this pair's share of what is `left` of a trade, and answer it."""
+    """Book this pair's share of what is `left` of a trade, and answer it. It may bear more of one later: what
+    was another pair's share has been closed against this one's meanwhile.
+    """
+    name = trade_name(lane.keys[leg], trade)
+    already = draft.state.taken.get(name, ZERO)
     held = draft.state.legs[leg]
     sign = 1 if trade.side == "buy" else -1
     missing = lane.missing.get(leg, ZERO)
@@ -171,20 +176,21 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     if amount <= 0 or missing * sign < 0:
         return ZERO  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
-    ledger.on_taken(lane, draft, leg, trade, before=trade.quantity - left, amount=amount)
+    before = trade.quantity - left
+    ledger.on_taken(lane, draft, leg, trade, before=before, amount=amount, again=already > 0)
     legs = list(draft.state.legs)
     legs[leg] = replace(
         held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
     )
     lane.look_first = False
     kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
-    taken = {**dict(kept), trade_name(lane.keys[leg], trade): amount}
+    taken = {**dict(kept), name: already + amount}
     draft.set(legs=(legs[0], legs[1]), taken=taken)
     bought_back(lane, draft, leg, amount)
     lane.doubted_us.pop(leg, None)
     lane.searched.pop(leg, None)
-    name = f"{lane.keys[leg][0]} {lane.keys[leg][1]}"
-    text = f"{trade.cause} took {amount} of {name} at {trade.price}"
+    venue, instrument = lane.keys[leg]
+    text = f"{trade.cause} took {amount} of {venue} {instrument} at {trade.price}"
     if draft.state.state is State.ACTIVE:
         holding.follow(lane, draft, text)
     else:

@@ -81,3 +81,17 @@ def test_what_a_venue_took_is_not_booked_while_an_order_of_the_pair_is_under_way
     draft = Draft(rig.lane, rig.now)
     watch.on_taken(rig.lane, draft, PERP_KEY, rig.venues.trades[PERP_KEY], ())
     assert draft.state == rig.lane.state, "it may have filled out of what another pair has there"
+
+
+def test_a_pair_may_bear_more_of_a_trade_later_but_never_more_than_the_trade() -> None:
+    rig = Rig().opened()
+    rig.venues.take(PERP_KEY, Decimal("0.75"))
+    trades, ids = rig.venues.trades[PERP_KEY], set()
+    draft = Draft(rig.lane, rig.now)
+    for missing, borne in (("0.5", "0.5"), ("0.2", "0.7"), ("0.2", "0.75"), ("0.2", "0.75")):
+        rig.lane.missing[1] = Decimal(missing)
+        watch.on_taken(rig.lane, draft, PERP_KEY, trades, ())
+        assert list(draft.state.taken.values()) == [Decimal(borne)]
+        assert draft.state.legs[1].quantity == Decimal(borne) - 1
+        ids.update(draft.ledger_ids)
+    assert len(ids) == 3, "each share has a line of its own"
