@@ -96,7 +96,7 @@ def test_a_reaction_lasts_from_the_rejections_last_piece_to_the_unwinds_last_byt
     [
         ([], TOLD),
         (SEEN[:2], TOLD),
-        ([(1, 0), (2, MS), (3, 2 * MS), *SEEN[2:]], TOLD),
+        ([(1, 0), (2, MS), (3, 2 * MS), *SEEN[2:]], [(3, 19 * MS), *TOLD]),
         ([*SEEN[:2], (3, 30 * MS), *SEEN[2:]], TOLD),
         ([*SEEN, (3, 73 * MS)], TOLD),
         (SEEN, TOLD[1:3]),
