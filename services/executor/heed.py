@@ -9,7 +9,7 @@ class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last. `fetched_us`: when missing trades were
     asked for last. `stalled_us`: since when nothing can be done, `unstored_us`: since when nothing can be
-    written. `..._told`: a person knows of it.
+    written. `attempts_us`: the last minute's entries into OPENING. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -21,3 +21,4 @@ class Heed(msgspec.Struct, kw_only=True):
     stall_told: bool = False
     unstored_us: int | None = None
     unstored_told: bool = False
+    attempts_us: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.instant import US_PER_SEC
+from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from services.executor import loans, making
@@ -46,6 +46,10 @@ replace = msgspec.structs.replace
 ENOUGH: Final = Decimal("0.98")
 """A slice that filled this much of its goal counts as filled: base fees and steps take the rest."""
 
+ATTEMPTS_A_SECOND: Final = 2
+ATTEMPTS_A_MINUTE: Final = 20
+MINUTE_US: Final = 60 * US_PER_SEC
+
 
 def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
     """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
@@ -61,6 +65,7 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
         (None in rules, "the instruments are not described yet"),
         (bool(full := over_limits(lane, notional_usd)), full),
         (bool(doubt := in_doubt(lane)), doubt),
+        (_too_often(lane, now), "it was begun too often lately"),
         (bool(unset), unset),
         (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
     )
@@ -82,6 +87,13 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
     return ""
 
 
+def _too_often(lane: Lane, now: Now) -> bool:
+    """Whether the budget of attempts is used up (risk.md), whoever asks for them."""
+    ages = [now.mono_us - at_us for at_us in lane.heed.attempts_us]
+    second = sum(age < US_PER_SEC for age in ages)
+    return second >= ATTEMPTS_A_SECOND or len([age for age in ages if age < MINUTE_US]) >= ATTEMPTS_A_MINUTE
+
+
 def _quantity(lane: Lane, notional_usd: Decimal, first: Rules, second: Rules) -> Decimal:
     price = max(lane.world.mid(key) or ZERO for key in lane.keys)
     if price <= 0:
@@ -97,6 +109,7 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
     config = lane.world.config
     quantity = _quantity(lane, notional_usd, first, second)
     draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd, full=ZERO)
+    lane.heed.attempts_us = (*lane.heed.attempts_us[1 - ATTEMPTS_A_MINUTE :], draft.now.mono_us)
     from_dust(lane, draft)
     slices = _slices(lane, quantity, notional_usd, first, second)
     goals = (sign_of(direction, 0) * quantity, sign_of(direction, 1) * quantity)

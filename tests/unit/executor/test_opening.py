@@ -11,7 +11,7 @@ from services.executor.model import IntentState, Purpose, State
 from services.executor.neighbours import in_doubt
 from services.executor.resolve import window_us
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
-from tests.unit.executor.scripted import Act
+from tests.unit.executor.scripted import Act, times
 
 OPEN_TIMEOUT_SEC = 10.0
 LADDER_SEC = 3.0
@@ -326,3 +326,18 @@ def test_a_venue_with_an_unknown_order_takes_no_opens() -> None:
     assert in_doubt(rig.lane) == f"an order of {rig.pair} at binance is unknown"
     rig.until(lambda: rig.state is State.IDLE, 60)
     assert in_doubt(rig.lane) == ""
+
+
+def test_attempts_have_a_budget() -> None:
+    rig = Rig()
+    rig.acts("spot", *times(200, "none"))
+    rig.acts("perp", *times(200, "reject"))
+    for _ in range(100):
+        rig.wish("open")
+        rig.run(0.2)
+    assert rig.lane.state.attempt == 20
+    assert "it was begun too often lately" in rig.notes[-1]
+    rig.run(60)
+    rig.wish("open")
+    rig.run(0.2)
+    assert rig.lane.state.attempt == 21

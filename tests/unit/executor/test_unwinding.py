@@ -83,6 +83,7 @@ def test_three_unwinds_within_an_hour_close_the_pair_for_a_day() -> None:
         rig.acts("perp", "reject")
         rig.wish("open")
         rig.until(lambda n=n: len(rig.moves) == 3 * n, 10)  # type: ignore[misc]
+        rig.run(1)
     (text,) = rig.told("quarantine")
     assert "24 h" in text
     rig.wish("open")
