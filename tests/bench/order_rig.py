@@ -38,7 +38,9 @@ from libs.common.store import Store, Transition
 from libs.exchange.factory import open_trading
 from libs.exchange.live.adapter import CcxtTrading
 from libs.exchange.redirect import Redirect
+from services.executor.lane import Lane
 from services.executor.main import assembly_of, with_keys
+from services.executor.with_books import WithBooks
 from services.feed.listing import listing_of
 from services.signal.main import assemble as assemble_signal
 from tests.bench import tick
@@ -115,6 +117,7 @@ class Chain:
         }
         self.status: PairStatus | None = None
         self.trading: CcxtTrading | None = None
+        self.lane: Lane | None = None
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._prices: dict[str, float] = {}
@@ -155,7 +158,10 @@ class Chain:
             self.trading = opened
             return opened
 
-        self._run(context, await assembly_of(context, pair_specs(config), config, opener))
+        assembly = await assembly_of(context, pair_specs(config), config, opener)
+        assert isinstance(assembly.actor, WithBooks)
+        self.lane = assembly.actor.pairs.lanes[PAIR]
+        self._run(context, assembly)
         await asyncio.sleep(0.2)  # until the subscriptions stand
         await self._describe()
         await self._ready()
@@ -211,8 +217,12 @@ class Chain:
         await self.look()
 
     async def look(self) -> None:
-        """Take the venue's prices over, and say that of the spot leg: quotes must be young."""
+        """Take the venue's prices over, and say that of the spot leg: quotes must be young. The pair forgets
+        how often it was opened lately: rounds come faster than its budget of attempts allows.
+        """
         assert self.trading is not None
+        assert self.lane is not None
+        self.lane.heed.attempts_us = ()
         for slug in (SPOT, PERP):
             item, place = self.trading.places.instrument(slug), self.trading.places.of(slug)
             ticker = await place.poll.exchange.fetch_ticker(item.symbol)
