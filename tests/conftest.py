@@ -1,4 +1,4 @@
-"""What holds for all tests: no network, nothing left behind, two workers, the long ones first."""
+"""What holds for all tests: no network, nothing left behind, three workers, the long ones first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from tests.helpers.recordings import ENV, missing
 
 # Workers take files in this order, then the others: a long one must not begin when all else has ended, and
 # the two that run whole demos are a minute apart.
-LONGEST_FIRST = ("test_docs.py", "test_feed.py", "test_nats_faults.py", "test_run.py", "test_demo.py")
+LONGEST_FIRST = (
+    "test_seeds.py",
+    "test_docs.py",
+    "test_executor_kills.py",
+    "test_paper_mode.py",
+    "test_feed.py",
+    "test_mutants.py",
+    "test_demo_trades.py",
+    "test_nats_faults.py",
+    "test_run.py",
+    "test_demo.py",
+)
 SHELLS_OWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 NO_WAY_OUT = "http://127.0.0.1:9"
 LEFT_SEC = 15.0  # those who clear up after a killed process notice its end first
@@ -47,12 +58,12 @@ def is_loopback(host: str | bytes) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto` of the whole suite is two, whatever the machine: most tests wait for real processes.
+    """`-n auto` of the whole suite is three, whatever the machine: most tests wait for real processes.
 
     Files named on the command line run in this process, without the start of a worker.
     """
     named = config.option.file_or_dir
-    return 0 if named and all(".py" in name for name in named) else 2
+    return 0 if named and all(".py" in name for name in named) else 3
 
 
 def place(item: pytest.Item) -> int:

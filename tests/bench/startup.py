@@ -1,7 +1,8 @@
 """How long each process takes until it says that it is well, and how much memory the whole stack needs.
 
 The demo's stack as a user starts it: broker, store, simulated exchange, services. Memory is resident
-memory of every process (shared pages count in each), after the stack has worked for a while.
+memory of every process (shared pages count in each), after the stack has worked for a while. `stack_mb` is
+what watching needs; `trading_stack_mb` counts executor and risk too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from libs.common.clock import wall_us
 from libs.common.nats_bus import NatsBus
 from libs.common.subjects import ALL_HEALTH
 from libs.console.demo_config import DEPLOYMENT, demo_config
-from libs.console.stack import Plan, Stack, running_stack
+from libs.console.stack import OBSERVER_SERVICES, TRADING_SERVICES, Plan, Stack, running_stack
 from tests.bench.report import Figure, Result
 
 MB_MAX = 450.0
@@ -38,6 +39,7 @@ def plan_in(folder: Path) -> Plan:
         folder=folder,
         runtime=folder / "runtime",
         env={"FUNDARB_CONFIG": str(config), "FUNDARB_MODE": "demo", "FUNDARB_METRICS_PORT": "0"},
+        services=TRADING_SERVICES,
         venue=True,
     )
 
@@ -108,8 +110,11 @@ async def measure(work_sec: float) -> tuple[float, dict[str, float], dict[str, f
 def run(*, work_sec: int = 20) -> Result:
     """One start of the stack: it is the first one that a user waits for."""
     first_sec, well, memory = uvloop.run(measure(float(work_sec)))
+    trading = set(TRADING_SERVICES) - set(OBSERVER_SERVICES)
+    watching_mb = sum(mb for name, mb in memory.items() if name not in trading)
     figures = [
-        Figure(name="stack_mb", value=round(sum(memory.values()), 1), unit="MB", goal=MB_MAX),
+        Figure(name="stack_mb", value=round(watching_mb, 1), unit="MB", goal=MB_MAX),
+        Figure(name="trading_stack_mb", value=round(sum(memory.values()), 1), unit="MB"),
         Figure(name="first_evaluation_sec", value=first_sec, unit="s"),
     ]
     figures += [Figure(name=f"{name}_well_sec", value=sec, unit="s") for name, sec in sorted(well.items())]
