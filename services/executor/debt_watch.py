@@ -101,8 +101,9 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     when this look does not tell.
     """
     loan, debt, now_us = lane.loan, lane.loan.seen, draft.now.mono_us
-    if debt is None:
-        return
+    rules = lane.rules(leg)
+    if debt is None or (rules is not None and amount < rules.step):
+        return  # below a step: how interest was shared with other debts, no coins that could be traded
     if loan.recalled_us is None:
         loan.recalled_us, loan.searched = now_us, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
