@@ -19,7 +19,7 @@ from services.executor import holding, ledger, news
 from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
-from services.executor.model import ZERO, IntentState, State
+from services.executor.model import LOANS, ZERO, IntentState, State
 from services.executor.news import Own
 from services.executor.world import Key
 
@@ -63,7 +63,8 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     """
     silent = [one for one in draft.live if news.is_silent(lane, one, seen)]
     moving = len(silent) < len(draft.live) or draft.unsettled or disturbed
-    if not lane.loaded or moving or seen.asked_mono_us <= lane.changed_us:
+    told = draft.state.legs != lane.state.legs  # by this very turn: what all pairs own does not know it yet
+    if not lane.loaded or moving or told or seen.asked_mono_us <= lane.changed_us:
         return
     if draft.state.state is State.STUCK or (draft.state.state is State.IDLE and lane.ready):
         lane.doubted_us.clear()
@@ -103,6 +104,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
     patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
+    if any(one.purpose in LOANS for one in draft.live):
+        searched = False  # a loan of unknown fate moves coins: what it has done is judged by `loans`
     if searched and draft.now.mono_us - since_us >= patience_us:
         lane.doubted_us.clear()
         lane.searched.clear()

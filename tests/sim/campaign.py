@@ -60,6 +60,19 @@ def smallest(seed: int) -> Plan:
     return shrink(of_seed(seed), lambda plan: outcome_of(plan).number)
 
 
+NOBODY_PULLS: Final = frozenset(
+    {
+        # a person's commands
+        "stuck reset_idle idle",
+        "stuck reset_active active",
+        # the table knows them for every state; these states end another way
+        "idle give_up stuck",
+        "opening give_up stuck",
+        "active give_up stuck",
+    }
+)
+
+
 def never_seen(outcomes: list[Outcome]) -> list[str]:
     """Fault classes and transitions that did not happen in any of these seeds."""
     counts: Counter[str] = Counter()
@@ -69,7 +82,7 @@ def never_seen(outcomes: list[Outcome]) -> list[str]:
         moves.update(one.transitions)
     table = {f"{state} {trigger} {target}" for (state, trigger), target in TABLE.items()}
     kinds = [kind.value for kind in Misfortune if not counts[kind.value]]
-    return [*kinds, *sorted(move for move in table if not moves[move])]
+    return [*kinds, *sorted(move for move in table - NOBODY_PULLS if not moves[move])]
 
 
 def report(outcomes: list[Outcome], seconds: float) -> str:

@@ -120,7 +120,7 @@ async def test_what_no_list_of_orders_has_is_looked_for_among_the_forced_ones() 
     forced = [{"orderId": 3, "clientOrderId": "autoclose-1"}]
     books = Books(fapiPrivateGetAllOrders=[], fapiPrivateGetForceOrders=forced)
     known = causes(books)
-    fills = [fill("3"), fill("4", ago_ms=LAG_MS + 5_000), fill("6")]
+    fills = [fill("3"), fill("4", ago_ms=LAG_MS + 5_000), fill("6", ago_ms=-30_000)]
     found = await known.mark(item(), fills, margin=False)
     assert [one.cause for one in found] == ["liquidation", "order", "order"]
     assert books.asked[1][1]["startTime"] == fills[1].ts_ms - LAG_MS
