@@ -73,6 +73,10 @@ NOBODY_PULLS: Final = frozenset(
 )
 
 
+UNIT_TESTED: Final = frozenset({"closing give_up stuck", "unwinding give_up stuck"})
+"""Forty tries or two minutes: these worlds are too kind for it by now; the executor's unit tests are not."""
+
+
 def never_seen(outcomes: list[Outcome]) -> list[str]:
     """Fault classes and transitions that did not happen in any of these seeds."""
     counts: Counter[str] = Counter()
@@ -82,7 +86,7 @@ def never_seen(outcomes: list[Outcome]) -> list[str]:
         moves.update(one.transitions)
     table = {f"{state} {trigger} {target}" for (state, trigger), target in TABLE.items()}
     kinds = [kind.value for kind in Misfortune if not counts[kind.value]]
-    return [*kinds, *sorted(move for move in table - NOBODY_PULLS if not moves[move])]
+    return [*kinds, *sorted(move for move in table - NOBODY_PULLS - UNIT_TESTED if not moves[move])]
 
 
 def report(outcomes: list[Outcome], seconds: float) -> str:
