@@ -30,8 +30,8 @@ class PairStatus(Message, frozen=True, kw_only=True):
 
     `owner`: whose executor leads it, "" while the speaker does not, and then nothing else in it counts.
     `from_state` and `trigger` tell of the last move, `in_state_ms` how long the state before it lasted.
-    `delta_ratio`: |net quantity| / larger leg. `naked_usd`: |net quantity| at the mid. `halted`: why nothing
-    is done about it, empty when it is not halted.
+    `delta_ratio`: |net quantity| / larger leg. `naked_usd`: |net quantity| at the mid. `reason`
+    begins with what the pair waits for while nothing can be done about it.
     """
 
     pair: str

@@ -19,8 +19,6 @@ WALL_AGE_US_MAX: Final = US_PER_SEC
 CLOCKS_APART_US: Final = 250_000
 """Further in the future than this, the clocks of two processes cannot be compared."""
 
-PAGE_AFTER_US: Final = 30 * US_PER_SEC
-
 
 class PermitView:
     """What a service of this `build` knows of risk. Not thread-safe."""

@@ -40,11 +40,9 @@ BACK_OFF_US: Final = 60 * US_PER_SEC
 BACK_OFF_US_MAX: Final = 3_600 * US_PER_SEC
 
 
-def begin(draft: Draft, *, reason: str, hard: bool, reverse_after: bool = False) -> None:
+def begin(draft: Draft, *, reason: str, hard: bool) -> None:
     """ACTIVE -> CLOSING. Any trim under way is dropped: closing does its work."""
-    plan = Plan(
-        goals=(ZERO, ZERO), purpose=Purpose.CLOSE, reason=reason, hard=hard, reverse_after=reverse_after
-    )
+    plan = Plan(goals=(ZERO, ZERO), purpose=Purpose.CLOSE, reason=reason, hard=hard)
     draft.move(Trigger.CLOSE, reason)
     draft.set(plan=plan)
     draft.lane.not_before_us = 0

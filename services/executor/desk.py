@@ -40,7 +40,6 @@ from services.executor.events import (
     PairLoaded,
     QueryOrder,
     ReadAccount,
-    ReadRecords,
     SendOrders,
     SetUp,
     SetUpDone,
@@ -106,7 +105,6 @@ class Desk:
             FindTaken: self.taken,
             MoveLoan: self.loan,
             ReadAccount: self.account,
-            ReadRecords: self.records,
             SetUp: self.set_up,
             LoadPair: self.load,
         }
@@ -264,10 +262,6 @@ class Desk:
             if error.error_class != "not_supported":
                 raise
         return taken(fills, records)
-
-    async def records(self, request: ReadRecords) -> list[LedgerRecord]:
-        """Lines of a venue's books."""
-        return await self.trading(request.venue).records(request.kind, since_ms=request.since_ms)
 
     async def set_up(self, request: SetUp) -> SetUpDone:
         """Fees and settings of a leg, one leg of a venue at a time; what differs is set and read back."""

@@ -20,7 +20,6 @@ from libs.exchange.trading_values import (
     OrderReport,
     Outcome,
     PositionReport,
-    RecordKind,
 )
 from services.executor.gate import Refusal
 from services.executor.model import Intent
@@ -105,14 +104,6 @@ class ReadAccount(Request, frozen=True, kw_only=True):
 
     venue: str
     pair: str = ""
-
-
-class ReadRecords(Request, frozen=True, kw_only=True):
-    """The venue's own books since a venue time. Answered with a list of LedgerRecord."""
-
-    venue: str
-    kind: RecordKind
-    since_ms: int
 
 
 class SetUp(Request, frozen=True, kw_only=True):

@@ -196,9 +196,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slice: int = 1
     tries: tuple[int, int] = (0, 0)
     hard: bool = False
-    reverse_after: bool = False
     notional_usd: Decimal = ZERO
-    alert_key: str = ""
 
 
 class PairState(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,6 +125,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     lane.posts.since_us = None
     if draft.state.state is State.STUCK:
         lane.ready, lane.blocked = True, ""  # a person looks; nothing is done by itself
+        text = f"{lane.pair} is stuck: {draft.state.reason}"
+        draft.alert(AlertLevel.CRITICAL, "stuck", text)  # said again: a page may have died with its process
         return
     lane.blocked = "its positions are being compared with the venues"
     compare(lane, draft)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -138,8 +138,6 @@ def limit_price(side: Side, best: Decimal, collar: Decimal, tick: Decimal) -> De
             return max(tick, floor_to(best * (1 + collar), tick), ceil_to(best, tick))
         return max(tick, ceil_to(best * (1 - collar), tick))
 
-
-Step = Literal["limit", "market"]
 
 LADDER: Final = (Decimal("0.005"), Decimal("0.02"))
 """Collars of the first tries of an unwind; then market orders."""

@@ -56,9 +56,8 @@ def give_up(draft: Draft, reason: str) -> None:
     """Only a person goes on from here."""
     draft.move(Trigger.GIVE_UP, reason)
     draft.set(plan=None, halts=True)
-    text = (
-        f"{draft.state.pair} is stuck: {reason}. Look at both venues, then `fundarb reset {draft.state.pair}`"
-    )
+    pair = draft.state.pair
+    text = f"{pair} is stuck: {reason}. Look at both venues: it does nothing by itself, and nothing opens"
     draft.alert(AlertLevel.CRITICAL, "stuck", text)
 
 

@@ -19,7 +19,7 @@ from services.executor import holding, ledger, news
 from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
-from services.executor.model import LOANS, ZERO, IntentState, State
+from services.executor.model import ZERO, IntentState, State
 from services.executor.news import Own
 from services.executor.world import Key
 
@@ -104,8 +104,6 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
     patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
-    if any(one.purpose in LOANS for one in draft.live):
-        searched = False  # a loan of unknown fate moves coins: what it has done is judged by `loans`
     if searched and draft.now.mono_us - since_us >= patience_us:
         lane.doubted_us.clear()
         lane.searched.clear()

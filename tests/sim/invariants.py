@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
 from libs.common.messages_exec import Level
 from libs.common.store import Transition
 from libs.common.subjects import SPOT
@@ -57,7 +58,6 @@ class Checker:
         self.world = world
         self.durable: dict[str, Intent] = {}
         self.states: dict[str, PairState] = {}
-        self.journal: dict[str, tuple[PairState, dict[str, Intent]]] = {}
         self.transitions: Counter[str] = Counter()
         self.wires: Counter[str] = Counter()
         self.fence: dict[str, int] = {}
@@ -253,6 +253,8 @@ class Checker:
             state = self.states.get(pair.id)
             if state is not None and state.state not in (State.IDLE, State.ACTIVE, State.STUCK):
                 raise Violated("I13", f"{pair.id} is still {state.state}")
+            if state is not None and state.state is State.STUCK and not self._paged(pair.id):
+                raise Violated("I13", f"{pair.id} is stuck and nobody was paged")
         self._fold()
         self._nothing_rests()
         self._positions()
@@ -270,6 +272,10 @@ class Checker:
             left = [one.client_id for one in venue.engine.open_orders(BOT) if one.client_id in self.durable]
             if left:
                 raise Violated("I13", f"{left} still rest at {venue.slug}")
+
+    def _paged(self, pair: str) -> bool:
+        pages = (one for one in self.world.alerts if one.level is AlertLevel.CRITICAL)
+        return any(one.key.startswith(f"{pair}:") for one in pages)
 
     def _fold(self) -> None:
         """I10: replaying the journal gives what lies in the store, byte for byte."""

@@ -71,8 +71,6 @@ class Node:
         self.actor = ExecutorActor(shared, self.lanes)
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
         self.leases = Leases({pair: lane.keys for pair, lane in self.lanes.items()})
-        self.alerts: list[Alert] = []
-        self.said: dict[str, Message] = {}
         self._alarm_us: int | None = None
         self.offer(Started())
         self._lease_round()
@@ -136,10 +134,8 @@ class Node:
             case Request():
                 self._start(effect)
             case Publish(subject=subject, message=message):
-                self.said[subject] = message
                 self.world.heard(self, subject, message)
             case Alert():
-                self.alerts.append(effect)
                 self.world.alerted(effect)
             case _:
                 pass

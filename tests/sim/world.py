@@ -71,7 +71,6 @@ class World:
         self.nodes: list[Node] = []
         self.prices: dict[str, Decimal] = dict(START_PRICES)
         self.counts: Counter[str] = Counter()
-        self.moves: Counter[str] = Counter()
         self.risk_revision = 0
         self.risk_until_us = {"dead": 0, "breaker": 0}
         self.breakers: tuple[Breaker, ...] = ()
@@ -80,9 +79,6 @@ class World:
         self.checker = Checker(self)
         self.lending = Lending(self)
         self.new_store()
-        self.sent: list[tuple[int, Order]] = []
-        self.permit_log: list[tuple[int, Permit]] = []
-        self.level_log: list[tuple[int, tuple[Breaker, ...]]] = [(0, ())]
 
     def new_store(self) -> None:
         """An empty store with an id of its own; the one before is gone for good."""
@@ -161,7 +157,6 @@ class World:
             answer(NeverSent(why="connection refused"), 1_000)
             return
         self.checker.released(node, order)
-        self.sent.append((sent_us, order))
         self.counts["orders"] += 1
         if self.hits(Misfortune.REQUEST_LOST, 0.04) or self.venues[venue].is_down:
             answer(Unknown(why="no answer in time"), REQUEST_TIMEOUT_US)
@@ -313,7 +308,6 @@ class World:
             wall_us=self.now.wall_us,
             breakers=self.breakers,
         )
-        self.permit_log.append((now_us, permit))
         self.publish(PERMIT, permit)
 
     def _misfortune_of_risk(self, now_us: int) -> None:
@@ -332,4 +326,3 @@ class World:
 
     def _set_breakers(self, breakers: tuple[Breaker, ...]) -> None:
         self.breakers = breakers
-        self.level_log.append((self.now.mono_us, breakers))

@@ -14,8 +14,6 @@ from libs.exchange.live.reports import forced_trade
 from libs.exchange.port import Instrument, VenueError
 from libs.exchange.trading_values import FillReport, Side
 
-NOW_MS = wall_us() // 1_000
-
 
 class Books:
     """The only place of an account, with lists by script: (method, what was asked) of every question."""
@@ -60,7 +58,7 @@ def fill(order_id: str, *, ago_ms: int = 0) -> FillReport:
         fee=None,
         fee_asset=None,
         liquidity=None,
-        ts_ms=NOW_MS - ago_ms,
+        ts_ms=wall_us() // 1_000 - ago_ms,
     )
 
 
@@ -120,7 +118,7 @@ async def test_what_no_list_of_orders_has_is_looked_for_among_the_forced_ones() 
     forced = [{"orderId": 3, "clientOrderId": "autoclose-1"}]
     books = Books(fapiPrivateGetAllOrders=[], fapiPrivateGetForceOrders=forced)
     known = causes(books)
-    fills = [fill("3"), fill("4", ago_ms=LAG_MS + 5_000), fill("6", ago_ms=-30_000)]
+    fills = [fill("3"), fill("4", ago_ms=LAG_MS + 5_000), fill("6")]
     found = await known.mark(item(), fills, margin=False)
     assert [one.cause for one in found] == ["liquidation", "order", "order"]
     assert books.asked[1][1]["startTime"] == fills[1].ts_ms - LAG_MS
