@@ -24,6 +24,7 @@ from libs.common.clock import mono_us
 from libs.common.core import ActorFault, Core, Turn
 from libs.common.effects import (
     Alert,
+    Audit,
     CancelTimer,
     Draining,
     Effect,
@@ -44,8 +45,9 @@ from libs.common.inbox import InboxFlooded
 from libs.common.instant import US_PER_MS, US_PER_SEC, Clock
 from libs.common.intake import Intake
 from libs.common.log import LEVELS, RateLimit, fields
-from libs.common.messages import AlertLevel, AlertRaised, Message, encode
+from libs.common.messages import AlertLevel, Message, encode
 from libs.common.metrics import Metrics
+from libs.common.notices import ALERTS, AUDIT, alert_entry, audit_entry, raised_of
 from libs.common.persisting import write
 from libs.common.redact import REDACTOR
 from libs.common.requests import Requests
@@ -275,8 +277,8 @@ class Runtime:
                 self._problem(effect.key, effect.problem)
             case Note():
                 log.log(LEVELS[effect.level], effect.text, extra=fields(**effect.fields))
-            case Alert():
-                self._alert(effect)
+            case Alert() | Audit():
+                self._write_down(effect)
             case Reply():
                 if effect.to:  # a plain publish of a command wants no answer
                     self.publish(effect.to, effect.reply)
@@ -315,19 +317,19 @@ class Runtime:
         elif self.problems.get(key) != problem:
             self.problems[key] = REDACTOR.text(problem)
 
+    def _write_down(self, effect: Alert | Audit) -> None:
+        if isinstance(effect, Alert):
+            self._alert(effect)
+            return
+        entry = audit_entry(effect, service=self.service, wall_us=self._clock.now().wall_us)
+        self.store_log.add(AUDIT, entry)
+
     def _alert(self, alert: Alert) -> None:
         log.log(LEVELS[alert.level], alert.text, extra=fields(alert=alert.key, **alert.context))
-        raised = AlertRaised(
-            level=alert.level,
-            key=alert.key,
-            text=REDACTOR.text(alert.text),
-            service=self.service,
-            context={str(key): str(value) for key, value in REDACTOR.value(alert.context).items()},
-            wall_us=self._clock.now().wall_us,
-        )
+        raised = raised_of(alert, service=self.service, wall_us=self._clock.now().wall_us)
         self.metrics.measure("fundarb_alerts_total", 1, {"level": alert.level.value})
         self.publish(alert_subject(alert.level.value), raised)
-        self.store_log.add("alerts", {"json": encode(raised)})
+        self.store_log.add(ALERTS, alert_entry(raised))
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -123,6 +123,19 @@ class Alert(Effect, frozen=True, kw_only=True):
     context: dict[str, str] = {}
 
 
+class Audit(Effect, frozen=True, kw_only=True):
+    """A line of the store's `audit` stream: who asked for what, what was decided, and why.
+
+    `body` is the command as it came (secrets are redacted by the shell), `decision` `done` or `refused`.
+    """
+
+    subject: str
+    body: str
+    decision: str
+    reason: str
+    actor: str = ""
+
+
 class Measure(Effect, frozen=True, kw_only=True):
     """A metric's new value: gauges are set, counters increased by, histograms observed."""
 

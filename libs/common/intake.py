@@ -8,7 +8,7 @@ from typing import Final
 
 from libs.common.bus import Bus, Frame
 from libs.common.clock import mono_us
-from libs.common.effects import Event, Received
+from libs.common.effects import Audit, Event, Received
 from libs.common.instant import US_PER_SEC
 from libs.common.log import RateLimit, fields
 from libs.common.messages import (
@@ -25,6 +25,7 @@ from libs.common.messages import (
     encode,
     type_of,
 )
+from libs.common.notices import AUDIT, audit_entry
 from libs.common.redact import REDACTOR
 from libs.common.store_log import StoreLog
 from libs.common.subjects import CMD
@@ -104,16 +105,9 @@ class Intake:
             log.warning("not understood: %s", text, extra=named)
         if not frame.subject.startswith(f"{CMD}."):
             return
-        self._entries.add(
-            "audit",
-            {
-                "subject": frame.subject.encode(),
-                "body": REDACTOR.text(frame.payload[:COMMAND_BYTES_MAX].decode(errors="replace")).encode(),
-                "decision": b"refused",
-                "reason": f"{code}: {text}".encode(),
-                "service": self._service.encode(),
-            },
-        )
+        body = frame.payload[:COMMAND_BYTES_MAX].decode(errors="replace")
+        refused = Audit(subject=frame.subject, body=body, decision="refused", reason=f"{code}: {text}")
+        self._entries.add(AUDIT, audit_entry(refused, service=self._service, wall_us=frame.recv_us))
         if frame.reply:
             error = CommandError(code=code, message=text)
             self._bus.publish(frame.reply, encode(CommandReply(service=self._service, ok=False, error=error)))

@@ -1,4 +1,4 @@
-"""The home of wire types (with `messages_exec`): JSON on every subject, one struct each.
+"""The home of wire types (with `messages_exec` and `messages_cmd`): JSON on every subject, one struct each.
 
 Market observations are floats, money and quantities bound for a venue or ledger are Decimal (JSON
 strings). Names carry units. Readers tolerate unknown fields, so that a newer publisher can add some;
@@ -8,15 +8,16 @@ non-finite numbers are refused at the door (`decode`).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from libs.common import messages_exec
 from libs.common.codec import BadMessage, decode, encode
 from libs.common.message import Message
+from libs.common.messages_cmd import Command, CommandError, CommandReply
 from libs.common.subjects import Kind
 
 # said again: whoever takes a message wants its codec
-__all__ = ["BadMessage", "Message", "decode", "encode"]
+__all__ = ["BadMessage", "Command", "CommandError", "CommandReply", "Message", "decode", "encode"]
 
 
 # --- market data -----------------------------------------------------------------------------
@@ -278,34 +279,6 @@ class Want(Message, frozen=True, kw_only=True):
 
     service: str
     what: tuple[str, ...] = ()
-
-
-class Command(Message, frozen=True, kw_only=True):
-    """Body of `cmd.{verb}`; may be empty."""
-
-    pair: str | None = None
-    scope: str | None = None
-    reason: str | None = None
-    actor: str | None = None
-    id: str | None = None
-    ts_ms: int | None = None
-    confirm: bool = False
-
-
-class CommandError(Message, frozen=True, kw_only=True):
-    """Why a command had no effect."""
-
-    code: str
-    message: str
-
-
-class CommandReply(Message, frozen=True, kw_only=True):
-    """Every answerer replies once."""
-
-    service: str
-    ok: bool
-    error: CommandError | None = None
-    result: dict[str, Any] = {}
 
 
 # Subject pattern -> type: the docs' subject table, `config schema --messages` and tests are made from it.

@@ -177,7 +177,8 @@ class AccountStatus(Message, frozen=True, kw_only=True):
 
     `margin_ratio` = maintenance margin / equity. `liquidation_distance`: the least
     |mark - liquidation| / mark over its positions. `borrow_daily`: asset -> fraction a day. `trusted`
-    False: it could not be read lately.
+    False: it could not be read lately. `calls`: of how many of the executor's last private calls the two
+    next figures tell (at most 50); refusals for a reason (funds, filters) are no failures.
     """
 
     venue: str
@@ -191,6 +192,9 @@ class AccountStatus(Message, frozen=True, kw_only=True):
     clock_offset_ms: float | None = None
     problems: tuple[str, ...] = ()
     trusted: bool = True
+    calls: int = 0
+    calls_failed: int = 0
+    call_p99_ms: float | None = None
     wall_us: int
 
 
@@ -247,11 +251,19 @@ _RANKS = {level: rank for rank, level in enumerate(Level)}
 
 
 class Breaker(Message, frozen=True, kw_only=True):
-    """A scope that is not normal: `global`, `venue:X`, `symbol:{venue}-{instrument}` or `pair:Z`."""
+    """A scope that is not normal: `global`, `venue:X`, `symbol:{venue}-{instrument}` or `pair:Z`.
+
+    `controls`: which rows hold it there, the strictest first. `latched`: only a person leaves it
+    (`reset`, or `resume` for a pause). `until`: in words, what ends it.
+    """
 
     scope: str
     level: Level
     reason: str
+    controls: tuple[str, ...] = ()
+    latched: bool = False
+    since_us: int = 0
+    until: str = ""
 
 
 class Permit(Message, frozen=True, kw_only=True):

@@ -1,0 +1,41 @@
+"""What operators say and what they are answered."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from libs.common.message import Message
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """Body of `cmd.{verb}`; may be empty.
+
+    `direction` and `notional_usd` (a decimal number as text) belong to `open`: what they leave out is what
+    the last evaluation and the config say.
+    """
+
+    pair: str | None = None
+    scope: str | None = None
+    reason: str | None = None
+    actor: str | None = None
+    id: str | None = None
+    ts_ms: int | None = None
+    confirm: bool = False
+    direction: Literal["forward", "reverse"] | None = None
+    notional_usd: str | None = None
+
+
+class CommandError(Message, frozen=True, kw_only=True):
+    """Why a command had no effect."""
+
+    code: str
+    message: str
+
+
+class CommandReply(Message, frozen=True, kw_only=True):
+    """Every answerer replies once."""
+
+    service: str
+    ok: bool
+    error: CommandError | None = None
+    result: dict[str, Any] = {}
