@@ -11,7 +11,8 @@ class Command(Message, frozen=True, kw_only=True):
     """Body of `cmd.{verb}`; may be empty.
 
     `direction` and `notional_usd` (a decimal number as text) belong to `open`: what they leave out is what
-    the last evaluation and the config say.
+    the last evaluation and the config say. `hard` belongs to `close`: both legs at once, at any price within
+    the collar.
     """
 
     pair: str | None = None
@@ -23,6 +24,7 @@ class Command(Message, frozen=True, kw_only=True):
     confirm: bool = False
     direction: Literal["forward", "reverse"] | None = None
     notional_usd: str | None = None
+    hard: bool = False
 
 
 class CommandError(Message, frozen=True, kw_only=True):
