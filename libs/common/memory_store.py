@@ -16,6 +16,7 @@ import msgspec
 
 from libs.common.clock import SystemClock
 from libs.common.instant import US_PER_MS, Clock
+from libs.common.reservation import Reservation, over
 from libs.common.store import (
     Durability,
     Entry,
@@ -241,6 +242,7 @@ class MemoryStore:
             return False
         for key, version in change.expect.items():
             self._expect(key, version)
+        self._check_reserve(change.reserve)
         for key in change.writes:
             self._find(key, Versioned)
         # What adds nothing touches nothing, of whatever kind the key is.
@@ -253,29 +255,38 @@ class MemoryStore:
         self._apply(change)
         return True
 
+    def _check_reserve(self, wish: Reservation | None) -> None:
+        if wish is not None and (why := over(wish, self._find(wish.key, dict) or {})):
+            raise StoreConflict(f"{wish.key}: {why}")
+
     def _apply(self, change: Transition) -> None:
         """All checks have passed: nothing below can fail."""
         for key, value in change.writes.items():
             self._write(key, value)
+        if (wish := change.reserve) is not None:
+            self._kept[wish.key] = {**(self._find(wish.key, dict) or {}), wish.field: wish.value}
         for key, fields in change.hash_writes.items():
-            if not fields:
-                continue
-            kept = dict(self._find(key, dict) or {})
-            for field, value in fields.items():
-                if value is None:
-                    kept.pop(field, None)
-                else:
-                    kept[field] = bytes(value)
-            if kept:
-                self._kept[key] = kept
-            else:
-                self._kept.pop(key, None)
+            self._write_fields(key, fields)
         adds = [(key, member) for key, members in change.set_adds.items() for member in members]
         for key, member in adds if change.once is None else [*adds, change.once]:
             cast("_Set", self._kept.setdefault(key, set())).add(member)
         for stream, entries in change.appends.items():
             for entry in entries:
                 self._append(stream, entry)
+
+    def _write_fields(self, key: str, fields: dict[str, bytes | None]) -> None:
+        if not fields:
+            return
+        kept = dict(self._find(key, dict) or {})
+        for field, value in fields.items():
+            if value is None:
+                kept.pop(field, None)
+            else:
+                kept[field] = bytes(value)
+        if kept:
+            self._kept[key] = kept
+        else:
+            self._kept.pop(key, None)
 
     def _holder(self, name: str) -> _Held | None:
         held = self._held.get(name)

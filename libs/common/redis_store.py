@@ -337,3 +337,9 @@ def _flat(change: Transition) -> Iterator[_Argument]:
         yield from (stream, 2 * len(fields))
         for field, content in fields.items():
             yield from (field, content)
+    if (wish := change.reserve) is None:
+        yield 0
+        return
+    yield from (1, wish.key, wish.field, wish.value, len(wish.amounts))
+    for name, amount in sorted(wish.amounts.items()):
+        yield from (name, amount, wish.limits.get(name, -1))

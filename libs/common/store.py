@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from libs.common.reservation import Reservation
+
 STORE_ID: Final = "store_id"
 ENTRY_FIELDS_MAX: Final = 1_000
 _OURS: Final = re.compile(rf"\A(?:_.*|lease:.*|{STORE_ID})\Z", re.DOTALL)
@@ -66,11 +68,12 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     - `hash_writes`: hash key -> field -> value, None deletes the field
     - `set_adds`: set key -> members
     - `appends`: stream -> entries
+    - `reserve`: a share of something limited; refused as a conflict when there is no room for it
     - `once`: (set key, member): when the member is already in the set the whole transition does
       nothing and answers False (idempotent booking by venue id); else the member is added
 
-    Checked in this order: lease, `once`, `expect`. A deposed holder learns it in any case; a booking
-    repeated after an unknown outcome is recognised though its versions have moved on.
+    Checked in this order: lease, `once`, `expect`, `reserve`. A deposed holder learns it in any case; a
+    booking repeated after an unknown outcome is recognised though its versions have moved on.
     """
 
     expect: dict[str, int] = {}
@@ -80,6 +83,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     set_adds: dict[str, tuple[str, ...]] = {}
     appends: dict[str, tuple[dict[str, bytes], ...]] = {}
     once: tuple[str, str] | None = None
+    reserve: Reservation | None = None
 
 
 def check_key(key: str) -> None:
@@ -92,7 +96,7 @@ def check_change(change: Transition) -> None:
     """`ValueError` for a transition that could stop half way: one key of two kinds, an empty entry."""
     kinds = (
         set(change.writes) | set(change.expect),
-        set(change.hash_writes),
+        set(change.hash_writes) | ({change.reserve.key} if change.reserve else set()),
         set(change.set_adds) | ({change.once[0]} if change.once else set()),
         set(change.appends),
     )

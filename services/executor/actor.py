@@ -333,7 +333,7 @@ class ExecutorActor:
             recovery.on_stored(self.lanes[pair])
             return
         error = event.error or "no reason given"
-        yield Health(key=f"load:{pair}", problem=f"the store did not take the last change of {pair}: {error}")
+        yield Health(key=f"load:{pair}", problem=recovery.problem_of(self.lanes[pair], error))
         yield from self._turn(
             pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error), always=True
         )

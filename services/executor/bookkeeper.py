@@ -13,8 +13,8 @@ from libs.exchange.trading import Trading
 from libs.exchange.trading_values import FeeRates, LedgerRecord
 from services.executor.books import KEY
 from services.executor.books_work import FetchRecords, LoadBooks, Rates, ReadRates, Tail, TailStreams
-from services.executor.lane import JOURNAL
 from services.executor.ledger import STREAM
+from services.executor.writing import JOURNAL
 
 
 class Bookkeeper:

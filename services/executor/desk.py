@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Any, Final
 
 from libs.common.effects import Event, Request
@@ -46,8 +45,8 @@ from services.executor.events import (
 )
 from services.executor.failpoints import Failpoints
 from services.executor.gate import Bounds, LeaseView, Refusal, verdict
-from services.executor.lane import intents_key, pair_key
 from services.executor.leases import Leases
+from services.executor.loading import load_pair
 from services.executor.model import Intent, OrderClass
 from services.executor.permit import PermitView
 from services.executor.setup import Terms, differences
@@ -284,16 +283,7 @@ class Desk:
 
     async def load(self, request: LoadPair) -> PairLoaded:
         """A pair as it lies in the store."""
-        state = await self._store.get(pair_key(request.pair))
-        intents = await self._store.hash_all(intents_key(request.pair))
-        dust = await self._store.hash_all("dust")
-        amounts = [dust.get(f"{request.pair}|{leg}", b"0").decode() for leg in (0, 1)]
-        return PairLoaded(
-            state=None if state is None else state.value,
-            version=0 if state is None else state.version,
-            intents=intents,
-            dust=(Decimal(amounts[0]), Decimal(amounts[1])),
-        )
+        return await load_pair(self._store, request.pair)
 
 
 def _nobody(event: Event) -> None:

@@ -132,12 +132,16 @@ class LoadPair(Request, frozen=True, kw_only=True):
 
 
 class PairLoaded(msgspec.Struct, frozen=True, kw_only=True):
-    """Raw values: `version` is the store's (0: none there), `intents` id -> JSON, `dust` by leg."""
+    """Raw values: `version` is the store's (0: none there), `intents` id -> JSON, `dust` by leg.
+
+    `reserved`: what it holds of the portfolio's limits (`reserve`), None for nothing.
+    """
 
     state: bytes | None
     version: int
     intents: dict[str, bytes]
     dust: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    reserved: bytes | None = None
 
 
 class SetUpDone(msgspec.Struct, frozen=True, kw_only=True):

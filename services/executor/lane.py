@@ -12,11 +12,10 @@ from typing import Final
 
 import msgspec
 
-from libs.common.codec import encode
 from libs.common.effects import Alert, Effect, Persist, Publish, Request
 from libs.common.instant import Now
 from libs.common.messages import AlertLevel
-from libs.common.store import Lease, Transition
+from libs.common.store import Lease
 from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
 from services.executor import pair as machine
 from services.executor.events import SendOrders
@@ -38,28 +37,16 @@ from services.executor.model import (
 )
 from services.executor.order import fills_complete
 from services.executor.posts import Posts
+from services.executor.reserve import held_of
 from services.executor.resolve import Doubt
 from services.executor.say import order_event, pair_status
 from services.executor.sizing import Rules, order_min
 from services.executor.world import Key, World
+from services.executor.writing import change_of
 
 replace = msgspec.structs.replace
 
-JOURNAL: Final = "journal"
 _ALONE: Final = frozenset({Purpose.UNWIND, Purpose.FOLLOW, Purpose.TRIM, Purpose.HEDGE})
-
-FINALS_KEPT: Final = 32
-"""Final orders that stay in the pair's hash, so that late news of them find their order."""
-
-
-def pair_key(pair: str) -> str:
-    """Where a pair lies in the store."""
-    return f"pair:{pair}"
-
-
-def intents_key(pair: str) -> str:
-    """Where its orders lie."""
-    return f"intents:{pair}"
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,7 +187,8 @@ class Draft:
     def is_empty(self) -> bool:
         """Whether nothing durable has changed."""
         same = self.state == self.lane.state
-        return same and not self.changed and not self.dust and not self.ledger
+        held = not self.lane.loaded or self.lane.reserved == held_of(self.state)
+        return same and held and not self.changed and not self.dust and not self.ledger
 
 
 class Lane:
@@ -218,6 +206,7 @@ class Lane:
         self.doubts: dict[str, Doubt] = {}
         self.loan = Memory()
         self.dust: tuple[Decimal, Decimal] = (ZERO, ZERO)
+        self.reserved: bytes | None = None  # what the store has of it under `reserved`
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
         self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
@@ -286,48 +275,13 @@ class Lane:
 
     def _persist(self, draft: Draft) -> Iterator[Effect]:
         draft.set(version=self.state.version + 1)
-        hashes: dict[str, bytes | None] = {key: encode(intent) for key, intent in draft.changed.items()}
-        for gone in self._surplus(draft):
-            hashes[gone] = None
-            draft.intents.pop(gone)
-        written = encode(draft.state)
-        entry = {
-            "pair": self.pair.encode(),
-            "version": str(draft.state.version).encode(),
-            "wall_us": str(draft.now.wall_us).encode(),
-            "moves": msgspec.json.encode(draft.moves),
-            "state": written,
-            "intents": msgspec.json.encode(
-                {key: None if value is None else msgspec.Raw(value) for key, value in hashes.items()}
-            ),
-        }
-        changed = {intents_key(self.pair): hashes} if hashes else {}
-        if draft.dust:
-            changed["dust"] = draft.dust
-        appends: dict[str, tuple[dict[str, bytes], ...]] = {JOURNAL: (entry,)}
-        if draft.ledger:
-            appends["ledger"] = tuple({"json": line} for line in draft.ledger)
-        yield Persist(
-            token=f"{self.pair}:{draft.state.version}",
-            change=Transition(
-                expect={pair_key(self.pair): self.stored_version},
-                lease=self.lease,
-                writes={pair_key(self.pair): written},
-                hash_writes=changed,
-                set_adds={"ledger_ids": tuple(draft.ledger_ids)} if draft.ledger_ids else {},
-                appends=appends,
-            ),
-            tell=True,
-        )
+        change = change_of(self, draft)
+        yield Persist(token=f"{self.pair}:{draft.state.version}", change=change, tell=True)
         if any(a.coins != b.coins for a, b in zip(self.state.legs, draft.state.legs, strict=True)):
             self.changed_us = draft.now.mono_us
         self.state, self.intents = draft.state, draft.intents
         self.stored_version += 1
-
-    def _surplus(self, draft: Draft) -> list[str]:
-        """Old final orders beyond those that are kept; the journal has them all."""
-        finals = [key for key, intent in draft.intents.items() if intent.state.is_final]
-        return finals[: max(0, len(finals) - FINALS_KEPT)]
+        self.reserved = held_of(draft.state)
 
 
 def _groups(sends: list[Intent]) -> list[tuple[Intent, ...]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from libs.carry.exposure import too_much, usd_by_exchange
 from services.executor.model import Direction, IntentState, State
+from services.executor.reserve import cap_usd
 
 if TYPE_CHECKING:
     from services.executor.lane import Lane
@@ -58,9 +59,9 @@ def over_limits(lane: Lane, notional_usd: Decimal) -> str:
     if len(taken) >= config.limits.max_pairs:
         return f"limits.max_pairs {config.limits.max_pairs} are taken"
     total = sum((one.notional_usd for one in taken), notional_usd)
-    limit = config.limits.max_notional_usd
-    if limit is not None and total > Decimal(str(limit)):
-        return f"limits.max_notional_usd {limit:,.0f} would be exceeded ({total:,.0f})"
+    limit, name = cap_usd(config)
+    if limit is not None and total > limit:
+        return f"{name} {limit:,.0f} would be exceeded ({total:,.0f})"
     at = [(leg.venue, float(state.notional_usd)) for state in taken for leg in state.legs]
     at += [(venue, float(notional_usd)) for venue, _ in lane.keys]
     if over := too_much(usd_by_exchange(at), config.limits.max_notional_per_venue_usd):

@@ -14,7 +14,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import loans, making
+from services.executor import loans, making, reserve
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
@@ -63,7 +63,7 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
         (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
         (until_ms is not None and now.market_ms < until_ms, "quarantined after several unwinds"),
         (None in rules, "the instruments are not described yet"),
-        (bool(full := over_limits(lane, notional_usd)), full),
+        (bool(full := over_limits(lane, notional_usd) or reserve.no_room(lane.world, now)), full),
         (bool(doubt := in_doubt(lane)), doubt),
         (_too_often(lane, now), "it was begun too often lately"),
         (bool(unset), unset),

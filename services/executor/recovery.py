@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
+from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import loans, news, order
+from services.executor import loans, news, order, reserve
 from services.executor.events import LeaseHeld, LoadPair, PairLoaded, ReadAccount
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, PairState, State
@@ -67,10 +68,20 @@ def on_stored(lane: Lane) -> None:
     lane.heed.unstored_us, lane.heed.unstored_told = None, False
 
 
+def problem_of(lane: Lane, error: str) -> str:
+    """What a write that failed means for the process; a limit that is reached is no problem of it."""
+    if reserve.refusal_of(error, lane.world.config):
+        return ""
+    return f"the store did not take the last change of {lane.pair}: {error}"
+
+
 def on_not_stored(lane: Lane, draft: Draft, error: str) -> None:
     """The store did not take a change, or nobody knows whether it did: what is in memory is worth nothing."""
     lane.ready = lane.loaded = False
-    lane.blocked = f"the store did not take its last change: {error}"
+    if full := reserve.refusal_of(error, lane.world.config):
+        reserve.remember(lane.world, full, draft.now)
+        draft.effects.append(Note(text=f"{lane.pair}: not opened: {full}"))
+    lane.blocked = f"the store did not take its last change: {full or error}"
     if lane.heed.unstored_us is None:
         lane.heed.unstored_us = draft.now.mono_us
     reload(lane, draft)
@@ -102,7 +113,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
         draft.alert(AlertLevel.CRITICAL, "unreadable", f"{lane.pair}: {lane.blocked}. Nothing is sent for it")
         return
     lane.stored_version = loaded.version
-    lane.dust = loaded.dust
+    lane.dust, lane.reserved = loaded.dust, loaded.reserved
     lane.compared.clear()
     # nothing there: a new pair, or a store that was lost; what is in memory is not durable and does not count
     lane.state = draft.state = lane.blank() if state is None else state

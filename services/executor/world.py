@@ -80,6 +80,7 @@ class World:
         self.unread: dict[str, str] = {}  # venue -> why its account is not known now
         self.leaving = False
         self.scarce = ""  # why the store has no room for another position
+        self.no_room, self.no_room_until_us = "", 0  # a limit that the store has held against an opening
 
     def on_quote(self, quote: Quote, now: Now) -> None:
         """Take a quote over; crossed or empty ones never get here (the feed's work)."""

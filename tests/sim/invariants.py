@@ -17,12 +17,12 @@ from libs.common.messages_exec import Level
 from libs.common.store import Transition
 from libs.common.subjects import SPOT
 from services.executor.gate import Refusal
-from services.executor.lane import JOURNAL, intents_key, pair_key
 from services.executor.leases import groups_of
 from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
 from services.executor.world import Key
+from services.executor.writing import JOURNAL, intents_key, pair_key
 from tests.sim.plan import PAIRS, SimPair
 from tests.sim.terms import BOT, listing_key
 

@@ -7,7 +7,6 @@ them is a crash at that await. What was handed to a venue still arrives there af
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from libs.common.config.schema import Config
@@ -40,14 +39,14 @@ from services.executor.events import (
     MoveLoan,
     OrderAnswered,
     OrderSeen,
-    PairLoaded,
     QueryOrder,
     ReadAccount,
     SendOrders,
 )
 from services.executor.gate import LeaseView, Refusal, verdict
-from services.executor.lane import Lane, intents_key, pair_key
+from services.executor.lane import Lane
 from services.executor.leases import TTL_MS, Due, Leases
+from services.executor.loading import load_pair
 from services.executor.permit import PermitView
 from services.executor.translate import request_of
 from services.executor.world import World as Shared
@@ -232,19 +231,10 @@ class Node:
 
     def _load(self, request: LoadPair) -> None:
         try:
-            state = run(self.world.store.get(pair_key(request.pair)))
-            intents = run(self.world.store.hash_all(intents_key(request.pair)))
-            dust = run(self.world.store.hash_all("dust"))
+            loaded = run(load_pair(self.world.store, request.pair))
         except StoreUnavailable as error:
             self.answer(request, error=str(error) or "unavailable")
             return
-        amounts = [Decimal(dust.get(f"{request.pair}|{leg}", b"0").decode()) for leg in (0, 1)]
-        loaded = PairLoaded(
-            state=None if state is None else state.value,
-            version=0 if state is None else state.version,
-            intents=intents,
-            dust=(amounts[0], amounts[1]),
-        )
         self.answer(request, loaded)
 
     # --- leases -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 --   hashes   n (key field flag value)*
 --   sets     n (key member)*
 --   appends  n (stream m (field|value)*)*  m counts fields and values together
+--   reserve  0 | 1 hash field value n (counter amount limit)*   limit -1: none
 --
 -- Answers {1, versions of the writes in order}, {0} when `once` had happened already,
 -- or {-1, key, words} for a conflict.
@@ -118,6 +119,30 @@ for n = 1, count() do
   end
 end
 
+local reserved
+if take() == '1' then
+  reserved = {take(), take(), take()}
+  local refusal = kind_conflict(reserved[1], 'hash')
+  if refusal then
+    return refusal
+  end
+  local held, sums = redis.call('HGETALL', prefix .. reserved[1]), {}
+  for n = 1, #held, 2 do
+    if held[n] ~= reserved[2] then
+      for name, amount in string.gmatch(held[n + 1], '([^ =]+)=(%d+)') do
+        sums[name] = (sums[name] or 0) + tonumber(amount)
+      end
+    end
+  end
+  for _ = 1, count() do
+    local name, amount, limit = take(), count(), count()
+    local total = (sums[name] or 0) + amount
+    if limit >= 0 and total > limit then
+      return conflict(reserved[1], string.format('no room: %s would be %.0f of %.0f', name, total, limit))
+    end
+  end
+end
+
 -- Writes.
 local answer = {1}
 for n, write in ipairs(writes) do
@@ -133,6 +158,9 @@ for n, write in ipairs(writes) do
     end
     answer[n + 1] = 0
   end
+end
+if reserved then
+  redis.call('HSET', prefix .. reserved[1], reserved[2], reserved[3])
 end
 for _, write in ipairs(hashes) do
   if write[3] == '1' then

@@ -33,10 +33,12 @@ from services.executor import events
 from services.executor import model as m
 from services.executor.actor import ExecutorActor
 from services.executor.gate import Bounds, LeaseView, verdict
-from services.executor.lane import JOURNAL, Lane, intents_key, pair_key
+from services.executor.lane import Lane
+from services.executor.loading import load_pair
 from services.executor.permit import PermitView
 from services.executor.translate import request_of
 from services.executor.world import Key, World
+from services.executor.writing import JOURNAL, pair_key
 from tests.sim.timeline import run
 from tests.unit.executor.scripted import SILENCE, Act, Book, Venues, described
 
@@ -298,23 +300,12 @@ class Rig:
                 )
             case events.LoadPair(pair=pair):
                 try:
-                    result = self._load(pair)
+                    result = run(load_pair(self.store, pair))
                 except StoreUnavailable as down:
                     error = str(down) or "unavailable"
             case _:
                 raise AssertionError(f"the rig does not know {type(request).__name__}")
         self.offer(Answered(request=request, result=result, error=error))
-
-    def _load(self, pair: str) -> events.PairLoaded:
-        state = run(self.store.get(pair_key(pair)))
-        dust = run(self.store.hash_all("dust"))
-        amounts = [Decimal(dust.get(f"{pair}|{leg}", b"0").decode()) for leg in (0, 1)]
-        return events.PairLoaded(
-            state=None if state is None else state.value,
-            version=0 if state is None else state.version,
-            intents=run(self.store.hash_all(intents_key(pair))),
-            dust=(amounts[0], amounts[1]),
-        )
 
     # --- what comes by itself -----------------------------------------------------------------------
 

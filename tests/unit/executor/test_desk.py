@@ -10,8 +10,8 @@ import pytest
 from libs.exchange.port import VenueError
 from libs.exchange.trading_values import NeverSent, QueryFailed, Rejected, Unknown
 from services.executor.events import CancelOrder, FindTaken, LoadPair, QueryOrder, ReadAccount, SetUp
-from services.executor.lane import intents_key, pair_key
 from services.executor.model import OrderClass
+from services.executor.writing import intents_key, pair_key
 from tests.unit.executor.desk_rig import NO, PAIR, D, Office
 
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from libs.common.store import Transition
-from services.executor.lane import pair_key
 from services.executor.model import IntentState, Purpose, State
 from services.executor.resolve import window_us
+from services.executor.writing import pair_key
 from tests.sim.timeline import run
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act
