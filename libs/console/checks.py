@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
 
-from libs.common.config import venues
+from libs.common.config import live, venues
 from libs.common.config.legs import Leg, PairSpec, pair_specs, venue_slug
 from libs.common.config.load import Loaded
 from libs.common.config.problems import Problem
@@ -110,32 +110,34 @@ def _borrow_rows(config: Config) -> Iterator[Row]:
 
 
 def _key_rows(config: Config) -> Iterator[Row]:
-    """Observers need no keys; who trades needs all of them."""
-    for name, exchange in config.exchanges.items():
-        wanted = ["api_key", "secret", *(["password"] if exchange.id in venues.NEEDS_PASSWORD else [])]
-        missing = [key for key in wanted if not getattr(exchange, key)]
-        subject = f"exchanges.{name}"
-        if config.mode is Mode.LIVE and missing:
-            remedy = (
-                f"set {missing[0]}_file, or FUNDARB__EXCHANGES__{name.upper()}__{missing[0].upper()}_FILE"
-            )
-            yield Row(
-                subject=subject, state="refused", text=f"live without {' and '.join(missing)}", remedy=remedy
-            )
-        elif config.mode is Mode.OBSERVER and len(missing) < len(wanted):
-            yield Row(
-                subject=subject,
-                state="warning",
-                text="an observer uses no keys",
-                remedy="leave them out until you trade",
-            )
+    """Observers need no keys; who trades needs all of them, and two acts."""
     if config.mode is Mode.LIVE:
-        yield Row(
-            subject="mode",
-            state="refused",
-            text=f"{config.mode.value} trading is not part of this version yet",
-            remedy="use mode observer",
-        )
+        for found in live.keys(config):
+            yield Row(subject=found.path, state="refused", text=found.reason, remedy=found.remedy)
+    elif config.mode is Mode.OBSERVER:
+        for name, exchange in config.exchanges.items():
+            if exchange.api_key or exchange.secret or exchange.password:
+                yield Row(
+                    subject=f"exchanges.{name}",
+                    state="warning",
+                    text="an observer uses no keys",
+                    remedy="leave them out until you trade",
+                )
+
+
+def act_rows(config: Config, env: Mapping[str, str]) -> Iterator[Row]:
+    """Mode live: whether the second act is done where `check` runs. `up --live` does it too, so that its
+    absence is no refusal.
+    """
+    if config.mode is not Mode.LIVE:
+        return
+    missing = list(live.acts(env))
+    for found in missing:
+        yield Row(subject=found.path, state="warning", text=found.reason, remedy=found.remedy)
+    if not missing:
+        limit = config.limits.max_notional_usd or 0.0
+        text = f"live, meant twice: real orders, at most {limit:,.0f} USD over all pairs"
+        yield Row(subject="mode", state="ok", text=text)
 
 
 def _exercise_rows(config: Config) -> Iterator[Row]:

@@ -21,6 +21,7 @@ import msgspec
 from libs.common import subjects
 from libs.common.assembly import Assembly, CannotStart, Offer, ServiceContext
 from libs.common.build import build
+from libs.common.config import live
 from libs.common.config.legs import PairSpec, pair_specs, venue_slug
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Actor
@@ -35,7 +36,6 @@ from services.executor.actor import ExecutorActor
 from services.executor.bookkeeper import Bookkeeper
 from services.executor.books_work import LANE
 from services.executor.desk import Desk
-from services.executor.failpoints import ENV as FAILPOINT_ENV
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
 from services.executor.lane import Lane
@@ -50,7 +50,6 @@ from services.executor.world import World
 
 log = logging.getLogger(__name__)
 
-LIVE_ENV: Final = "FUNDARB_LIVE"
 USAGE: Final = 2
 OPEN_SEC_MAX: Final = 20.0
 """So long the start waits for accounts; those that take longer are opened while the others work."""
@@ -74,20 +73,8 @@ def refuse(config: Config, env: Mapping[str, str]) -> None:
     """Raise CannotStart for a mode in which nothing is to be sent, and for a live mode that is half meant."""
     if config.mode is Mode.OBSERVER:
         raise CannotStart("mode observer sends no orders: the executor has nothing to do", code=USAGE)
-    if config.mode is Mode.LIVE and (missing := missing_for_live(config, env)):
-        raise CannotStart(f"mode live: {'; '.join(missing)}", code=USAGE)
-
-
-def missing_for_live(config: Config, env: Mapping[str, str]) -> list[str]:
-    """What real money needs and is not there (risk.md, economics.md)."""
-    checks = (
-        (env.get(LIVE_ENV) != "1", f"set {LIVE_ENV}=1 (or give --live) as the second act"),
-        (config.thresholds.flip_policy is None, "say thresholds.flip_policy"),
-        (config.thresholds.forecast is None, "say thresholds.forecast"),
-        (config.limits.max_notional_usd is None, "say limits.max_notional_usd"),
-        (bool(env.get(FAILPOINT_ENV)), f"{FAILPOINT_ENV} is for tests: unset it"),
-    )
-    return [text for wrong, text in checks if wrong]
+    if found := live.gate(config, env):
+        raise CannotStart("\nexecutor: ".join(str(one) for one in found), code=USAGE)
 
 
 def announced_keys(folder: Path) -> dict[str, dict[str, str]]:

@@ -164,7 +164,8 @@ async def test_on_paper_risk_and_executor_run_without_a_key(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--live",), "not in this version"),
+        (("--live",), "mode is observer; write"),
+        (("--live", "--rehearse"), "a rehearsal sends nothing"),
         (("--duration", "-1"), "--duration"),
         (("--config", "nowhere.json"), "nowhere.json"),
     ],

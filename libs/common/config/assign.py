@@ -24,6 +24,7 @@ from libs.common.subjects import SLUG
 Key = tuple[str, ...]
 
 SECRET_BYTES_MAX: Final = 64 * 1024
+READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 MOUNTED_SECRETS: Final = "/run/secrets/"  # containers mount secrets world-readable, inside a world of one
 
 
@@ -67,7 +68,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, kw_only=True):
-    """A file or a variable while it is read; `lines` by written path, `folder` for relative secrets."""
+    """A file or a variable while it is read; `lines` by written path, `folder` for relative secrets.
+
+    `exposed`: secrets in files of their own that others may read; doubtful for an observer, refused in live.
+    """
 
     name: str
     rank: int = 0
@@ -77,6 +81,7 @@ class Source(msgspec.Struct, kw_only=True):
     sections: set[Key] = set()
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    exposed: list[Problem] = []
 
     def complain(
         self, written: tuple[str | int, ...], reason: str, nearest: str = "", remedy: str = ""
@@ -292,9 +297,12 @@ def read_secret_file(source: Source, value: Any, place: Place) -> None:
     if len(raw) > SECRET_BYTES_MAX or not text:
         source.complain(place.written, f"the secret's file {file} is {'too large' if text else 'empty'}")
         return
-    if permissions & stat.S_IRWXO and not str(file).startswith(MOUNTED_SECRETS):
-        reason = f"every user of this machine can read {file}"
-        source.warnings.append(source.problem(place.written, reason, "", f"chmod 600 {file}"))
+    if is_placeholder(text):
+        return
+    if permissions & READABLE_BY_OTHERS and not str(file).startswith(MOUNTED_SECRETS):
+        who = "every user of this machine" if permissions & stat.S_IRWXO else "its group"
+        reason = f"{who} can read {file}, which holds a secret"
+        source.exposed.append(source.problem(place.written, reason, "", f"chmod 600 {file}"))
     source.assign(place, text)
 
 

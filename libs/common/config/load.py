@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +14,12 @@ from libs.common.config import advice, assign, environment, jsonc, rules
 from libs.common.config.assign import Assigned, Key, Source
 from libs.common.config.facts import Facts
 from libs.common.config.problems import ConfigError, Problem
-from libs.common.config.schema import Config, Exchange, Mode
+from libs.common.config.schema import SECRET_FIELDS, Config, Mode, Section, is_secret_option
 
 __all__ = ["ConfigError", "Loaded", "Problem", "load_config", "load_with_report"]
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 DEMO_VARIABLE: Final = "FUNDARB_MODE"
-_READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +63,7 @@ def load_with_report(paths: Sequence[Path], env: Mapping[str, str]) -> Loaded:
         problems += rules.refusals(facts, config)
         warnings += advice.warnings(facts, config) if not problems else []
         readable = [found for file in files if (found := _readable_secret(file, config.mode)) is not None]
+        readable += [found for source in sources for found in source.exposed]
         (problems if config.mode is Mode.LIVE else warnings).extend(readable)
     if problems or config is None:
         raise ConfigError(_unique(problems))
@@ -211,7 +211,7 @@ def _readable_secret(source: Source, mode: Mode) -> Problem | None:
     if written is None:
         return None
     permissions = stat.S_IMODE(Path(source.name).stat().st_mode)
-    if not permissions & _READABLE_BY_OTHERS:
+    if not permissions & assign.READABLE_BY_OTHERS:
         return None
     who = "live trading refuses that" if mode is Mode.LIVE else "live mode will refuse that"
     return Problem(
@@ -227,9 +227,22 @@ def _unique(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def secrets_of(config: Config) -> tuple[str, ...]:
-    """All secrets that are set, for whoever must keep them out of a log."""
-    found = [getattr(exchange, name) for exchange in config.exchanges.values() for name in _KEYS]
-    return tuple(secret for secret in [*found, config.notify.heartbeat_url] if secret)
+    """All secrets that are set, for whoever must keep them out of a log; options that look like some too."""
+    return tuple(dict.fromkeys(_secrets("", config)))
 
 
-_KEYS: Final = tuple(name for name in ("api_key", "secret", "password") if name in Exchange.__struct_fields__)
+def _secrets(name: str, value: Any) -> Iterator[str]:
+    match value:
+        case str() if value and (name in SECRET_FIELDS or is_secret_option(name, value)):
+            yield value
+        case Section():
+            for field in value.__struct_fields__:
+                yield from _secrets(field if field in SECRET_FIELDS else "", getattr(value, field))
+        case dict():
+            for key, inner in value.items():
+                yield from _secrets(key, inner)
+        case tuple():
+            for inner in value:
+                yield from _secrets("", inner)
+        case _:
+            pass

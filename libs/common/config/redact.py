@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from libs.common.config.schema import HIDDEN, SECRET_FIELDS, Config
-
-# Options go to ccxt as they are, and some venues take credentials there.
-_SENSITIVE: Final = re.compile(
-    r"key|secret|passw|token|private|seed|mnemonic|uid|login|wallet", re.IGNORECASE
-)
+from libs.common.config.schema import HIDDEN, SECRET_FIELDS, Config, shown_options
 
 
 def redacted(config: Config) -> dict[str, Any]:
     """All settings by our names, with `***` in place of every secret that is set."""
     shown: dict[str, Any] = _hide(msgspec.to_builtins(config))
     for exchange in shown["exchanges"].values():
-        exchange["options"] = {
-            name: HIDDEN if _SENSITIVE.search(name) and isinstance(value, str) else value
-            for name, value in exchange["options"].items()
-        }
+        exchange["options"] = shown_options(exchange["options"])
     return shown
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from libs.common.config import legs, names, pairing, venues
+from libs.common.config import channels, legs, live, names, pairing, venues
 from libs.common.config.facts import Facts
 from libs.common.config.problems import Problem
 from libs.common.config.schema import Config, Mode
@@ -64,7 +64,7 @@ def refusals(facts: Facts, config: Config) -> list[Problem]:
     """All that makes no sense together."""
     rules = (
         _names, _venue_costs, _venue_ids, _mixed_keys, pairing.symbols, pairing.pairs, _flip, _bounds, _live,
-        _paper,
+        _paper, channels.refusals,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(facts, config)]
 
@@ -216,19 +216,9 @@ def _bounds(facts: Facts, config: Config) -> Iterator[Problem]:
 
 def _live(facts: Facts, config: Config) -> Iterator[Problem]:
     """What must be a decision of the user before money moves."""
-    if config.mode is not Mode.LIVE:
-        return
-    for path, value, remedy in (
-        (
-            "limits.max_notional_usd",
-            config.limits.max_notional_usd,
-            "the most that all legs together may hold, in USD",
-        ),
-        ("thresholds.flip_policy", config.thresholds.flip_policy, "cost_aware (advised) or tolerance"),
-        ("thresholds.forecast", config.thresholds.forecast, "expected (advised) or flat"),
-    ):
-        if value is None:
-            yield facts.problem(path, "must be written explicitly in live mode", "", remedy)
+    if config.mode is Mode.LIVE:
+        for found in live.decisions(config):
+            yield facts.problem(found.path, found.reason, "", found.remedy)
 
 
 def _paper(facts: Facts, config: Config) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ said beside the field.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, Final, Literal
 
@@ -25,6 +26,23 @@ SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_ur
 PLACEHOLDERS: Final = frozenset({"...", "<填>", ""})
 HIDDEN: Final = "***"
 
+# Options go to ccxt as they are, and some venues take credentials there.
+_SECRET_OPTION: Final = re.compile(
+    r"key|secret|passw|token|private|seed|mnemonic|uid|login|wallet", re.IGNORECASE
+)
+
+
+def is_secret_option(name: str, value: object) -> bool:
+    """Whether an option of an exchange is text under a name that credentials go by."""
+    return isinstance(value, str) and bool(value) and _SECRET_OPTION.search(name) is not None
+
+
+def shown_options(value: Any) -> Any:
+    """`value`, which may be an exchange's options, without what looks like a credential among them."""
+    if not isinstance(value, dict):
+        return value
+    return {name: HIDDEN if is_secret_option(name, inner) else inner for name, inner in value.items()}
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the config. Its `repr` never shows a secret: configs end up in logs and tracebacks."""
@@ -36,7 +54,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         fields = [(name, getattr(self, name)) for name in self.__struct_fields__]
-        return [(name, HIDDEN if value and name in SECRET_FIELDS else value) for name, value in fields]
+        return [
+            (name, HIDDEN if value and name in SECRET_FIELDS else shown_options(value))
+            for name, value in fields
+        ]
 
 
 class Exchange(Section, frozen=True, kw_only=True):

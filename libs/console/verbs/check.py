@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             raise  # one line a problem on stderr, as every verb tells it
         show([checks.problem_row(problem, "refused") for problem in error.problems], as_json=True)
         return USAGE
-    rows = list(checks.config_rows(loaded))
+    rows = [*checks.config_rows(loaded), *checks.act_rows(loaded.config, os.environ)]
     if not args.offline and loaded.config.exchanges:
         rows += asyncio.run(venue_rows(loaded.config, opener(loaded.config)))
     show(rows, as_json=args.json)

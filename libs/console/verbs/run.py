@@ -8,6 +8,7 @@ import importlib
 import os
 from typing import Final
 
+from libs.common.config.live import LIVE_ENV
 from libs.console.options import CONFIG_VARIABLE, add_config
 from libs.console.output import USAGE, UserError
 
@@ -21,6 +22,7 @@ LATER: Final = ("notifier",)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The service's name; NATS and Redis come from the environment."""
     parser.add_argument("service", metavar="SERVICE", help=f"one of {', '.join(SERVICES)}")
+    parser.add_argument("--live", action="store_true", help="the second act that mode live needs")
     add_config(parser)
 
 
@@ -38,5 +40,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"fundarb run {args.service}: there is no such service; {hint}", USAGE)
     if args.config:
         os.environ[CONFIG_VARIABLE] = os.pathsep.join(str(path) for path in args.config)
+    if args.live:
+        os.environ[LIVE_ENV] = "1"
     main = importlib.import_module(f"services.{args.service}.main").main
     return int(main())

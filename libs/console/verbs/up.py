@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from libs.common.clock import wall_us
+from libs.common.config import live
 from libs.common.config.legs import pair_specs
 from libs.common.config.load import Loaded
 from libs.common.config.schema import Config, Mode
@@ -32,6 +33,14 @@ from libs.console.stack import (
 NAME: Final = "up"
 HELP: Final = "all services, supervised, with embedded servers where no URL is given"
 
+TRADED: Final = {
+    Mode.OBSERVER: "nothing is traded: observer",
+    Mode.PAPER: "paper: real prices, no real order, no key",
+    Mode.LIVE: "LIVE: real orders with real money",
+    Mode.DEMO: "simulated money",
+}
+"""What a person is told about the money, beneath the title."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of contract.md."""
@@ -51,14 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, refuse what this version cannot do, then run until Ctrl-C or for the duration."""
+    """Load, refuse what is only half meant, then run until Ctrl-C or for the duration."""
     if args.duration is not None and not 0 < args.duration < float("inf"):
         raise UserError(f"--duration {args.duration}: seconds above 0 are expected", USAGE)
     args.nats, args.redis = nats_url(args.nats, os.environ), redis_url(args.redis, os.environ)
     quiet_logs()  # the services have logs; what this process knows is on the screen
     paths = config_paths(args)
     loaded = load(args)
-    refuse_what_is_not_there(loaded, live=args.live or os.environ.get("FUNDARB_LIVE") == "1")
+    refuse(loaded, flag=args.live, rehearse=args.rehearse)
     for warning in loaded.warnings:
         warn(str(warning))
     try:
@@ -73,15 +82,12 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def refuse_what_is_not_there(loaded: Loaded, *, live: bool) -> None:
-    """Observer and paper run; nothing is started when something else was asked for."""
-    mode = loaded.config.mode
-    if mode not in (Mode.OBSERVER, Mode.PAPER) or live:
-        asked = "--live" if live else f"mode {mode.value}"
-        raise UserError(
-            f'{asked}: not in this version; set "mode": "observer" or "paper" and leave --live out',
-            USAGE,
-        )
+def refuse(loaded: Loaded, *, flag: bool, rehearse: bool) -> None:
+    """Nothing is started when there is nothing to watch, or when live trading is only half meant."""
+    if rehearse and flag:
+        raise UserError("--rehearse and --live: a rehearsal sends nothing; give one of them", USAGE)
+    if not rehearse and (found := live.gate(loaded.config, os.environ, flag=flag)):
+        raise UserError("\n".join(str(one) for one in found), USAGE)
     if not pair_specs(loaded.config):
         raise UserError(f"{NO_PAIRS}: {NO_PAIRS_REMEDY}", USAGE)
 
@@ -96,7 +102,7 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
             lock = held.enter_context(folder_lock(folder))
         except EmbeddedError as error:
             raise UserError(str(error)) from error
-        paper = config.mode is Mode.PAPER and not args.rehearse
+        mode = Mode.DEMO if args.rehearse else config.mode
         what = "rehearsal: made-up prices, recorded funding" if args.rehearse else config.mode.value
         plan = Plan(
             title=f"fundarb {what}  {config.deployment}  {len(pair_specs(config))} pairs",
@@ -106,17 +112,16 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
             env={
                 "FUNDARB_CONFIG": os.pathsep.join(str(path.resolve()) for path in paths),
                 **(rehearsal(config, deployment) if args.rehearse else {}),
+                **({live.LIVE_ENV: "1"} if mode is Mode.LIVE else {}),
             },
-            services=TRADING_SERVICES if args.rehearse or paper else OBSERVER_SERVICES,
+            services=OBSERVER_SERVICES if mode is Mode.OBSERVER else TRADING_SERVICES,
             venue=args.rehearse,
             durable=True,
             nats_url=args.nats,
             redis_url=args.redis,
             lock=lock,
         )
-        traded = "simulated money" if args.rehearse else "nothing is traded: observer"
-        if paper:
-            traded = "paper: real prices, no real order, no key"
+        traded = TRADED[mode]
         notes = (f"logs of the services: {folder / 'logs'}   {traded}",)
         async with stoppable_stack(plan) as (stack, stop):
             await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)

@@ -229,6 +229,7 @@ LIVE = {
     **GOOD,
     "mode": "live",
     "thresholds": {"flip_policy": "cost_aware", "forecast": "expected"},
+    "limits": {"max_notional_usd": 1000},
 }
 
 
@@ -250,8 +251,26 @@ def test_a_readable_secret_is_a_warning_for_an_observer_and_a_refusal_in_live(tm
 def test_a_world_readable_secret_file_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("x")
     (tmp_path / "key").chmod(0o644)
-    (warning,) = loaded(tmp_path, with_value(("exchanges", "perp", "secret_file"), "key")).warnings
+    tree = with_value(("exchanges", "perp", "secret_file"), "key")
+    (warning,) = loaded(tmp_path, tree).warnings
     assert "every user of this machine can read" in str(warning)
+
+
+def test_a_secrets_own_file_that_others_may_read_is_refused_in_live(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("hunter2hunter2")
+    key.chmod(0o640)
+    tree = {**LIVE, "exchanges": {**GOOD["exchanges"]}}
+    tree["exchanges"]["perp"] = {**GOOD["exchanges"]["perp"], "secret_file": "key"}
+    text = refusal(tmp_path, tree)
+    assert f"its group can read {key}" in text
+    assert f"chmod 600 {key}" in text
+    assert "hunter2" not in text
+    key.write_text("<填>")
+    assert loaded(tmp_path, tree).config.exchanges["perp"].secret == "", "a placeholder is no secret"
+    key.write_text("hunter2hunter2")
+    key.chmod(0o600)
+    assert loaded(tmp_path, tree).config.exchanges["perp"].secret == "hunter2hunter2"
 
 
 # --- modes ---------------------------------------------------------------------------------------

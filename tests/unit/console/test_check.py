@@ -14,7 +14,7 @@ import pytest
 from libs.common.config.load import load_with_report
 from libs.common.config.schema import Config
 from libs.common.instant import ManualClock
-from libs.console.checks import Row, config_rows
+from libs.console.checks import Row, act_rows, config_rows
 from libs.console.main import main
 from libs.console.verbs.check import venue_rows
 from libs.exchange.port import MarketData
@@ -229,8 +229,25 @@ def test_without_any_pair_it_refuses_as_up_does(
     assert f"no pairs to watch: {rows['pairs']['remedy']}" in capsys.readouterr().err
 
 
+DECIDED = {
+    "thresholds": {"flip_policy": "cost_aware", "forecast": "flat"},
+    "limits": {"max_notional_usd": 1000},
+}
+
+
+def test_live_that_is_meant_once_is_told(tmp_path: Path) -> None:
+    config = load_with_report([write(tmp_path, {**GOOD, "mode": "live", **DECIDED})], {}).config
+    (once,) = act_rows(config, {})
+    assert (once.state, once.subject) == ("warning", "mode")
+    assert "--live" in once.remedy
+    (twice,) = act_rows(config, {"FUNDARB_LIVE": "1"})
+    assert twice.state == "ok"
+    assert "real orders, at most 1,000 USD" in twice.text
+    assert not list(act_rows(Config(), {"FUNDARB_LIVE": "1"}))
+
+
 def test_live_without_keys_is_refused(tmp_path: Path) -> None:
-    tree = {**GOOD, "mode": "live", "thresholds": {"flip_policy": "cost_aware", "forecast": "flat"}}
+    tree = {**GOOD, "mode": "live", **DECIDED}
     rows = list(config_rows(load_with_report([write(tmp_path, tree)], {})))
     found = row(rows, "exchanges.other")
     assert found.state == "refused"
@@ -242,9 +259,7 @@ def test_live_without_keys_is_refused(tmp_path: Path) -> None:
 def test_the_exit_code_is_the_answer(
     tmp_path: Path, mode: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write(
-        tmp_path, {**GOOD, "mode": mode, "thresholds": {"flip_policy": "cost_aware", "forecast": "flat"}}
-    )
+    path = write(tmp_path, {**GOOD, "mode": mode, **DECIDED})
     assert main(["check", "--offline", "--config", str(path)]) == code
     assert "warning" in capsys.readouterr().out
     assert main(["check", "--offline", "--json", "--config", str(path)]) == code

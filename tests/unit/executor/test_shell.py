@@ -26,7 +26,7 @@ from libs.exchange.trading_values import KeyPermissions
 from services.executor.events import LeaseHeld, LeaseLost, VenueTold
 from services.executor.failpoints import ENV, POINTS, BadFailpoint, Failpoints
 from services.executor.leases import Leases
-from services.executor.main import announced_keys, bounds_of, missing_for_live, refuse, with_keys
+from services.executor.main import announced_keys, bounds_of, refuse, with_keys
 from services.executor.shell import Account, LeaseKeeper, PermitEar, audit
 from tests.helpers.servers import eventually
 from tests.unit.executor.desk_rig import Office
@@ -59,14 +59,12 @@ def changed(config: Config, **fields: Any) -> Config:
     ],
 )
 def test_live_that_is_half_meant_does_not_start(config: Config, env: dict[str, str], says: str) -> None:
-    assert len(missing_for_live(config, env)) == 1
     with pytest.raises(CannotStart, match=says) as refused:
         refuse(config, env)
     assert refused.value.code == 2
 
 
 def test_live_starts_with_both_acts_and_everything_said() -> None:
-    assert missing_for_live(LIVE, YES) == []
     refuse(LIVE, YES)
 
 
