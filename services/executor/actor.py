@@ -6,8 +6,7 @@ Pure: same events in, same effects out. Everything that changes a pair happens i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from libs.common import subjects
@@ -29,26 +28,19 @@ from libs.common.effects import (
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
-from libs.exchange.trading_values import FillReport, QueryFailed, QueryOutcome
-from services.executor import debt_watch, loans, news, recovery, watch, wishes
+from services.executor import loans, news, recovery, watch, wishes
 from services.executor.advance import advance
+from services.executor.answers import Work, work_of
 from services.executor.events import (
     AccountMoved,
-    AccountSeen,
     CancelOrder,
-    FetchFills,
     FillSeen,
-    FindTaken,
     LeaseHeld,
     LeaseLost,
     LoadPair,
-    MoveLoan,
     OrderAnswered,
     OrderSeen,
     PairLoaded,
-    QueryOrder,
-    ReadAccount,
-    SendOrders,
     SetUp,
     SetUpDone,
     VenueTold,
@@ -57,14 +49,13 @@ from services.executor.lane import Draft, Lane
 from services.executor.model import IntentState, State
 from services.executor.say import pair_status
 from services.executor.steps import tick_name, wake_name
-from services.executor.world import Key, World, exact
+from services.executor.together import Together
+from services.executor.world import World, exact
 
 TICK_US: Final = US_PER_SEC // 4
 """How often a pair looks at permits, drift and deadlines by itself."""
 
 SAY_US: Final = 5 * US_PER_SEC
-
-Work = Callable[[Lane, Draft], None]
 
 
 class ExecutorActor:
@@ -73,6 +64,7 @@ class ExecutorActor:
     def __init__(self, world: World, lanes: Mapping[str, Lane]) -> None:
         self.world = world
         self.lanes = dict(lanes)
+        self.together = Together(self.lanes)
         world.lanes = self.lanes
         self._said_us: dict[str, int] = {}
 
@@ -92,36 +84,6 @@ class ExecutorActor:
                 return event.token.rsplit(":", 1)[0]
             case _:
                 return getattr(event, "pair", "")
-
-    def own(self, venue: str, instrument: str) -> Decimal:
-        """What all pairs have of an instrument together, dust and borrowed coins included."""
-        return sum(
-            (
-                leg.coins + lane.dust[index]
-                for lane in self.lanes.values()
-                for index, leg in enumerate(lane.state.legs)
-                if (leg.venue, leg.instrument) == (venue, instrument)
-            ),
-            Decimal(0),
-        )
-
-    def _sharers(self, key: Key) -> list[Lane]:
-        """All pairs with a leg in an instrument."""
-        return [lane for lane in self.lanes.values() if key in lane.keys]
-
-    def _disturbed(self, lane: Lane, seen: AccountSeen) -> bool:
-        """Whether other pairs' orders on this pair's instruments make a look prove nothing.
-
-        Orders of which the venue knew nothing when it was asked last disturb nobody: the look tells of all
-        of them together.
-        """
-        return any(
-            other.keys[intent.leg] in lane.keys and not news.is_silent(other, intent, seen)
-            for other in self.lanes.values()
-            if other is not lane
-            for intent in other.intents.values()
-            if not intent.state.is_final
-        )
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -253,9 +215,9 @@ class ExecutorActor:
         lane, setups = self.lanes[pair], self.world.setups
         if setups is None or lane.lease is None:
             return
-        known = [key for key in lane.keys if all(one.loaded for one in self._sharers(key))]
+        known = [key for key in lane.keys if all(one.loaded for one in self.together.sharers(key))]
         for venue, instrument in setups.due(known, now.mono_us):
-            rests = all(one.state.state is State.IDLE for one in self._sharers((venue, instrument)))
+            rests = all(one.state.state is State.IDLE for one in self.together.sharers((venue, instrument)))
             yield SetUp(pair=pair, venue=venue, instrument=instrument, change=rests)
 
     def _say(self, pair: str, now: Now) -> Iterable[Effect]:
@@ -272,38 +234,14 @@ class ExecutorActor:
 
     def _answered(self, event: Answered, now: Now) -> Iterable[Effect]:
         match event.request:
-            case SendOrders(pair=pair, intents=intents) if event.error is not None:
-                # the shell failed between the write and the answers: what was sent is not known
-                ids, why = [intent.id for intent in intents], event.error
-                yield from self._turn(pair, now, lambda lane, draft: news.unanswered(lane, draft, ids, why))
-            case QueryOrder(pair=pair, id=order_id) | CancelOrder(pair=pair, id=order_id):
-                canceling = isinstance(event.request, CancelOrder)
-                outcome = _query_outcome(event)
-                yield from self._turn(
-                    pair,
-                    now,
-                    lambda lane, draft: news.on_queried(lane, draft, order_id, outcome, canceling=canceling),
-                )
-            case FetchFills(pair=pair, venue=venue) if event.error is None:
-                fills = tuple(event.result)
-                yield from self._turn(pair, now, lambda lane, draft: news.on_fills(lane, draft, venue, fills))
-            case FindTaken(pair=pair, venue=venue, instrument=instrument) if event.error is None:
-                taken, key = tuple(event.result), (venue, instrument)
-                yield from self._turn(pair, now, lambda lane, draft: self._taken(lane, draft, key, taken))
             case LoadPair(pair=pair, number=number):
                 yield from self._loaded(pair, number, event, now)
             case SetUp(venue=venue, instrument=instrument):
                 said = event.result if isinstance(event.result, SetUpDone) else None
                 self.world.on_set_up((venue, instrument), said, event.error or "")
-            case MoveLoan(pair=pair, id=order_id):
-                yield from self._turn(
-                    pair, now, lambda lane, draft: loans.on_answer(lane, draft, order_id, event)
-                )
-            case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
-                seen = event.result
-                yield from self._turn(pair, now, lambda lane, draft: self._compare(lane, draft, seen))
-            case _:
-                pass
+            case request:
+                if (work := work_of(event, self.together)) is not None:
+                    yield from self._turn(getattr(request, "pair", ""), now, work)
 
     def _loaded(self, pair: str, number: int, event: Answered, now: Now) -> Iterable[Effect]:
         loaded = event.result
@@ -316,15 +254,6 @@ class ExecutorActor:
             yield Health(key=f"load:{pair}", problem=f"{pair} cannot be read: {event.error}")
             yield SetTimer(name=recovery.reload_name(pair), after_us=recovery.RELOAD_US)
             yield from self._turn(pair, now, recovery.tell_unstored, always=True)
-
-    def _compare(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
-        lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
-        debt_watch.on_account(lane, draft, seen, self.lanes.values(), self.own)
-        watch.on_account(lane, draft, seen, self.own, disturbed=self._disturbed(lane, seen))
-
-    def _taken(self, lane: Lane, draft: Draft, key: Key, trades: tuple[FillReport, ...]) -> None:
-        debt_watch.on_searched(lane, draft, key)
-        watch.on_taken(lane, draft, key, trades, self._sharers(key))
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """A write that failed: nothing behind it was done. Read the truth again before anything else."""
@@ -341,10 +270,3 @@ class ExecutorActor:
 
 def _look_again(_lane: Lane, _draft: Draft) -> None:
     """Nothing has come in: only the next step is due."""
-
-
-def _query_outcome(event: Answered) -> QueryOutcome:
-    if event.error is not None:
-        return QueryFailed(why=event.error)
-    outcome: QueryOutcome = event.result
-    return outcome

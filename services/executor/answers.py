@@ -1,0 +1,58 @@
+"""Which work an answer of the shell is for its pair. Pure; what concerns no single pair is the actor's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from libs.common.effects import Answered
+from libs.exchange.trading_values import QueryFailed, QueryOutcome
+from services.executor import loans, news
+from services.executor.events import (
+    AccountSeen,
+    CancelOrder,
+    FetchFills,
+    FindTaken,
+    MoveLoan,
+    QueryOrder,
+    ReadAccount,
+    SendOrders,
+)
+from services.executor.lane import Draft, Lane
+from services.executor.together import Together
+
+Work = Callable[[Lane, Draft], None]
+"""Part of a pair's turn."""
+
+
+def work_of(event: Answered, together: Together) -> Work | None:
+    """None where nothing is to be learned: a request that failed is made again by whoever needs it."""
+    work: Work | None = None
+    match event.request:
+        case SendOrders(intents=intents) if event.error is not None:
+            # the shell failed between the write and the answers: what was sent is not known
+            ids, why = [intent.id for intent in intents], event.error
+            work = lambda lane, draft: news.unanswered(lane, draft, ids, why)  # noqa: E731
+        case QueryOrder(id=order_id) | CancelOrder(id=order_id):
+            canceling, outcome = isinstance(event.request, CancelOrder), _outcome(event)
+            work = lambda lane, draft: news.on_queried(lane, draft, order_id, outcome, canceling=canceling)  # noqa: E731
+        case FetchFills(venue=venue) if event.error is None:
+            fills = tuple(event.result)
+            work = lambda lane, draft: news.on_fills(lane, draft, venue, fills)  # noqa: E731
+        case FindTaken(venue=venue, instrument=instrument) if event.error is None:
+            taken, key = tuple(event.result), (venue, instrument)
+            work = lambda lane, draft: together.take(lane, draft, key, taken)  # noqa: E731
+        case MoveLoan(id=order_id):
+            work = lambda lane, draft: loans.on_answer(lane, draft, order_id, event)  # noqa: E731
+        case ReadAccount() if isinstance(event.result, AccountSeen):
+            seen = event.result
+            work = lambda lane, draft: together.look(lane, draft, seen)  # noqa: E731
+        case _:
+            pass
+    return work
+
+
+def _outcome(event: Answered) -> QueryOutcome:
+    if event.error is not None:
+        return QueryFailed(why=event.error)
+    outcome: QueryOutcome = event.result
+    return outcome
