@@ -59,6 +59,8 @@ VERBS: Final[Mapping[str, Verb]] = {
 }
 """contract.md's verbs. Who answers which is the services' own: each names its verbs to its desk."""
 
+READING: Final = frozenset({"status", "positions"})
+
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A command that may be acted on. End it with exactly one of `done` and `refuse`.
@@ -79,8 +81,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str
 
     def done(self, result: Mapping[str, Any] | None = None, *, because: str = "") -> list[Effect]:
-        """It has happened: audited, and answered with `result` (plain JSON values)."""
-        return [self.audit("done", because or self.reason), self.answer(result)]
+        """It has happened: audited, and answered with `result` (plain JSON values).
+
+        What only reads leaves no line: a `status --watch` would push the acts of people out of sight.
+        """
+        answer = self.answer(result)
+        return [answer] if self.verb in READING else [self.audit("done", because or self.reason), answer]
 
     def refuse(self, code: str, message: str) -> list[Effect]:
         """It has not happened, nothing has changed: audited, and answered with a code and a remedy."""

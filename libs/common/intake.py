@@ -8,12 +8,14 @@ from typing import Final
 
 from libs.common.bus import Bus, Frame
 from libs.common.clock import mono_us
+from libs.common.command_body import BadBody, check_body
 from libs.common.effects import Audit, Event, Received
 from libs.common.instant import US_PER_SEC
 from libs.common.log import RateLimit, fields
 from libs.common.messages import (
     AlertRaised,
     BadMessage,
+    Command,
     CommandError,
     CommandReply,
     Evaluation,
@@ -80,7 +82,9 @@ class Intake:
             return
         try:
             message = decode(payload, kind)
-        except (BadMessage, RecursionError) as error:
+            if isinstance(message, Command):
+                check_body(payload, frame.subject.rpartition(".")[2])
+        except (BadMessage, BadBody, RecursionError) as error:
             self._refuse(frame, "bad_request", str(error))
             return
         stamp = _STAMPS.get(kind)

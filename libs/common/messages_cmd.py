@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from libs.common.message import Message
 
@@ -20,7 +22,7 @@ class Command(Message, frozen=True, kw_only=True):
     reason: str | None = None
     actor: str | None = None
     id: str | None = None
-    ts_ms: int | None = None
+    ts_ms: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     confirm: bool = False
     direction: Literal["forward", "reverse"] | None = None
     notional_usd: str | None = None

@@ -18,7 +18,7 @@ from libs.common.effects import Alert, Audit, Received
 from libs.common.instant import Now
 from libs.common.messages import CommandReply
 from libs.common.messages_exec import Breaker, PairStatus
-from services.risk.latches import Latches
+from services.risk.latches import Key, Latches
 from services.risk.scopes import Scopes
 
 
@@ -26,6 +26,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """What risk knows at this moment; commands only read it.
 
     `breakers`: what the next permit says, strictest first. `status`: risk's whole answer to `cmd.status`.
+    `holding`: (scope, control) of latches whose condition holds at this moment -> that condition in words;
+    a reset refuses them by name.
     """
 
     scopes: Scopes
@@ -33,6 +35,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     breakers: tuple[Breaker, ...]
     pairs: Mapping[str, PairStatus]
     status: Callable[[], dict[str, Any]]
+    holding: Mapping[Key, str] = {}
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,38 @@
+"""Fields that are there twice, and fields that nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.common.command_body import LENIENT, BadBody, check_body
+from libs.common.commands import VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_ordinary_body_passes(verb: str) -> None:
+    check_body(b'{"scope": "global", "reason": null, "ts_ms": 1}', verb)
+    check_body(b"{}", verb)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_field_that_is_there_twice_is_refused(verb: str) -> None:
+    with pytest.raises(BadBody, match="'scope' is there twice"):
+        check_body(b'{"scope": "global", "scope": "venue:binance"}', verb)
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - LENIENT))
+def test_a_misspelt_field_is_refused_with_what_was_meant(verb: str) -> None:
+    with pytest.raises(BadBody, match="did you mean `scope`"):
+        check_body(b'{"scpoe": "pair:X", "confirm": true}', verb)
+    with pytest.raises(BadBody, match="there are pair, scope"):
+        check_body(b'{"\\u202e": 1}', verb)
+
+
+@pytest.mark.parametrize("verb", LENIENT)
+def test_what_makes_things_safer_is_obeyed_beside_unknown_fields(verb: str) -> None:
+    check_body(b'{"note": "now!"}', verb)
+
+
+def test_numbers_that_python_does_not_read_are_refused() -> None:
+    with pytest.raises(BadBody, match="4300"):
+        check_body(b'{"q": ' + b"1" * 5_000 + b"}", "halt")
