@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from libs.common.access import OPERATOR
+from libs.common.access_files import nats_users, users, valkey_users
 from libs.common.child import ChildSpec
 from libs.common.runtime_file import private_dir, write_private
+from libs.common.server_files import nats_config, valkey_config
 from libs.common.supervisor import Supervisor, log_path
 
 NATS_ENV: Final = "FUNDARB_NATS_SERVER"
@@ -33,7 +36,8 @@ VALKEY_ENV: Final = "FUNDARB_VALKEY_SERVER"
 NATS_VERSION_MIN: Final = (2, 11)  # the first with no_fast_producer_stall (nats-server#6500)
 VALKEY_VERSION_MIN: Final = (7, 2)
 LOOPBACK: Final = "127.0.0.1"
-VALKEY_MEMORY_MAX: Final = "512mb"
+MASTER: Final = "fundarb"
+"""A user without bounds, in rehearsals alone."""
 _VERSION: Final = re.compile(r"v=?(\d+)\.(\d+)")
 
 
@@ -41,17 +45,14 @@ class EmbeddedError(Exception):
     """A server cannot be run here; the text says why and what to do."""
 
 
-class NatsUser(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may connect to the broker."""
-
-    name: str
-    password: str
-
-
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A configured server: where it is, with its credentials, and how to run it."""
+    """A configured server: where it is, with credentials, and how to run it.
+
+    `url` is the master's where there is one, else the operator's; `urls` by user of the access table.
+    """
 
     url: str
+    urls: dict[str, str]
     spec: ChildSpec
 
 
@@ -110,49 +111,7 @@ def _binary(
     return path
 
 
-# --- configuration -------------------------------------------------------------------------------
-
-
-def nats_config(*, port: int, users: Sequence[NatsUser]) -> str:
-    """Broker settings; bus-and-store.md has the measured fault that each of them cures."""
-    listed = "\n".join(f'    {{ user: "{user.name}", password: "{user.password}" }}' for user in users)
-    return f"""\
-listen: "{LOOPBACK}:{port}"
-server_name: "fundarb"
-# One frozen subscriber must not stall everybody: it misses messages, alone.
-no_fast_producer_stall: true
-ping_interval: "2s"
-ping_max: 2
-write_deadline: "2s"
-max_payload: 64KB
-authorization {{
-  users: [
-{listed}
-  ]
-}}
-"""
-
-
-def valkey_config(*, port: int, password: str, folder: Path, durable: bool) -> str:
-    """Store settings. Durable: every write is on disk before it is answered, for it may be an order.
-
-    No RDB snapshots in either case: the append-only file is the one durable copy, and a fork for a
-    snapshot would only delay writes.
-    """
-    journal = "appendonly yes\nappendfsync always" if durable else "appendonly no"
-    return f"""\
-bind {LOOPBACK}
-port {port}
-protected-mode yes
-requirepass {password}
-dir "{folder}"
-daemonize no
-databases 1
-maxmemory {VALKEY_MEMORY_MAX}
-maxmemory-policy noeviction
-save ""
-{journal}
-"""
+# --- servers' places -----------------------------------------------------------------------------
 
 
 def free_port() -> int:
@@ -182,13 +141,20 @@ def _ephemeral_floor() -> int:
 # --- servers -------------------------------------------------------------------------------------
 
 
-def nats_server(folder: Path, *, env: Mapping[str, str], logs: Path | None = None) -> Server:
-    """Write the broker's config into `folder`; `EmbeddedError` when there is no usable binary."""
+def nats_server(
+    folder: Path, *, env: Mapping[str, str], logs: Path | None = None, master: bool = True
+) -> Server:
+    """Write the broker's config into `folder`; `EmbeddedError` when there is no usable binary.
+
+    `master`: there is a user without bounds too, for rehearsals; a deployment has none.
+    """
     binary = nats_binary(env)
-    port, user = free_port(), NatsUser(name="fundarb", password=secrets.token_urlsafe(24))
+    port, passwords = free_port(), _passwords(master=master)
     config = private_dir(folder) / "nats.conf"
-    write_private(config, nats_config(port=port, users=[user]).encode())
-    url = f"nats://{user.name}:{user.password}@{LOOPBACK}:{port}"
+    listed = nats_users(passwords, superusers=(MASTER,))
+    write_private(config, nats_config(listen=f"{LOOPBACK}:{port}", users=listed).encode())
+    urls = {user: f"nats://{user}:{word}@{LOOPBACK}:{port}" for user, word in passwords.items()}
+    url = urls[MASTER if master else OPERATOR]
     spec = ChildSpec(
         name="nats",
         argv=(str(binary), "--config", str(config)),
@@ -198,23 +164,35 @@ def nats_server(folder: Path, *, env: Mapping[str, str], logs: Path | None = Non
         hung_sec=5.0,
         grace_sec=3.0,
     )
-    return Server(url=url, spec=spec)
+    return Server(url=url, urls=urls, spec=spec)
 
 
 def valkey_server(
-    folder: Path, *, env: Mapping[str, str], durable: bool, logs: Path | None = None, lock: int | None = None
+    folder: Path,
+    *,
+    env: Mapping[str, str],
+    durable: bool,
+    logs: Path | None = None,
+    lock: int | None = None,
+    deployment: str | None = None,
 ) -> Server:
     """Write the store's config into `folder`, which is its data folder too.
 
     `lock`: descriptor of the folder's lock; the server holds it as long as it lives, so that a second
     one never opens the same files, not even in the moment after its supervisor was killed.
+    `deployment`: whose keys the users may touch; None, for rehearsals, adds a user without bounds.
     """
     binary = valkey_binary(env)
-    port, password = free_port(), secrets.token_urlsafe(24)
-    config = private_dir(folder) / "valkey.conf"
-    text = valkey_config(port=port, password=password, folder=folder.resolve(), durable=durable)
+    port, passwords = free_port(), _passwords(master=deployment is None)
+    config, acl = private_dir(folder) / "valkey.conf", folder / "users.acl"
+    listed = valkey_users(passwords, deployment=deployment or "*", superusers=(MASTER,))
+    write_private(acl, listed.encode())
+    text = valkey_config(
+        bind=LOOPBACK, port=port, acl=acl.resolve(), folder=folder.resolve(), durable=durable
+    )
     write_private(config, text.encode())
-    url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+    urls = {user: f"redis://{user}:{word}@{LOOPBACK}:{port}/0" for user, word in passwords.items()}
+    url = urls[MASTER if deployment is None else OPERATOR]
     spec = ChildSpec(
         name="valkey",
         argv=(str(binary), str(config)),
@@ -225,7 +203,13 @@ def valkey_server(
         grace_sec=10.0,
         keep_fds=() if lock is None else (lock,),
     )
-    return Server(url=url, spec=spec)
+    return Server(url=url, urls=urls, spec=spec)
+
+
+def _passwords(*, master: bool) -> dict[str, str]:
+    """A random password for each user of the access table."""
+    names = (*users(), MASTER) if master else users()
+    return {name: secrets.token_urlsafe(24) for name in names}
 
 
 async def nats_answers(url: str) -> bool:
@@ -240,7 +224,10 @@ async def valkey_answers(url: str) -> bool:
     """Whether the store lets us in and answers a ping (false while it still loads)."""
     parts = urlsplit(url)
     said = await _conversation(
-        parts.hostname, parts.port, f"AUTH {parts.password}\r\nPING\r\n".encode(), b"+PONG\r\n"
+        parts.hostname,
+        parts.port,
+        f"AUTH {parts.username} {parts.password}\r\nPING\r\n".encode(),
+        b"+PONG\r\n",
     )
     return said.endswith(b"+PONG\r\n")
 

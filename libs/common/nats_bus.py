@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from libs.common import subjects
+from libs.common.access import BUS, inbox_of
 from libs.common.bus import INBOX, BusUnavailable, Frame, Handler, check_pattern, check_subject, matches
 from libs.common.nats_client import fast_path_fits
 from libs.common.nats_link import CLOSE_TIMEOUT_SEC, Counters, NatsLink, parse_url
@@ -64,16 +65,19 @@ class NatsBus:
         url: str,
         *,
         name: str,
-        inbox_prefix: str = INBOX,
+        inbox_prefix: str | None = None,
         connect_timeout_sec: float = 10.0,
         on_state: Callable[[bool], None] | None = None,
         on_fatal: Callable[[str], None] | None = None,
         fast: bool = True,
     ) -> None:
+        self._address = parse_url(url)
+        user = self._address.user
+        if inbox_prefix is None:  # a user of the access table may hear answers in its own inbox alone
+            inbox_prefix = inbox_of(user) if user in BUS else INBOX
         if not inbox_prefix.startswith(INBOX):
             raise ValueError(f"an inbox prefix starts with {INBOX}, unlike {inbox_prefix!r}")
         check_subject(inbox_prefix)
-        self._address = parse_url(url)
         self._timeout_sec = connect_timeout_sec
         self.on_state = on_state
         self.on_fatal = on_fatal

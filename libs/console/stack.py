@@ -66,16 +66,23 @@ class Stack:
         specs: list[ChildSpec] = []
         logs = plan.folder / "logs"
         self.nats_url, self.redis_url = plan.nats_url or "", plan.redis_url or ""
+        self._nats_urls: dict[str, str] = {}
+        self._redis_urls: dict[str, str] = {}
         try:
             if plan.nats_url is None:
-                nats = nats_server(plan.folder / "nats", env=os.environ, logs=logs)
-                self.nats_url = nats.url
+                nats = nats_server(plan.folder / "nats", env=os.environ, logs=logs, master=False)
+                self.nats_url, self._nats_urls = nats.url, nats.urls
                 specs.append(nats.spec)
             if plan.redis_url is None:
                 valkey = valkey_server(
-                    plan.folder / "valkey", env=os.environ, logs=logs, durable=plan.durable, lock=plan.lock
+                    plan.folder / "valkey",
+                    env=os.environ,
+                    logs=logs,
+                    durable=plan.durable,
+                    lock=plan.lock,
+                    deployment=plan.deployment,
                 )
-                self.redis_url = valkey.url
+                self.redis_url, self._redis_urls = valkey.url, valkey.urls
                 specs.append(valkey.spec)
         except EmbeddedError as error:
             raise UserError(str(error), UNREACHABLE) from error
@@ -95,8 +102,8 @@ class Stack:
         plan = self.plan
         env = python_env(
             os.environ,
-            FUNDARB_NATS_URL=self.nats_url,
-            FUNDARB_REDIS_URL=self.redis_url,
+            FUNDARB_NATS_URL=self._nats_urls.get(name, self.nats_url),
+            FUNDARB_REDIS_URL=self._redis_urls.get(name, self.redis_url),
             FUNDARB_RUNTIME_DIR=str(plan.runtime),
             **plan.env,
             **more,

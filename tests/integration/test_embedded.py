@@ -39,10 +39,10 @@ async def test_both_servers_answer_and_only_to_those_who_know_the_password() -> 
             assert not await nats_answers(wrong)
             with pytest.raises(BusUnavailable):
                 await NatsBus(wrong, name="stranger", connect_timeout_sec=1).connect()
-        assert not await valkey_answers(redis_url.replace("://:", "://:x"))
+        assert not await valkey_answers(redis_url.replace("fundarb:", "fundarb:x"))
         with pytest.raises(StoreUnavailable):
             await RedisStore(
-                redis_url.replace("://:", "://:x"), deployment="d", connect_timeout_sec=1
+                redis_url.replace("fundarb:", "fundarb:x"), deployment="d", connect_timeout_sec=1
             ).connect()
 
 

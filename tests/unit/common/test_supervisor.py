@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from libs.common.access_files import nats_users
 from libs.common.child import ChildSpec, bound_log, describe_exit, log_tail, python_env, service_argv
 from libs.common.embedded import (
     EmbeddedError,
-    NatsUser,
     _ephemeral_floor,
     folder_lock,
     free_port,
     nats_binary,
-    nats_config,
     nats_server,
     valkey_binary,
-    valkey_config,
     valkey_server,
 )
 from libs.common.runtime_file import (
@@ -33,11 +32,12 @@ from libs.common.runtime_file import (
     update,
     write,
 )
+from libs.common.server_files import nats_config, valkey_config
 from libs.common.supervisor import Supervisor
 
 
 def test_the_broker_has_every_setting_that_cures_a_measured_fault() -> None:
-    text = nats_config(port=4222, users=[NatsUser(name="u", password="p")])
+    text = nats_config(listen="127.0.0.1:4222", users=nats_users({"feed": "p"}))
     for setting in (
         'listen: "127.0.0.1:4222"',
         "no_fast_producer_stall: true",
@@ -45,15 +45,17 @@ def test_the_broker_has_every_setting_that_cures_a_measured_fault() -> None:
         "ping_max: 2",
         'write_deadline: "2s"',
         "max_payload: 64KB",
-        '{ user: "u", password: "p" }',
+        '{ user: "feed", password: "p", permissions: { publish: { allow: ["md.>",',
     ):
         assert setting in text
 
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_the_store_never_evicts_and_is_durable_where_asked(*, durable: bool) -> None:
-    lines = valkey_config(port=1, password="p", folder=Path("/d"), durable=durable).splitlines()
-    for setting in ("bind 127.0.0.1", "requirepass p", "maxmemory-policy noeviction", 'save ""', 'dir "/d"'):
+    lines = valkey_config(
+        bind="127.0.0.1", port=1, acl=Path("/a"), folder=Path("/d"), durable=durable
+    ).splitlines()
+    for setting in ("bind 127.0.0.1", 'aclfile "/a"', "maxmemory-policy noeviction", 'save ""', 'dir "/d"'):
         assert setting in lines
     assert ("appendonly yes" in lines) is durable
     assert ("appendfsync always" in lines) is durable
@@ -70,7 +72,9 @@ def test_configs_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:
         assert stat.S_IMODE(config.parent.stat().st_mode) == 0o700
         password = server.url.split("@")[0].rpartition(":")[2]
         assert len(password) >= 32
-        assert password in config.read_text()
+        kept = "".join(file.read_text() for file in config.parent.iterdir() if file.is_file())
+        assert password in kept or sha256(password.encode()).hexdigest() in kept
+        assert {stat.S_IMODE(file.stat().st_mode) for file in config.parent.iterdir()} == {0o600}
         assert not any(password in argument for argument in server.spec.argv)
 
 
