@@ -204,9 +204,10 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
 
     `counter` numbers the ids of its orders and only rises. `attempt` numbers entries into OPENING: fees of
     an attempt that came to nothing are booked to it. `unwinds_ms`: market times of the unwinds that count
-    towards quarantine. `full`: base quantity of which a demand to shrink keeps a share. `halts`: it was
+    towards quarantine; `quarantined_legs`: the legs whose instruments are closed. `full`: base quantity of which a demand to shrink keeps a share. `halts`: it was
     given up, so that nothing is opened anywhere until a person has looked. `taken`: venue, instrument and
-    trade id -> base quantity that the venue took from this pair by itself.
+    trade id -> base quantity that the venue took from this pair by itself. `flattened`: a person had it
+    closed while risk was away, in words; nothing is opened before a reset.
     """
 
     pair: str
@@ -224,9 +225,11 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None = None
     unwinds_ms: tuple[int, ...] = ()
     quarantined_until_ms: int | None = None
+    quarantined_legs: tuple[int, ...] = (0, 1)
     close_failures: int = 0
     halts: bool = False
     taken: dict[str, Decimal] = {}
+    flattened: str = ""
 
     @property
     def delta(self) -> Decimal:

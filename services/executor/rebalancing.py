@@ -1,78 +1,25 @@
-"""What keeps a held pair in shape: delta drift by the cheaper way, and collateral drift by paired shrinking.
+"""What keeps a held pair in shape: delta drift by the cheaper way. (Collateral drift: `shrink`.)
 
 Delta drift: |Q_long - Q_short - delta_target * Q| / Q; either the leg that is too large is trimmed (REDUCE)
 or the other one is added to (INCREASE, with risk's permit), whichever costs less now, fee and half a spread.
 A draw is trimmed. What a venue took is never added back: that is followed (`holding.follow`).
-
-Collateral drift: while the margin ratio is above its band, or liquidation near, a pair may keep 0.25 less of
-its size every 30 s (risk.md); all of it again after ten calm minutes.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from libs.common.instant import US_PER_SEC
 from libs.common.subjects import SPOT
 from services.executor.model import ZERO, Plan, Purpose, Side
 from services.executor.sizing import floor_to, grossed_up
 
 if TYPE_CHECKING:
-    from libs.common.messages_exec import AccountStatus
     from services.executor.lane import Draft, Lane
 
 replace = msgspec.structs.replace
-
-SHRINK_RATIO: Final = 0.06
-SHRINK_DISTANCE: Final = 0.10
-CALM_RATIO: Final = 0.03
-CALM_DISTANCE: Final = 0.18
-STEP: Final = Decimal("0.25")
-EVERY_US: Final = 30 * US_PER_SEC
-CALM_US: Final = 600 * US_PER_SEC
-
-
-# --- collateral ---------------------------------------------------------------------------------------
-
-
-class Collateral(msgspec.Struct, frozen=True, kw_only=True):
-    """One venue's state: the share of its size that a pair there may keep. Monotonic times."""
-
-    share: Decimal = Decimal(1)
-    lowered_us: int | None = None
-    calm_since_us: int | None = None
-
-
-def after_status(before: Collateral, status: AccountStatus, now_us: int) -> Collateral:
-    """Fold one look at an account in. One that is not trusted, or tells neither figure, changes nothing."""
-    ratio, distance = status.margin_ratio, status.liquidation_distance
-    if not status.trusted or (ratio is None and distance is None):
-        return before
-    if _beyond(ratio, SHRINK_RATIO) or _within(distance, SHRINK_DISTANCE):
-        before = replace(before, calm_since_us=None)
-        if before.lowered_us is not None and now_us - before.lowered_us < EVERY_US:
-            return before
-        return replace(before, share=max(ZERO, before.share - STEP), lowered_us=now_us)
-    if _beyond(ratio, CALM_RATIO) or _within(distance, CALM_DISTANCE):
-        return replace(before, calm_since_us=None)
-    since_us = now_us if before.calm_since_us is None else before.calm_since_us
-    if now_us - since_us >= CALM_US:
-        return Collateral(calm_since_us=since_us)
-    return replace(before, calm_since_us=since_us)
-
-
-def _beyond(ratio: float | None, bound: float) -> bool:
-    return ratio is not None and not ratio < bound  # NaN is beyond
-
-
-def _within(distance: float | None, bound: float) -> bool:
-    return distance is not None and not distance >= bound
-
-
-# --- delta --------------------------------------------------------------------------------------------
 
 
 def off_target(first: Decimal, second: Decimal, delta_target: Decimal) -> Decimal:

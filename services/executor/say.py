@@ -85,7 +85,7 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
 
 def _reason(lane: Lane) -> str:
     """Why it is as it is; and before all what it waits for, while nothing can be done for it."""
-    said, waits = lane.state.reason, stall.why(lane)
+    said, waits = lane.state.reason, stall.why(lane) or lane.heed.waits
     if not waits or lane.state.state in (State.IDLE, State.STUCK):
         return said or waits
     return f"waiting: {waits} ({said})" if said else f"waiting: {waits}"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from libs.carry.gates_data import SETTLEMENT_GUARD_MS
+from libs.carry.shrink import ALONE_AFTER_US, Collateral, Squeeze, after, collateral_of
 from libs.common.config.schema import Config
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import InstrumentInfo, Quote
@@ -20,7 +22,6 @@ from services.executor.events import SetUpDone
 from services.executor.lending import Claims
 from services.executor.model import Side, State
 from services.executor.permit import PermitView, scopes_of
-from services.executor.rebalancing import Collateral, after_status
 from services.executor.setup import SetUps
 from services.executor.sizing import Rules
 
@@ -75,7 +76,9 @@ class World:
         self._infos: dict[Key, InstrumentInfo] = {}
         self._taker: dict[Key, Decimal] = {}
         self._saves: dict[Key, Decimal] = {}
-        self.collateral: dict[str, Collateral] = {}
+        self.collateral: dict[Key, Collateral] = {}
+        self.squeezes: dict[Key, Squeeze] = {}
+        self._began_us: int | None = None
         self.distances: dict[str, float] = {}
         self.unread: dict[str, str] = {}  # venue -> why its account is not known now
         self.leaving = False
@@ -131,13 +134,35 @@ class World:
         if not status.trusted:
             why = "; ".join(status.problems) or "no answer"
             self.unread[status.venue] = f"{status.venue} cannot be read now: {why}"
-        before = self.collateral.get(status.venue, Collateral())
-        self.collateral[status.venue] = after_status(before, status, now.mono_us)
+        for key in {key for lane in self.lanes.values() for key in lane.keys if key[0] == status.venue}:
+            if status.trusted:
+                self.collateral[key] = collateral_of(status, {key[1]})
+                before = self.squeezes.get(key, Squeeze())
+                self.squeezes[key] = after(before, self.collateral[key], now.mono_us)
 
-    def share(self, keys: Iterable[Key]) -> Decimal:
-        """The share of its size that collateral lets a pair with these legs keep."""
-        known = (self.collateral.get(venue, Collateral()).share for venue, _ in keys)
-        return min(known, default=Decimal(1))
+    def is_alone(self, now: Now) -> bool:
+        """Whether permits have been missing for so long that the executor looks after collateral itself."""
+        if self._began_us is None:
+            self._began_us = now.mono_us
+        age_us = self.permits.age_us(now)
+        return (now.mono_us - self._began_us if age_us is None else age_us) >= ALONE_AFTER_US
+
+    def allowed(self, pair: str, keys: Iterable[Key], now: Now) -> tuple[Decimal, str]:
+        """The share of its size that a pair may keep, and who says so: the last permit, and without permits
+        the same function of our own looks, whichever is less.
+        """
+        told, alone = exact(self.permits.max_ratio(pair)), self.is_alone(now)
+        own = min((self.squeezes.get(key, Squeeze()).share for key in keys), default=Decimal(1))
+        if alone and own < told:
+            return own, "without risk the collateral allows"
+        return told, "risk allows"
+
+    def exhausted(self, keys: Iterable[Key], now: Now) -> str:
+        """Why, without risk, a pair is to be closed by force: its collateral is used up. Empty otherwise."""
+        if not self.is_alone(now):
+            return ""
+        worst = next((key for key in keys if self.collateral.get(key, Collateral()).is_exhausted), None)
+        return "" if worst is None else f"without risk: the collateral of {worst[1]} at {worst[0]} is used up"
 
     def is_near(self, keys: Iterable[Key]) -> bool:
         """Whether a position at one of these venues is about to be liquidated, as last told."""
@@ -151,9 +176,8 @@ class World:
             return unread
         if stale := self.permits.stale_reason(now):
             return stale
-        breaker = self.permits.strictest(scopes_of(pair, keys))
-        if breaker is not None and breaker.level is not Level.NORMAL:
-            return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
+        if held_down := self._held_down(pair, keys, now):
+            return held_down
         stuck = (
             one.pair for one in self.lanes.values() if one.state.halts and one.state.state is State.STUCK
         )
@@ -181,6 +205,16 @@ class World:
         """The last mid, whatever its age; else the mark."""
         seen = self.quotes.get(key)
         return seen.mid if seen is not None else self.marks.get(key)
+    def _held_down(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
+        """By risk's level, by a person, or by short collateral."""
+        breaker, lane = self.permits.strictest(scopes_of(pair, keys)), self.lanes.get(pair)
+        if breaker is not None and breaker.level is not Level.NORMAL:
+            return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
+        if lane is not None and lane.state.flattened:
+            return f"{lane.state.flattened}: `fundarb reset` ends it"
+        ratio, who = self.allowed(pair, keys, now)
+        return f"{who} {ratio:.0%} of its size" if ratio < 1 else ""
+
 
     def fresh(self, key: Key, now: Now) -> bool:
         """Whether the quote is young enough to open on."""

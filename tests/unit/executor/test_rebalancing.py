@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from libs.common.messages_exec import AccountStatus
-from services.executor.model import Intent, OrderClass, Purpose, State
-from services.executor.rebalancing import CALM_US, EVERY_US, Collateral, after_status, off_target
-from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
-
-
-def status(ratio: float | None, distance: float | None = 0.5, **fields: Any) -> AccountStatus:
-    values: dict[str, Any] = {"venue": "binance", "balances": (), "positions": (), "wall_us": 0} | fields
-    return AccountStatus(margin_ratio=ratio, liquidation_distance=distance, **values)
+from services.executor.model import Intent, OrderClass, Purpose
+from services.executor.rebalancing import off_target
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
 
 
 def drifted(missing: str = "0.2", *, usd: str = "150", spot_fee: str = "0.001") -> Rig:
@@ -125,89 +119,3 @@ def test_what_a_venue_took_is_never_added_back() -> None:
     rig.venues.take(PERP_KEY, Decimal("0.3"))
     rig.until(lambda: rig.shown == (Decimal("0.7"), Decimal("-0.7")), 12)
     assert all(one.order_class is OrderClass.REDUCE for one in rig.sent[2:])
-
-
-# --- collateral -------------------------------------------------------------------------------------------
-
-
-def test_a_quarter_less_every_thirty_seconds_while_it_lasts() -> None:
-    state, shares = Collateral(), []
-    for now_us in range(0, 5 * EVERY_US, EVERY_US // 10):
-        state = after_status(state, status(0.07), now_us)
-        shares.append(state.share)
-    assert shares[0] == Decimal("0.75")
-    assert [shares[n] for n in (9, 10, 20, 30, 49)] == [
-        Decimal(one) for one in ("0.75", "0.5", "0.25", "0", "0")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ratio", "distance", "share"),
-    [
-        (0.0599, 0.5, 1),
-        (0.06, 0.5, "0.75"),
-        (0.01, 0.0999, "0.75"),
-        (0.01, 0.10, 1),
-        (None, 0.05, "0.75"),
-        (0.2, None, "0.75"),
-        (float("nan"), 0.5, "0.75"),
-        (0.01, float("nan"), "0.75"),
-        (None, None, 1),
-    ],
-)
-def test_the_bounds_of_the_band(ratio: float | None, distance: float | None, share: Any) -> None:
-    assert after_status(Collateral(), status(ratio, distance), 0).share == Decimal(share)
-
-
-def test_all_of_it_again_only_after_ten_calm_minutes() -> None:
-    low = after_status(Collateral(), status(0.07), 0)
-    calm = after_status(low, status(0.02), EVERY_US)
-    assert calm.share == low.share
-    uneasy = after_status(calm, status(0.04), EVERY_US + 1)
-    assert uneasy.calm_since_us is None
-    calm = after_status(uneasy, status(0.02), 2 * EVERY_US)
-    assert after_status(calm, status(0.02), 2 * EVERY_US + CALM_US - 1).share == low.share
-    assert after_status(calm, status(0.02), 2 * EVERY_US + CALM_US).share == 1
-
-
-def test_an_account_that_could_not_be_read_changes_nothing() -> None:
-    assert after_status(Collateral(), status(0.5, trusted=False), 0) == Collateral()
-
-
-def test_short_collateral_shrinks_both_legs_and_closes_at_last() -> None:
-    rig = Rig().opened()
-    rig.world.on_account(status(0.07), rig.now)
-    rig.until(lambda: rig.shown == (Decimal("0.75"), Decimal("-0.75")), 3)
-    rig.run(1)
-    assert len(rig.orders(Purpose.SHRINK)) == 2
-    for _ in range(3):
-        rig.run(31)
-        rig.world.on_account(status(0.07), rig.now)
-    rig.until(lambda: rig.state is State.IDLE, 10)
-    assert rig.shown == FLAT
-    assert "the collateral allows nothing" in rig.durable.reason
-
-
-def test_another_venues_collateral_concerns_no_pair_here() -> None:
-    rig = Rig().opened()
-    rig.world.on_account(status(0.07, venue="bitget"), rig.now)
-    rig.run(5)
-    assert len(rig.sent) == 2
-
-
-def test_a_share_of_its_size_is_one_of_what_was_opened_whatever_the_price() -> None:
-    rig = Rig().opened()
-    for book in rig.venues.books.values():
-        book.bid, book.ask = Decimal("49.9"), Decimal("50.1")
-    rig.run(2)
-    rig.max_ratio = {rig.pair: 0.5}
-    rig.until(lambda: rig.shown == (Decimal("0.5"), Decimal("-0.5")), 5)
-
-
-def test_a_share_of_a_pair_that_was_filled_in_part_is_one_of_that_part() -> None:
-    rig = Rig()
-    rig.acts("perp", "half")
-    rig.wish("open")
-    rig.until(lambda: rig.state is State.ACTIVE, 10)
-    rig.max_ratio = {rig.pair: 0.5}
-    rig.until(lambda: rig.shown == (Decimal("0.25"), Decimal("-0.25")), 5)
