@@ -38,37 +38,39 @@ _COMMON_SAID: Final = ("alert.*", "sys.want.*")
 BUS: Final[dict[str, BusGrant]] = {
     "feed": BusGrant(
         publish=("md.>",),
-        subscribe=("sys.clock", "sys.want.feed", "signal.opportunity.>", "risk.>", "cmd.*"),
+        subscribe=("sys.clock", "sys.want.feed", "signal.opportunity.>", "risk.>", "cmd.>"),
     ),
     "signal": BusGrant(
         publish=("signal.>",),
-        subscribe=("sys.clock", "sys.want.signal", "md.>", "exec.>", "risk.>", "cmd.*"),
+        subscribe=("sys.clock", "sys.want.signal", "md.>", "exec.>", "risk.>", "cmd.>"),
     ),
     "executor": BusGrant(
         publish=("exec.>",),
-        subscribe=("sys.clock", "sys.want.executor", "md.>", "signal.>", "risk.>", "cmd.*"),
+        subscribe=("sys.clock", "sys.want.executor", "md.>", "signal.>", "risk.>", "cmd.>"),
     ),
     "risk": BusGrant(
         publish=("risk.>",),
         subscribe=(
             "sys.clock",
             "sys.want.risk",
-            "sys.health.*",
+            "sys.health.>",
             "md.>",
             "signal.>",
             "exec.>",
             "risk.>",
-            "cmd.*",
+            "cmd.>",
         ),
     ),
-    "recorder": BusGrant(subscribe=("sys.clock", "md.>", "signal.>", "exec.>", "risk.>", "alert.*", "cmd.*")),
-    "notifier": BusGrant(
-        subscribe=("sys.clock", "sys.health.*", "alert.*", "signal.>", "exec.>", "risk.>", "cmd.*")
+    "recorder": BusGrant(
+        subscribe=("sys.clock", "sys.health.>", "md.>", "signal.>", "exec.>", "risk.>", "alert.>", "cmd.>")
     ),
-    "venue": BusGrant(publish=("sys.clock",), subscribe=("risk.>", "cmd.*")),
+    "notifier": BusGrant(
+        subscribe=("sys.clock", "sys.health.>", "alert.>", "signal.>", "exec.>", "risk.>", "cmd.>")
+    ),
+    "venue": BusGrant(publish=("sys.clock",), subscribe=("risk.>", "cmd.>")),
     OPERATOR: BusGrant(
         publish=("cmd.*",),
-        subscribe=("md.>", "signal.>", "exec.>", "risk.>", "alert.*", "sys.>", "cmd.*"),
+        subscribe=("md.>", "signal.>", "exec.>", "risk.>", "alert.>", "sys.>", "cmd.>"),
     ),
 }
 
