@@ -50,7 +50,7 @@ from services.executor.model import IntentState, State
 from services.executor.say import pair_status
 from services.executor.steps import tick_name, wake_name
 from services.executor.together import Together
-from services.executor.world import World, exact
+from services.executor.world import World
 
 TICK_US: Final = US_PER_SEC // 4
 """How often a pair looks at permits, drift and deadlines by itself."""
@@ -180,8 +180,8 @@ class ExecutorActor:
         match event.message:
             case Quote() as quote:
                 self.world.on_quote(quote, now)
-            case Funding(mark=mark) as funding if mark is not None:
-                self.world.marks[funding.venue, funding.instrument] = exact(mark)
+            case Funding() as funding:
+                self.world.on_funding(funding)
             case InstrumentInfo() as info:
                 self.world.on_info(info)
             case Wanted() as wanted:

@@ -15,6 +15,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from services.executor import loans
 from services.executor.debts import in_order, sellable
+from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Side, Trigger
 from services.executor.sizing import LADDER, floor_to, grossed_up
@@ -27,7 +28,6 @@ from services.executor.steps import (
     price_for,
     reduce_leg,
     reducible,
-    to_dust,
     unbalanced,
 )
 

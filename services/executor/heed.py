@@ -9,8 +9,8 @@ class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
     `fetched_us`: when missing trades were asked for last. `stalled_us`: since when nothing can be done,
-    `unstored_us`: since when nothing can be written. `wished_us`: when an opening was wished for last, in vain. `attempts_us`: the last minute's entries into OPENING.
-    `..._told`: a person knows of it.
+    `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into OPENING,
+    `wished_us`: when one was wished for last, in vain. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}

@@ -15,7 +15,7 @@ import msgspec
 from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import news, resolve
+from services.executor import dust, news, resolve
 from services.executor.debts import FINEST, asset_of, put_leg, repaid, repayable, short_leg
 from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
@@ -23,7 +23,7 @@ from services.executor.ids import order_id
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import REFUSED, Debt, Memory
 from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State, Trigger
-from services.executor.steps import give_up, last_reason, to_dust
+from services.executor.steps import give_up, last_reason
 
 replace = msgspec.structs.replace
 
@@ -77,7 +77,7 @@ def lent(lane: Lane, draft: Draft) -> bool:
 def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:
     """Nothing was borrowed, so nothing is sent."""
     lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
-    to_dust(lane, draft)
+    dust.to_dust(lane, draft)
     draft.move(Trigger.NOTHING_FILLED, reason)
     draft.set(plan=None)
 

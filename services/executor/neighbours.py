@@ -24,6 +24,27 @@ ROOM: Final = Decimal("1.1")
 """A wish may be so much larger than the configured notional."""
 
 
+def quarantined(lane: Lane) -> tuple[int, str] | None:
+    """Until when (market ms), and why, no pair opens on one of the instruments; None when none is closed.
+
+    A quarantine is of the instrument (risk.md): what befell one of its pairs keeps all of them out.
+    """
+    found = [
+        (until_ms, f"{key[0]} {key[1]} is quarantined after several unwinds")
+        for other in (lane, *lane.world.lanes.values())
+        if (until_ms := other.state.quarantined_until_ms) is not None
+        for leg in other.state.quarantined_legs
+        if (key := other.keys[leg]) in lane.keys
+    ]
+    return max(found, default=None)
+
+
+def closed_until(lane: Lane) -> int | None:
+    """Until when (market ms) a quarantine keeps a pair closed, None without one."""
+    found = quarantined(lane)
+    return None if found is None else found[0]
+
+
 def side_of(lane: Lane, leg: int) -> int:
     """+1, -1: the side that a leg has or is on the way to; 0 for none."""
     held = lane.state.legs[leg].quantity or lane.dust[leg]

@@ -14,11 +14,11 @@ import msgspec
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import loans, making, reserve
+from services.executor import dust, loans, making, reserve
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
-from services.executor.neighbours import in_doubt, opposed, over_limits
+from services.executor.neighbours import in_doubt, opposed, over_limits, quarantined
 from services.executor.sizing import (
     CannotSize,
     Rules,
@@ -32,11 +32,9 @@ from services.executor.sizing import (
     slice_goal,
 )
 from services.executor.steps import (
-    from_dust,
     last_reason,
     pause,
     price_for,
-    to_dust,
     unbalanced,
     worth_keeping,
 )
@@ -54,19 +52,21 @@ MINUTE_US: Final = 60 * US_PER_SEC
 def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
     """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
     state, now = draft.state, draft.now
-    until_ms = state.quarantined_until_ms
+    closed = quarantined(lane) or (0, "")
     rules = [lane.rules(leg) for leg in (0, 1)]
     short = 1 if direction == "forward" else 0
     unset = lane.world.why_not_set_up(lane.keys)
     checks = (
         (state.state is not State.IDLE, f"the pair is {state.state}"),
         (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
-        (until_ms is not None and now.market_ms < until_ms, "quarantined after several unwinds"),
+        (now.market_ms < closed[0], closed[1]),
         (None in rules, "the instruments are not described yet"),
         (bool(full := over_limits(lane, notional_usd) or reserve.no_room(lane.world, now)), full),
         (bool(doubt := in_doubt(lane)), doubt),
         (_too_often(lane, now), "it was begun too often lately"),
         (bool(unset), unset),
+        (bool(near := lane.world.near_settlement(lane.keys, now)), near),
+        (bool(full := dust.too_much(lane)), full),
         (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
     )
     for wrong, text in checks:
@@ -110,7 +110,7 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
     quantity = _quantity(lane, notional_usd, first, second)
     draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd, full=ZERO)
     lane.heed.attempts_us = (*lane.heed.attempts_us[1 - ATTEMPTS_A_MINUTE :], draft.now.mono_us)
-    from_dust(lane, draft)
+    dust.from_dust(lane, draft)
     slices = _slices(lane, quantity, notional_usd, first, second)
     goals = (sign_of(direction, 0) * quantity, sign_of(direction, 1) * quantity)
     plan = Plan(
@@ -296,6 +296,6 @@ def settle(lane: Lane, draft: Draft) -> None:
         orphan(lane, draft, "what was filled is below what the venues take")
     elif loans.cleared(lane, draft):
         reason = last_reason(draft, Purpose.OPEN)
-        to_dust(lane, draft)
+        dust.to_dust(lane, draft)
         draft.move(Trigger.NOTHING_FILLED, reason)
         draft.set(plan=None)

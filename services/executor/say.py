@@ -9,6 +9,7 @@ from libs.common.instant import US_PER_MS, Now
 from libs.common.messages_exec import OrderEvent, PairLeg, PairStatus
 from services.executor import stall
 from services.executor.model import Intent, IntentState, State
+from services.executor.neighbours import closed_until
 from services.executor.world import Key
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
         orders_unknown=sum(intent.state is IntentState.UNKNOWN for intent in live),
         attempt=state.attempt,
         fills=sum(len(intent.fills) for intent in lane.intents.values()),
-        quarantined_until_ms=state.quarantined_until_ms,
+        quarantined_until_ms=closed_until(lane),
         # whose state is not read yet has no word to say about the pair
         owner="" if lane.lease is None or not lane.loaded else lane.lease.owner,
         wall_us=now.wall_us,

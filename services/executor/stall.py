@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from libs.common.effects import Alert
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from services.executor.model import IntentState, State
+from services.executor.permit import LEASE_US
 from services.executor.resolve import window_us
 
 if TYPE_CHECKING:
@@ -34,6 +36,32 @@ def why(lane: Lane) -> str:
     if lane.look_first:
         return "a venue says there is nothing to reduce: its positions are being looked at"
     return ""
+
+
+def watch_permits(lane: Lane, draft: Draft) -> None:
+    """Page once when no permit has come for a while and that matters: a pair is held, or one is to be opened.
+
+    Risk cannot say itself that it is gone. Nothing increases meanwhile; what reduces goes on.
+    """
+    world, now = lane.world, draft.now
+    if not world.permits.stale_reason(now):
+        world.unpermitted_us, world.unpermitted_told = None, False
+        return
+    if world.unpermitted_us is None:
+        world.unpermitted_us = now.mono_us
+    wished_us = lane.heed.wished_us
+    wishes = wished_us is not None and now.mono_us - wished_us <= PATIENCE_US
+    if world.unpermitted_told or not (wishes or draft.state.state is not State.IDLE):
+        return
+    age_us = now.mono_us - world.unpermitted_us + LEASE_US  # it lapses so long after the last one came
+    if age_us < PATIENCE_US:
+        return
+    world.unpermitted_told = True
+    matters = f"{lane.pair} is {draft.state.state}" if not wishes else f"{lane.pair} is to be opened"
+    text = (
+        f"no permit from risk for {age_us // US_PER_SEC} s while {matters}: {world.permits.stale_reason(now)}"
+    )
+    draft.effects.append(Alert(level=AlertLevel.CRITICAL, key="permit", text=text))
 
 
 def watch(lane: Lane, draft: Draft) -> None:

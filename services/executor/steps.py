@@ -150,32 +150,3 @@ def last_reason(draft: Draft, purpose: Purpose) -> str:
             text = intent.reason or "not filled in full"
             return f"{draft.lane.keys[intent.leg][0]} {draft.lane.keys[intent.leg][1]}: {text}"
     return "no order was sent"
-
-
-def to_dust(lane: Lane, draft: Draft) -> None:
-    """What is left below the venue's minimum leaves the pair: it waits under `dust` for the next opening."""
-    legs = list(draft.state.legs)
-    dust = list(lane.dust)
-    for index, leg in enumerate(legs):
-        if leg.quantity != 0 and draft.borrows(index):
-            legs[index] = replace(leg, quantity=ZERO, quote=ZERO, spare=leg.spare + leg.quantity)
-            draft.set(legs=(legs[0], legs[1]))  # it lies on the margin desk, for the next loan there
-        elif leg.quantity != 0:
-            dust[index] += leg.quantity
-            legs[index] = replace(leg, quantity=ZERO, quote=ZERO)
-            draft.dust[f"{lane.pair}|{index}"] = str(dust[index]).encode()
-    if tuple(dust) != lane.dust:
-        lane.dust = (dust[0], dust[1])
-        draft.set(legs=(legs[0], legs[1]))
-
-
-def from_dust(lane: Lane, draft: Draft) -> None:
-    """What an earlier position has left counts towards the new one; not towards coins that are borrowed."""
-    legs, dust = list(draft.state.legs), list(lane.dust)
-    for index, amount in enumerate(lane.dust):
-        if amount and not draft.borrows(index):
-            legs[index] = replace(legs[index], quantity=legs[index].quantity + amount)
-            draft.dust[f"{lane.pair}|{index}"] = None
-            dust[index] = ZERO
-    lane.dust = (dust[0], dust[1])
-    draft.set(legs=(legs[0], legs[1]))

@@ -10,6 +10,7 @@ from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
 from services.executor import loans
 from services.executor.debts import in_order
+from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
@@ -18,10 +19,10 @@ from services.executor.steps import (
     out_of_tries,
     reduce_leg,
     reducible,
-    to_dust,
     unbalanced,
     worth_keeping,
 )
+from services.executor.world import Key
 
 replace = msgspec.structs.replace
 
@@ -29,7 +30,7 @@ QUARANTINE_AFTER: Final = 3
 """So many unwinds within an hour (market time) ..."""
 
 QUARANTINE_MS: Final = 24 * MS_PER_HOUR
-"""... keep the pair closed for so long."""
+"""... keep the instrument closed for so long."""
 
 
 def advance(lane: Lane, draft: Draft) -> None:
@@ -58,7 +59,7 @@ def _done(lane: Lane, draft: Draft) -> None:
     keeps = worth_keeping(lane, draft)
     if not keeps and not loans.cleared(lane, draft):
         return
-    _remember(draft)
+    _remember(lane, draft)
     if keeps:
         full = state.full or state.hedged
         draft.move(Trigger.UNWOUND_HEDGED, plan.reason)
@@ -87,13 +88,24 @@ def stray(lane: Lane, draft: Draft) -> None:
     lane.not_before_us = 0
 
 
-def _remember(draft: Draft) -> None:
-    """Several unwinds within an hour say that something is wrong with the pair: leave it alone for a day."""
+def _remember(lane: Lane, draft: Draft) -> None:
+    """Several unwinds within an hour say that something is wrong with an instrument, whichever of its pairs
+    they befell: no pair opens on it for a day.
+    """
     now_ms = draft.now.market_ms
     recent = tuple(ms for ms in (*draft.state.unwinds_ms, now_ms) if now_ms - ms < MS_PER_HOUR)
     draft.set(unwinds_ms=recent)
-    if len(recent) >= QUARANTINE_AFTER:
+    counts = [len(recent) + _others(lane, key, now_ms) for key in lane.keys]
+    shut = tuple(leg for leg in (0, 1) if counts[leg] >= QUARANTINE_AFTER)
+    if shut:
         until_ms = now_ms + QUARANTINE_MS
-        draft.set(quarantined_until_ms=until_ms, unwinds_ms=())
-        text = f"{draft.state.pair}: {len(recent)} unwinds within an hour; it stays closed for 24 h"
+        draft.set(quarantined_until_ms=until_ms, quarantined_legs=shut, unwinds_ms=())
+        names = " and ".join(f"{lane.keys[leg][0]} {lane.keys[leg][1]}" for leg in shut)
+        text = f"{draft.state.pair}: {max(counts)} unwinds within an hour on {names}; closed for 24 h"
         draft.alert(AlertLevel.WARNING, "quarantine", text)
+
+
+def _others(lane: Lane, key: Key, now_ms: int) -> int:
+    """How many unwinds of the last hour befell other pairs on an instrument."""
+    others = (one for one in lane.world.lanes.values() if one is not lane and key in one.keys and one.loaded)
+    return sum(now_ms - ms < MS_PER_HOUR for one in others for ms in one.state.unwinds_ms)

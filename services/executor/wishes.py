@@ -50,6 +50,7 @@ def not_opened(lane: Lane, draft: Draft, notional_usd: str, direction: Direction
     why = why or lane.world.forbidden(lane.pair, lane.keys, draft.now)
     why = why or opening.why_not(lane, draft, notional, direction)
     if why:
+        lane.heed.wished_us = draft.now.mono_us
         lane.world.want_set_up(lane.keys)
     else:
         opening.begin(lane, draft, notional_usd=notional, direction=direction, reason=reason)
@@ -74,6 +75,7 @@ def refuse(draft: Draft, text: str) -> None:
 
 def on_tick(lane: Lane, draft: Draft) -> None:
     """What risk demands of a pair, and what recovery still waits for."""
+    stall.watch_permits(lane, draft)
     stall.watch(lane, draft)
     lane.heed.waits = ""
     if lane.lease is None or draft.live:

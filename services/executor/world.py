@@ -14,8 +14,8 @@ import msgspec
 from libs.carry.gates_data import SETTLEMENT_GUARD_MS
 from libs.carry.shrink import ALONE_AFTER_US, Collateral, Squeeze, after, collateral_of
 from libs.common.config.schema import Config
-from libs.common.instant import US_PER_SEC, Now
-from libs.common.messages import InstrumentInfo, Quote
+from libs.common.instant import MS_PER_HOUR, US_PER_SEC, Now
+from libs.common.messages import Funding, InstrumentInfo, Quote
 from libs.common.messages_exec import AccountStatus, Level
 from libs.common.subjects import SPOT
 from services.executor.events import SetUpDone
@@ -72,6 +72,7 @@ class World:
         self.marks: dict[Key, Decimal] = {}
         self.claims = Claims()
         self.rules: dict[Key, Rules] = {}
+        self.settles: dict[Key, tuple[int, int]] = {}  # contract -> next settlement, interval (market ms)
         self.setups = setups
         self._infos: dict[Key, InstrumentInfo] = {}
         self._taker: dict[Key, Decimal] = {}
@@ -82,6 +83,8 @@ class World:
         self.distances: dict[str, float] = {}
         self.unread: dict[str, str] = {}  # venue -> why its account is not known now
         self.leaving = False
+        self.unpermitted_us: int | None = None  # since when no permit holds, and whether a person knows
+        self.unpermitted_told = False
         self.scarce = ""  # why the store has no room for another position
         self.no_room, self.no_room_until_us = "", 0  # a limit that the store has held against an opening
 
@@ -94,6 +97,25 @@ class World:
             ask_size=exact(quote.ask_size),
             mono_us=now.mono_us - max(0, now.wall_us - quote.recv_us),
         )
+
+    def on_funding(self, funding: Funding) -> None:
+        """A mark, and when the contract settles next."""
+        key = (funding.venue, funding.instrument)
+        if funding.mark is not None:
+            self.marks[key] = exact(funding.mark)
+        if funding.kind == "current" and funding.next_ms is not None:
+            self.settles[key] = (funding.next_ms, int(funding.interval_hours * MS_PER_HOUR))
+
+    def near_settlement(self, keys: Iterable[Key], now: Now) -> str:
+        """Why nothing is opened so near to a settlement of one of these contracts, in words (market time)."""
+        for key in keys:
+            next_ms, interval_ms = self.settles.get(key, (0, 0))
+            for settles_ms in (next_ms, next_ms - interval_ms) if next_ms else ():
+                to_go_ms = settles_ms - now.market_ms
+                if -SETTLEMENT_GUARD_MS < to_go_ms <= SETTLEMENT_GUARD_MS:
+                    when = f"in {to_go_ms / 1000:.0f} s" if to_go_ms > 0 else f"{-to_go_ms / 1000:.0f} s ago"
+                    return f"{key[0]} {key[1]} settles {when}: it is opened 60 s away from that"
+        return ""
 
     def on_info(self, info: InstrumentInfo) -> None:
         """An instrument is described, or described anew."""
