@@ -1,4 +1,8 @@
-"""Keeps a process on this machine: in mode demo no socket of any service opens to anywhere else."""
+"""Keeps a process on this machine: in mode demo no socket of any service opens to anywhere else.
+
+Containers of a demo are each a machine of their own. FUNDARB_DEMO_PEERS names the others (`nats,valkey`):
+their names may be looked up, and private addresses connected to. An exchange has a public one.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ import functools
 import ipaddress
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+PEERS_ENV: Final = "FUNDARB_DEMO_PEERS"
 
 
 class ConnectionRefusedByGuard(PermissionError):
@@ -36,8 +42,27 @@ def _is_loopback_ip(text: str) -> bool:
     return bool((mapped or found).is_loopback)
 
 
+def peers_of(env: Mapping[str, str]) -> frozenset[str]:
+    """The names of a demo's other containers; none outside containers."""
+    return frozenset(one.strip().lower() for one in env.get(PEERS_ENV, "").split(",") if one.strip())
+
+
+def is_peer(address: object, peers: frozenset[str]) -> bool:
+    """Whether an address belongs to a container beside this one: a name of `peers`, or any private IP."""
+    host = address[0] if isinstance(address, tuple) and address else address
+    if not peers or not isinstance(host, str | bytes):
+        return False
+    name = os.fsdecode(host).lower()
+    try:
+        found = ipaddress.ip_address(name.split("%", 1)[0])
+    except ValueError:
+        return name in peers
+    real = getattr(found, "ipv4_mapped", None) or found
+    return bool(real.is_private and not real.is_link_local and not real.is_unspecified)
+
+
 def _check(address: object, what: str) -> None:
-    if not is_loopback(address):
+    if not is_loopback(address) and not is_peer(address, _peers[0] if _peers else frozenset()):
         raise ConnectionRefusedByGuard(
             f"{what} {address!r} refused: mode demo connects to this machine only, nothing was sent"
         )
@@ -56,10 +81,11 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 _guarded: list[bool] = []
+_peers: list[frozenset[str]] = []
 
 
-def guard_loopback() -> None:
-    """From now on no socket of this process leaves the machine; there is no way back.
+def guard_loopback(peers: frozenset[str] = frozenset()) -> None:
+    """From now on no socket of this process leaves the machine (and its `peers`); there is no way back.
 
     An audit hook sees every connect, datagram and name lookup of Python's own sockets before the system
     call. uvloop connects in C, unseen by hooks, so its entrances are guarded too. Raises
@@ -68,6 +94,7 @@ def guard_loopback() -> None:
     if _guarded:
         return
     _guarded.append(True)
+    _peers.append(peers)
     sys.addaudithook(_audit)
     _guard_uvloop()
 

@@ -31,7 +31,7 @@ from libs.common.clock import SystemClock, mono_us
 from libs.common.config.load import load_config, secrets_of
 from libs.common.config.problems import ConfigError
 from libs.common.config.schema import Config, Mode
-from libs.common.guard import guard_loopback
+from libs.common.guard import guard_loopback, peers_of
 from libs.common.instant import US_PER_SEC, MarketClock
 from libs.common.log import setup as setup_log
 from libs.common.messages import BadMessage, ClockState, decode
@@ -87,7 +87,7 @@ def serve(service: str, assemble: Assemble, *, env: Mapping[str, str] | None = N
     except CannotStart as error:
         return _refused(service, str(error), error.code)
     if config.mode is Mode.DEMO:
-        guard_loopback()
+        guard_loopback(peers_of(known))
     clock, attempt_sec = SystemClock(), min(ATTEMPT_SEC, wait_sec)
     bus = NatsBus(nats_url, name=service, connect_timeout_sec=attempt_sec)
     store = RedisStore(redis_url, deployment=config.deployment, connect_timeout_sec=attempt_sec)

@@ -7,6 +7,7 @@ the certificate that the venue made at start. Any host that is not mapped is ref
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -49,9 +50,10 @@ class HostRefused(OSError):
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):
-    """Answers every mapped host with the local port; asks no name server, ever."""
+    """Answers every mapped host with the venue's address; the only name it may ask for is the venue's own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
         self._port = port
 
     async def resolve(
@@ -65,13 +67,21 @@ class _Resolver(aiohttp.abc.AbstractResolver):
         return [
             aiohttp.abc.ResolveResult(
                 hostname=host,
-                host=LOOPBACK,
+                host=await self._address(),
                 port=self._port,
                 family=socket.AF_INET,
                 proto=0,
                 flags=int(socket.AI_NUMERICHOST | socket.AI_NUMERICSERV),
             )
         ]
+
+    async def _address(self) -> str:
+        """The venue's IP, looked up anew: a container that was restarted may have another one."""
+        if self._host == LOOPBACK:
+            return LOOPBACK
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._host, self._port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        return str(found[0][4][0])
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -93,10 +103,11 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """Where the simulated venue listens and which certificate it shows."""
+    """Where the simulated venue listens, and its certificate. `host`: a container's name, or this machine."""
 
     port: int
     ca_path: str
+    host: str = LOOPBACK
 
     @classmethod
     def from_runtime_dir(cls, folder: str | os.PathLike[str]) -> Redirect:
@@ -104,7 +115,11 @@ class Redirect(msgspec.Struct, frozen=True):
         path = Path(folder) / VENUE_FILE
         try:
             written = json.loads(path.read_text(encoding="utf-8"))
-            return cls(port=int(written["port"]), ca_path=str(written["ca_path"]))
+            return cls(
+                port=int(written["port"]),
+                ca_path=str(written["ca_path"]),
+                host=str(written.get("host") or LOOPBACK),
+            )
         except FileNotFoundError:
             raise FileNotFoundError(f"{path}: no simulated venue runs here (start it first)") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -120,7 +135,7 @@ class Redirect(msgspec.Struct, frozen=True):
         `settings` are more of aiohttp's own (`trace_configs`).
         """
         connector = _Connector(
-            resolver=_Resolver(self.port),
+            resolver=_Resolver(self.host, self.port),
             ssl=self.ssl_context(),
             use_dns_cache=False,
             keepalive_timeout=keepalive_sec,

@@ -18,7 +18,7 @@ from typing import Final
 from libs.common import runtime_file
 from libs.common.clock import wall_us
 from libs.common.effects import Effect, Event, Publish, SetTimer, Started, TimerFired
-from libs.common.guard import guard_loopback
+from libs.common.guard import guard_loopback, peers_of
 from libs.common.instant import US_PER_SEC, MarketClock, Now
 from libs.common.messages import ClockState
 from libs.common.run import NATS_ENV, Assembly, CannotStart, ServiceContext, serve
@@ -57,6 +57,8 @@ def build(env: dict[str, str]) -> VenueServer:
         clock,
         plan=wanted.plan,
         port=wanted.port,
+        bind=wanted.bind,
+        host=wanted.host,
         since_ms=wanted.wall0_ms,
         users=wanted.users,
         deposits=wanted.deposits,
@@ -101,7 +103,7 @@ async def _alone(env: dict[str, str]) -> int:
 
 def main() -> int:
     """`python -m services.venue.main [options]`, or `fundarb run venue`."""
-    guard_loopback()  # a simulated exchange has no business outside, in any mode
+    guard_loopback(peers_of(os.environ))  # a simulated exchange has no business outside, in any mode
     arguments = sys.argv[1:] if Path(sys.argv[0]).parent.name == "venue" else []
     env = options.environment(arguments, os.environ)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import ipaddress
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 import msgspec
 
 from libs.common.instant import MarketClock
+from libs.exchange.redirect import LOOPBACK
 from services.venue import customers, faults, generator, recording
 from services.venue.market import DEFAULT_START_MS, Market
 
@@ -37,6 +39,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     wall0_ms: int | None = None
     plan: faults.Plan = faults.Plan()
     users: int = 1
+    bind: str = LOOPBACK
+    host: str = LOOPBACK
     deposits: dict[tuple[str, str, str], Decimal] = msgspec.field(
         default_factory=lambda: dict(customers.DEPOSITS)
     )
@@ -47,6 +51,8 @@ _HELP: Final = {
     "start": "market time to start at, ISO 8601 UTC or ms (default 2025-10-09T20:00)",
     "seed": "seed of everything synthesised (default 0)",
     "data": "recorded (default) or generated",
+    "bind": "address to listen on (default 127.0.0.1; in a container 0.0.0.0)",
+    "host": "name under which clients find it (default 127.0.0.1; in a container its name)",
     "port": "TLS port, 0 for any free one (default)",
     "wall0": "wall time in ms at which the market starts (default: now); a restart with it goes on",
     "faults": "fault plan: a file or JSON text",
@@ -82,12 +88,22 @@ def from_env(env: Mapping[str, str]) -> Options:
         start_ms=_instant(found["start"]) if "start" in found else DEFAULT_START_MS,
         seed=seed,
         data=data,
+        bind=_bind(found.get("bind", LOOPBACK)),
+        host=found.get("host", LOOPBACK),
         port=_whole(found, "port", 0),
         wall0_ms=_whole(found, "wall0", 0) or None,
         plan=_plan(found, seed),
         users=_users(found),
         deposits=_deposits(found),
     )
+
+
+def _bind(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise BadOption(f"bind: {text!r} is no IP address") from None
+    return text
 
 
 def _users(found: Mapping[str, str]) -> int:

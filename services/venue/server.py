@@ -46,6 +46,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
     port: int
     ca_path: str
+    host: str
     control_port: int
     pid: int
     keys: dict[str, dict[str, str]]
@@ -61,6 +62,8 @@ class VenueServer:
         *,
         plan: Plan | None = None,
         port: int = 0,
+        bind: str = LOOPBACK,
+        host: str = LOOPBACK,
         since_ms: int | None = None,
         users: int = 1,
         deposits: Mapping[tuple[str, str, str], Decimal] = customers.DEPOSITS,
@@ -69,7 +72,7 @@ class VenueServer:
         self.market = market
         self.clock = clock
         self._wall_ms = wall_ms
-        self._wanted_port = port
+        self._wanted_port, self._bind, self._host = port, bind, host
         self._since_ms = since_ms
         begin = mono_us()
         self.board = Board(plan or Plan(), seconds=lambda: (mono_us() - begin) / 1e6)
@@ -103,17 +106,17 @@ class VenueServer:
             folder = Path(self._folder.name)
         authority, context = certificate.in_folder(folder, EXCHANGE_HOSTS, since_ms=self._since_ms)
         self.ca_path = str(authority)
-        self.port = await self._listen(self._handle, self._wanted_port, context)
-        self.control_port = await self._listen(Control(self).handle, 0, None)
+        self.port = await self._listen(self._handle, self._bind, self._wanted_port, context)
+        self.control_port = await self._listen(Control(self).handle, LOOPBACK, 0, None)
         self._spawn(self._pump())
         return self.redirect
 
     @property
     def redirect(self) -> Redirect:
         """Where a client finds this venue."""
-        return Redirect(port=self.port, ca_path=self.ca_path)
+        return Redirect(port=self.port, ca_path=self.ca_path, host=self._host)
 
-    async def _listen(self, handler: Any, port: int, context: ssl.SSLContext | None) -> int:
+    async def _listen(self, handler: Any, bind: str, port: int, context: ssl.SSLContext | None) -> int:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -122,7 +125,7 @@ class VenueServer:
         loop = asyncio.get_running_loop()
         manager = runner.server
         listener = await loop.create_server(
-            lambda: Stamped(manager, loop=loop, access_log=None), LOOPBACK, port, ssl=context
+            lambda: Stamped(manager, loop=loop, access_log=None), bind, port, ssl=context
         )
         self._listeners.append(listener)
         found: int = listener.sockets[0].getsockname()[1]
@@ -175,6 +178,7 @@ class VenueServer:
         said = Announcement(
             port=self.port,
             ca_path=self.ca_path,
+            host=self._host,
             control_port=self.control_port,
             pid=pid,
             keys=customers.told(self.keys[customers.FIRST]),

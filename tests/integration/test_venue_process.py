@@ -26,7 +26,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 async def test_a_venue_process_serves_whoever_reads_its_announcement(tmp_path: Path) -> None:
     with venue_process(tmp_path, speed="1", seed="4", data="generated") as said:
-        assert set(said) == {"port", "ca_path", "control_port", "pid", "keys"}
+        assert set(said) == {"port", "ca_path", "host", "control_port", "pid", "keys"}
         assert stat.S_IMODE((tmp_path / VENUE_FILE).stat().st_mode) == 0o600
         redirect = Redirect.from_runtime_dir(tmp_path)
         assert redirect.port == said["port"]
