@@ -21,7 +21,7 @@ from libs.common.effects import Audit, Effect, Received, Reply
 from libs.common.instant import MS_PER_DAY, MS_PER_SEC, US_PER_MS, Now
 from libs.common.message import Message
 from libs.common.messages_cmd import Command, CommandError, CommandReply
-from libs.common.subjects import ALL_CMD, CMD, command
+from libs.common.subjects import CMD, command
 
 AGE_MS_MAX: Final = 30 * MS_PER_SEC
 """An older command is void: whoever sent it has meanwhile seen something else (risk.md)."""
@@ -37,25 +37,30 @@ IDS_MAX: Final = 10_000
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verb needs. `one_pair`: exactly one pair, in place of any scope."""
+    """What a verb needs. `one_pair`: exactly one pair, in place of any scope. `answerers`: without an `ok`
+    of each of them it has not fully happened (`flatten` while risk is away is the executor's).
+    """
 
     confirm: bool = False
     one_pair: bool = False
+    answerers: tuple[str, ...] = ()
 
 
-ANY, CONFIRMED, PAIR = Verb(), Verb(confirm=True), Verb(one_pair=True)
+BY_RISK = Verb(answerers=("risk",))
+BY_EXECUTOR = Verb(answerers=("executor",))
+PAIR = Verb(one_pair=True, answerers=("executor",))
 VERBS: Final[Mapping[str, Verb]] = {
-    "status": ANY,
-    "positions": ANY,
+    "status": Verb(),
+    "positions": BY_EXECUTOR,
     "open": PAIR,
     "close": PAIR,
     "rebalance": PAIR,
-    "pause": ANY,
-    "resume": ANY,
-    "halt": ANY,
-    "flatten": CONFIRMED,
-    "reset": CONFIRMED,
-    "reload": ANY,
+    "pause": BY_RISK,
+    "resume": BY_RISK,
+    "halt": BY_RISK,
+    "flatten": Verb(confirm=True),
+    "reset": Verb(confirm=True, answerers=("risk", "executor")),
+    "reload": Verb(),
 }
 """contract.md's verbs. Who answers which is the services' own: each names its verbs to its desk."""
 
@@ -137,7 +142,7 @@ class CommandDesk:
     def subscriptions(self) -> tuple[str, ...]:
         """What its service subscribes to."""
         if self._catches_unknown:
-            return (ALL_CMD,)
+            return (f"{CMD}.*",)
         return tuple(command(verb) for verb in sorted(self.verbs))
 
     def remember(self, ids: Iterable[str]) -> None:

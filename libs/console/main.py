@@ -36,15 +36,15 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "data": ("data", "import, verify and list the archive of funding and prices"),
     "health": ("health", "exit 0 when a service (or all of them) is healthy"),
     "run": ("run", "run one service in this process"),
-    "open": (LATER, "open a pair (with trading)"),
-    "close": (LATER, "close a pair (with trading)"),
-    "rebalance": (LATER, "rebalance a pair (with trading)"),
-    "pause": (LATER, "open nothing more (with trading)"),
-    "resume": (LATER, "undo pause (with trading)"),
-    "halt": (LATER, "only reduce from now on (with trading)"),
-    "flatten": (LATER, "close everything in a scope (with trading)"),
-    "reset": (LATER, "clear latches (with trading)"),
-    "reload": (LATER, "read the config again (with trading)"),
+    "open": ("open", "open a pair now; limits and breakers hold as ever"),
+    "close": ("close", "close a pair (--hard: now, both legs)"),
+    "rebalance": ("rebalance", "bring the legs of a pair back to each other"),
+    "pause": ("pause", "open nothing more until `resume`"),
+    "resume": ("resume", "undo `pause`, and only that"),
+    "halt": ("halt", "only reduce from now on, until `reset`; asks nothing"),
+    "flatten": ("flatten", "close everything in a scope hard, until `reset`; asks first"),
+    "reset": ("reset", "clear the latches of a scope, leave STUCK; asks first"),
+    "reload": ("reload", "read the config again where that is possible"),
     "backtest": (LATER, "replay the archive through the same decisions (later)"),
     "report": (LATER, "the daily report (later)"),
 }
@@ -134,13 +134,10 @@ def dispatch(words: list[str]) -> int:
 def overview() -> str:
     """The text of `fundarb --help`."""
     now = [(name, text) for name, (module, text) in VERBS.items() if module != LATER]
-    later = {name: text for name, (module, text) in VERBS.items() if module == LATER}
-    trading = [name for name, text in later.items() if text.endswith("(with trading)")]
-    others = [name for name in later if name not in trading]
+    later = [name for name, (module, _) in VERBS.items() if module == LATER]
     lines = ["usage: fundarb VERB [options]", "", "Watches funding rates and says what is worth doing.", ""]
     lines += [f"  {name:<10} {text}" for name, text in now]
-    lines += ["", f"  later, with trading: {' '.join(trading[:6])}", f"{'':23}{' '.join(trading[6:])}"]
-    lines += [f"  later: {' '.join(others)}", ""]
+    lines += ["", f"  later: {' '.join(later)}", ""]
     lines += ["`fundarb VERB --help` explains one. Exit codes: 0 ok, 1 no, 2 wrong usage or config,"]
     lines += ["3 cannot reach what it needs."]
     return "\n".join(lines) + "\n"

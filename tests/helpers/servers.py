@@ -97,7 +97,7 @@ def _running(server: Server, change: Callable[[str], str] | None) -> Iterator[Re
     config = Path(spec.argv[-1])
     if change is not None:
         config.write_text(change(config.read_text()))
-    real = RealServer(Server(url=server.url, spec=spec))
+    real = RealServer(msgspec.structs.replace(server, spec=spec))
     try:
         yield real
     finally:

@@ -14,8 +14,7 @@ from libs.console import output
 from libs.console.deployment import add_deployment
 from libs.console.options import add_config, add_json
 from libs.console.output import NO, OK, UNREACHABLE, UserError
-from libs.console.servers import nats_url
-from libs.console.verbs.status import CONNECT_SEC, found
+from libs.console.reach import CONNECT_SEC, add_nats, reached
 from libs.console.watch import Watch
 
 NAME: Final = "positions"
@@ -28,9 +27,7 @@ LISTEN_SEC: Final = 6.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of every verb that asks a running deployment."""
-    parser.add_argument(
-        "--nats", metavar="URL", help="ask this NATS server (default: that of the deployment)"
-    )
+    add_nats(parser)
     add_deployment(parser)
     add_config(parser)
     add_json(parser)
@@ -39,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when something is held, 1 when nothing is, 3 when no executor is heard."""
     output.quiet_logs()
-    if args.nats is not None:
-        name, known = args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
-    else:
-        name, known = found(args)
+    name, known = reached(args)
     try:
         watch = asyncio.run(heard(known))
     except BusUnavailable as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -19,10 +18,10 @@ from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment
 from libs.console import output
 from libs.console.checks import legs_by_venue
-from libs.console.deployment import add_deployment, find
+from libs.console.deployment import add_deployment
 from libs.console.options import add_config, add_json, config_paths, load
 from libs.console.output import OK, UNREACHABLE, UserError
-from libs.console.servers import nats_url
+from libs.console.reach import CONNECT_SEC, add_nats, reached
 from libs.console.status_view import Status, page, replies_of, silence, status_of, unheard_services
 from libs.console.verbs.health import ask
 from libs.console.watch import PATTERNS, Watch
@@ -31,15 +30,12 @@ NAME = "status"
 HELP = "what runs, what it sees, and why nothing is happening when nothing is"
 
 LISTEN_SEC: Final = 2.0  # services beat each second: two beats, and one may be late
-CONNECT_SEC: Final = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`--watch` goes on until Ctrl-C."""
     parser.add_argument("--watch", action="store_true", help="again and again until Ctrl-C")
-    parser.add_argument(
-        "--nats", metavar="URL", help="ask this NATS server (default: that of the deployment)"
-    )
+    add_nats(parser)
     add_deployment(parser)
     add_config(parser)
     add_json(parser)
@@ -48,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when somebody could be asked, 3 otherwise."""
     output.quiet_logs()
-    if args.nats is not None:
-        name, known = args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
-    else:
-        name, known = found(args)
+    name, known = reached(args)
     try:
         asyncio.run(
             _show(heard(name, known, venues=_venues(args, name)), watch=args.watch, as_json=args.json)
@@ -62,17 +55,6 @@ def run(args: argparse.Namespace) -> int:
         if not args.watch:
             raise
     return OK
-
-
-def found(args: argparse.Namespace) -> tuple[str, Deployment]:
-    """The deployment that runs here, else whatever is on the server that FUNDARB_NATS_URL names."""
-    try:
-        return find(args)
-    except UserError as error:
-        url = nats_url(None, os.environ)
-        if url is None or args.deployment or error.exit_code != UNREACHABLE:
-            raise
-        return "?", Deployment(nats_url=url)
 
 
 def _venues(args: argparse.Namespace, name: str) -> tuple[str, ...]:

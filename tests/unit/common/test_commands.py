@@ -86,7 +86,7 @@ def test_a_desk_cannot_be_given_a_verb_that_is_not_in_the_table() -> None:
 
 def test_subscriptions_are_the_own_verbs_or_all() -> None:
     assert desk("open", "close").subscriptions == ("cmd.close", "cmd.open")
-    assert desk("halt", catches_unknown=True).subscriptions == ("cmd.>",)
+    assert desk("halt", catches_unknown=True).subscriptions == ("cmd.*",)
 
 
 # --- when -------------------------------------------------------------------------------------------

@@ -43,16 +43,6 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 
 
 LATER_WORDS = {
-    "positions": "no positions are held",
-    "open": "no pair is opened",
-    "close": "no pair is held",
-    "rebalance": "no pair is held",
-    "pause": "nothing is opened",
-    "resume": "nothing is paused",
-    "halt": "nothing is traded",
-    "flatten": "no positions are held",
-    "reset": "no latches are set",
-    "reload": "`fundarb up` again",
     "backtest": "`fundarb scan --history DIR`",
     "report": "`fundarb status`",
 }

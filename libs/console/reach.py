@@ -1,0 +1,34 @@
+"""Which bus a verb that asks a running deployment speaks on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Final
+
+from libs.common.runtime_file import Deployment
+from libs.console.deployment import find
+from libs.console.output import UNREACHABLE, UserError
+from libs.console.servers import nats_url
+
+CONNECT_SEC: Final = 3.0
+
+
+def add_nats(parser: argparse.ArgumentParser) -> None:
+    """`--nats URL`: another server than that of the deployment that runs here."""
+    parser.add_argument(
+        "--nats", metavar="URL", help="ask this NATS server (default: that of the deployment)"
+    )
+
+
+def reached(args: argparse.Namespace) -> tuple[str, Deployment]:
+    """Name and addresses: `--nats`, else the deployment that runs here, else what FUNDARB_NATS_URL names."""
+    if args.nats is not None:
+        return args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
+    try:
+        return find(args)
+    except UserError as error:
+        url = nats_url(None, os.environ)
+        if url is None or args.deployment or error.exit_code != UNREACHABLE:
+            raise
+        return "?", Deployment(nats_url=url)
