@@ -219,9 +219,8 @@ def silence(verb: str, name: str, known: Deployment, answers: Answers) -> str:
 
 def _absent(service: str, verb: str, name: str, known: Deployment, heard: frozenset[str]) -> str:
     if service in heard:
-        return (
-            f"{service}: no answer to {verb} within {GATHER_SEC:g} s although it beats; see `fundarb status`"
-        )
+        text = f"{service} runs and has not answered {verb} within {GATHER_SEC:g} s"
+        return f"{text}; it may still happen: see `fundarb status`"
     if service in known.pids:
         pid = known.pids[service]
         text = f"{service} is not heard (process {pid}), so that {verb} is not known to have happened"
