@@ -230,7 +230,10 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyPermissions(msgspec.Struct, frozen=True, kw_only=True):
-    """What an API key may do. `readable` False: the venue does not tell, and the rest is None."""
+    """What an API key may do. `readable` False: the venue does not tell, and the rest is None.
+
+    `expires_ms` (wall): when it ends, None where that is unknown or never.
+    """
 
     readable: bool
     may_trade: bool | None = None
@@ -238,6 +241,7 @@ class KeyPermissions(msgspec.Struct, frozen=True, kw_only=True):
     may_transfer: bool | None = None
     ip_bound: bool | None = None
     account_type: str = ""  # as the venue names it (unified, classic), where that matters
+    expires_ms: int | None = None
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

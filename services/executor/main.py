@@ -28,6 +28,7 @@ from libs.common.effects import Actor
 from libs.common.instant import US_PER_SEC, Clock
 from libs.common.run import serve
 from libs.exchange.factory import NoKeys, open_trading
+from libs.exchange.permissions import KeyRules
 from libs.exchange.port import VenueError
 from libs.exchange.redirect import VENUE_FILE, Redirect
 from libs.exchange.trading import Trading
@@ -38,6 +39,8 @@ from services.executor.books_work import LANE
 from services.executor.desk import Desk
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
+from services.executor.key_reading import KeyReader
+from services.executor.keys import KeyWatch
 from services.executor.lane import Lane
 from services.executor.leases import Leases
 from services.executor.paper import PaperHouse
@@ -176,7 +179,8 @@ async def assembly_of(
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     keeper = LeaseKeeper(leases, store=context.store, clock=context.clock, owner=owner)
     venues = dict.fromkeys(venue for legs in keys.values() for venue, _ in legs)
-    accounts = [Account(venue, opener=opener, desk=desk, books=lanes) for venue in venues]
+    rules = KeyRules.of(config)
+    accounts = [Account(venue, opener=opener, desk=desk, books=lanes, rules=rules) for venue in venues]
     await open_all(accounts)
 
     async def work(offer: Offer) -> None:
@@ -200,6 +204,8 @@ async def assembly_of(
     )
     executor = WithBooks(ExecutorActor(world, lanes), books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
+    if house is None:  # on paper there is no key
+        actor = KeyWatch(actor, world, venues, rules)
     return Assembly(
         actor=actor,
         subscriptions=(
@@ -208,7 +214,11 @@ async def assembly_of(
             subjects.ALL_INSTRUMENTS,
             subjects.ALL_INTENTS,
         ),
-        handlers={**desk.handlers(), **Bookkeeper(desk.tradings, context.store, desk.fees).handlers()},
+        handlers={
+            **desk.handlers(),
+            **Bookkeeper(desk.tradings, context.store, desk.fees).handlers(),
+            **KeyReader(desk.tradings).handlers(),
+        },
         background=(
             PermitEar(context.bus, desk, context.clock).run,
             work,

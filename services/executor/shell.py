@@ -14,18 +14,21 @@ from typing import Final
 
 from libs.common.assembly import CannotStart, Offer
 from libs.common.bus import Bus, Frame
+from libs.common.clock import wall_us
 from libs.common.effects import Received
-from libs.common.instant import Clock
+from libs.common.instant import US_PER_MS, Clock
 from libs.common.log import RateLimit
 from libs.common.messages import BadMessage, decode
 from libs.common.messages_exec import Permit
 from libs.common.store import Lease, Store, StoreUnavailable
 from libs.common.subjects import PERMIT
+from libs.exchange.permissions import KeyRules
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
-from libs.exchange.trading_values import KeyPermissions, TradingEvent
+from libs.exchange.trading_values import TradingEvent
 from services.executor.desk import Desk
 from services.executor.events import LeaseHeld, LeaseLost, VenueTold
+from services.executor.key_reading import permissions_of
 from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.streams import Books, events_of
 
@@ -41,20 +44,21 @@ Opener = Callable[[str], Awaitable[Trading]]
 """Venue slug -> its trading port, before anything was asked of it."""
 
 
-def audit(venue: str, may: KeyPermissions) -> str:
-    """Why a key is not to be used, in words; empty when it may be."""
-    if may.may_withdraw:
-        return f"{venue}: the API key may withdraw; make one that may trade and nothing else"
-    if may.readable and may.may_trade is False:
-        return f"{venue}: the API key may not trade"
-    return ""
-
-
 class Account:
     """One venue's account: opened, listened to, kept warm."""
 
-    def __init__(self, venue: str, *, opener: Opener, desk: Desk, books: Mapping[str, Books]) -> None:
+    def __init__(
+        self,
+        venue: str,
+        *,
+        opener: Opener,
+        desk: Desk,
+        books: Mapping[str, Books],
+        rules: KeyRules | None = None,
+    ) -> None:
+        """`rules`: how strictly the key is looked at; None as outside of live."""
         self.venue = venue
+        self._rules = rules or KeyRules()
         self._opener = opener
         self._desk = desk
         self._books = books
@@ -70,16 +74,13 @@ class Account:
         if self._trading is None:
             self._trading = await self._opener(self.venue)
         await self._trading.load()
-        try:
-            may = await self._trading.permissions()
-        except VenueError as error:
-            if error.error_class != "not_supported":
-                raise
-            may = KeyPermissions(readable=False)
-        if refused := audit(self.venue, may):
+        may, why = await permissions_of(self._trading)
+        now_ms = wall_us() // US_PER_MS
+        if refused := self._rules.refusal(self.venue, may, now_ms=now_ms, why=why):
             raise CannotStart(refused, code=2)
-        if not may.readable:
-            log.warning("%s does not tell what the API key may do: see that it cannot withdraw", self.venue)
+        for found in self._rules.findings(self.venue, may, now_ms=now_ms):
+            if found.state == "warning":
+                log.warning("%s: %s: %s", self.venue, found.text, found.remedy)
         self._desk.tradings[self.venue] = self._trading
 
     async def run(self, offer: Offer) -> None:

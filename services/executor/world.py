@@ -86,6 +86,7 @@ class World:
         self.unpermitted_us: int | None = None  # since when no permit holds, and whether a person knows
         self.unpermitted_told = False
         self.scarce = ""  # why the store has no room for another position
+        self.bad_key = ""  # why an API key is not to be used any more
         self.no_room, self.no_room_until_us = "", 0  # a limit that the store has held against an opening
 
     def on_quote(self, quote: Quote, now: Now) -> None:
@@ -192,8 +193,8 @@ class World:
 
     def forbidden(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
         """Why nothing of a pair may increase now, by risk's word above all; the gate asks that again."""
-        if self.leaving or self.scarce:
-            return self.scarce or "this executor is leaving"
+        if self.leaving or self.scarce or self.bad_key:
+            return self.scarce or self.bad_key or "this executor is leaving"
         if unread := next((self.unread[venue] for venue, _ in keys if venue in self.unread), ""):
             return unread
         if stale := self.permits.stale_reason(now):

@@ -13,6 +13,7 @@ from libs.common.clock import mono_us
 from libs.common.instant import US_PER_SEC
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
+from libs.exchange.live import permissions
 from libs.exchange.live.binance_outside import OUTSIDE, moved_outside
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
@@ -159,15 +160,8 @@ class BinanceDesk:
         return str(answer.get("tranId") or "")
 
     async def permissions(self) -> KeyPermissions:
-        """ApiRestrictions. Trading needs both products."""
-        row = await self._spot.get("permissions", "sapiGetAccountApiRestrictions")
-        return KeyPermissions(
-            readable=True,
-            may_trade=_flag(row, "enableSpotAndMarginTrading") and _flag(row, "enableFutures"),
-            may_withdraw=_flag(row, "enableWithdrawals"),
-            may_transfer=_flag(row, "permitsUniversalTransfer") or _flag(row, "enableInternalTransfer"),
-            ip_bound=_flag(row, "ipRestrict"),
-        )
+        """See permissions.binance."""
+        return permissions.binance(await self._spot.get("permissions", "sapiGetAccountApiRestrictions"))
 
     # --- records --------------------------------------------------------------------------------------------
 
@@ -276,7 +270,3 @@ def _list(answer: Any, name: str, venue: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         raise VenueError(venue, "bad_payload", f"no {name} in the answer")
     return rows
-
-
-def _flag(row: dict[str, Any], name: str) -> bool:
-    return str(row.get(name)).lower() == "true"

@@ -12,6 +12,7 @@ from typing import Any, Final
 from libs.common.instant import MS_PER_DAY
 from libs.common.money import plain
 from libs.common.subjects import SPOT, Kind
+from libs.exchange.live import permissions
 from libs.exchange.live.lists import BACK_MS_MAX
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
@@ -149,20 +150,9 @@ class BitgetDesk:
         return str(_data(answer, self._venue).get("transferId") or "")
 
     async def permissions(self) -> KeyPermissions:
-        """v3 account/info: `permType`, `permissions`, `ips`."""
+        """See permissions.bitget."""
         answer = await self._place.get("permissions", "privateUtaGetV3AccountInfo")
-        data = _data(answer, self._venue)
-        names = data.get("permissions")
-        held = {str(name) for name in names} if isinstance(names, list) else set()
-        writes = str(data.get("permType")) != "read-only"
-        return KeyPermissions(
-            readable=isinstance(names, list),
-            may_trade=writes and "uta_trade" in held,
-            may_withdraw=writes and "withdraw" in held,
-            may_transfer=writes and bool(held & {"uta_mgt", "transfer"}),
-            ip_bound=bool(data.get("ips")),
-            account_type="unified",
-        )
+        return permissions.bitget(_data(answer, self._venue))
 
     # --- records --------------------------------------------------------------------------------------------
 

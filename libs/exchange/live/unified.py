@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from libs.common.money import plain
 from libs.common.subjects import Kind
+from libs.exchange.live import permissions
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.live.reports import balances_of
@@ -29,6 +30,10 @@ from libs.exchange.trading_values import (
 from libs.exchange.units import decimal_of, int_of
 
 ZERO: Final = Decimal(0)
+_KEYS: Final = {
+    "bybit": ("privateGetV5UserQueryApi", permissions.bybit),
+    "okx": ("privateGetAccountConfig", permissions.okx),
+}
 _LEDGER: Final[dict[RecordKind, str]] = {"fee": "fee", "transfer": "transfer", "trade": "trade"}
 
 
@@ -124,8 +129,12 @@ class UnifiedDesk:
         return str((await self._place.trade.call("transfer", work)).get("id") or "")
 
     async def permissions(self) -> KeyPermissions:
-        """Ccxt has no unified call for it."""
-        return KeyPermissions(readable=False)
+        """Ccxt has no unified call for it: the venue's own, where it is known."""
+        known = _KEYS.get(self._record.venue)
+        if known is None:
+            return permissions.UNKNOWN
+        method, read = known
+        return read(await self._place.get("permissions", method))
 
     async def records(self, kind: RecordKind, since_ms: int) -> list[LedgerRecord]:
         """fetch_funding_history and fetch_ledger.

@@ -27,7 +27,7 @@ from services.executor.events import LeaseHeld, LeaseLost, VenueTold
 from services.executor.failpoints import ENV, POINTS, BadFailpoint, Failpoints
 from services.executor.leases import Leases
 from services.executor.main import announced_keys, bounds_of, refuse, with_keys
-from services.executor.shell import Account, LeaseKeeper, PermitEar, audit
+from services.executor.shell import Account, LeaseKeeper, PermitEar
 from tests.helpers.servers import eventually
 from tests.unit.executor.desk_rig import Office
 
@@ -108,21 +108,6 @@ def test_an_order_may_be_little_larger_than_configured() -> None:
     bounds = bounds_of(Config())
     assert 1_000 < bounds.leg_notional_max <= 1_100
     assert 0 < bounds.collar < 0.01
-
-
-@pytest.mark.parametrize(
-    ("may", "says"),
-    [
-        (KeyPermissions(readable=True, may_trade=True, may_withdraw=True), "withdraw"),
-        (KeyPermissions(readable=True, may_trade=False, may_withdraw=False), "may not trade"),
-        (KeyPermissions(readable=True, may_trade=True, may_withdraw=False), ""),
-        (KeyPermissions(readable=False), ""),
-    ],
-)
-def test_a_key_that_may_withdraw_or_may_not_trade_is_refused(may: KeyPermissions, says: str) -> None:
-    found = audit("binance", may)
-    assert bool(found) == bool(says)
-    assert says in found
 
 
 # --- failpoints -------------------------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""Asks a venue what the key may do. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from libs.common.effects import Request
+from libs.exchange.permissions import UNREADABLE
+from libs.exchange.port import VenueError
+from libs.exchange.trading import Trading
+from libs.exchange.trading_values import KeyPermissions
+from services.executor.keys import ReadKeys
+
+
+async def permissions_of(trading: Trading) -> tuple[KeyPermissions, str]:
+    """What the key may do, and why that cannot be read where it cannot. VenueError while the venue is out of
+    reach.
+    """
+    try:
+        return await trading.permissions(), ""
+    except VenueError as error:
+        if error.error_class not in UNREADABLE:
+            raise
+        return KeyPermissions(readable=False), str(error)
+
+
+class KeyReader:
+    """Carries out `ReadKeys` on `tradings` (venue -> open port)."""
+
+    def __init__(self, tradings: Mapping[str, Trading]) -> None:
+        self._tradings = tradings
+
+    def handlers(self) -> dict[type[Request], Callable[[Any], Awaitable[Any]]]:
+        """Who carries out which request."""
+        return {ReadKeys: self.read}
+
+    async def read(self, request: ReadKeys) -> KeyPermissions:
+        """Raises VenueError."""
+        trading = self._tradings.get(request.venue)
+        if trading is None:
+            raise VenueError(request.venue, "network", "the account is not open yet")
+        return await trading.permissions()
