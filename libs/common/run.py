@@ -40,7 +40,15 @@ from libs.common.metrics_http import HOST_ENV, BadSetting, MetricsServer, Pulse,
 from libs.common.nats_bus import NatsBus
 from libs.common.redact import REDACTOR
 from libs.common.redis_store import RedisStore
-from libs.common.server_url import LOGIN, BadUrl, nats_address, redis_address
+from libs.common.server_url import (
+    LOGIN,
+    NATS_ENV,
+    REDIS_ENV,
+    BadUrl,
+    nats_address,
+    redis_address,
+    with_url_files,
+)
 from libs.common.store import Store, StoreUnavailable
 from libs.common.subjects import CLOCK
 
@@ -49,8 +57,6 @@ __all__ = ["Assembly", "Background", "CannotStart", "Offer", "ServiceContext", "
 log = logging.getLogger(__name__)
 
 CONFIG_ENV: Final = "FUNDARB_CONFIG"
-NATS_ENV: Final = "FUNDARB_NATS_URL"
-REDIS_ENV: Final = "FUNDARB_REDIS_URL"
 WAIT_ENV: Final = "FUNDARB_WAIT_SEC"
 
 OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -77,12 +83,13 @@ def serve(service: str, assemble: Assemble, *, env: Mapping[str, str] | None = N
     known = os.environ if env is None else env
     setup_log(service=service, env=known)
     try:
+        known = with_url_files(known)
         config = load_config(_config_paths(known), known)
         _register_secrets(config, known)
         nats_url = _url(known, NATS_ENV, "nats", nats_address)
         redis_url = _url(known, REDIS_ENV, "redis", redis_address)
         port, wait_sec = wanted_port(service, known), _wait_sec(known)
-    except (ConfigError, BadSetting) as error:
+    except (ConfigError, BadSetting, BadUrl) as error:
         return _refused(service, str(error), USAGE)
     except CannotStart as error:
         return _refused(service, str(error), error.code)

@@ -6,6 +6,8 @@ The parsers of the clients put the piece that they stumble over into their messa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from redis.asyncio.connection import BlockingConnectionPool
@@ -17,6 +19,11 @@ from libs.common.redis_store import address_of
 LOGIN: Final = "user:password@ goes before the host, special characters as %XX"
 NATS_SHAPE: Final = f"a NATS URL looks like nats://host:4222 or tls://host:4222; {LOGIN}"
 REDIS_SHAPE: Final = f"a Redis URL looks like redis://host:6379/0 or unix:///path/to/socket; {LOGIN}"
+
+
+NATS_ENV: Final = "FUNDARB_NATS_URL"
+REDIS_ENV: Final = "FUNDARB_REDIS_URL"
+FILE_SUFFIX: Final = "_FILE"
 
 
 class BadUrl(ValueError):
@@ -44,3 +51,23 @@ def redis_address(url: str) -> str:
     if not address:
         raise BadUrl(REDIS_SHAPE)
     return address
+
+
+def with_url_files(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` with the servers' URLs out of the files that FUNDARB_NATS_URL_FILE and FUNDARB_REDIS_URL_FILE name.
+
+    A container's secrets come as files. `BadUrl` names a file that cannot be read, or a URL given twice.
+    """
+    found = dict(env)
+    for variable in (NATS_ENV, REDIS_ENV):
+        path = env.get(variable + FILE_SUFFIX, "")
+        if not path:
+            continue
+        if env.get(variable):
+            raise BadUrl(f"{variable} and {variable}{FILE_SUFFIX} are both set: unset one")
+        try:
+            found[variable] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise BadUrl(f"{variable}{FILE_SUFFIX}: {path}: {why}") from None
+    return found

@@ -11,11 +11,17 @@ from libs.common.bus import BusUnavailable
 from libs.common.nats_bus import NatsBus
 from libs.common.redact import REDACTOR
 from libs.common.redis_store import RedisStore
-from libs.common.server_url import BadUrl, nats_address, redis_address
+from libs.common.server_url import (
+    NATS_ENV,
+    REDIS_ENV,
+    BadUrl,
+    nats_address,
+    redis_address,
+    with_url_files,
+)
 from libs.common.store import StoreUnavailable
 from libs.console.output import UNREACHABLE, USAGE, UserError, warn
 
-NATS_ENV, REDIS_ENV = "FUNDARB_NATS_URL", "FUNDARB_REDIS_URL"
 ASK_SEC: Final = 8.0  # a server may be starting beside us; who waits longer waits for a wrong address
 
 
@@ -32,7 +38,10 @@ def redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
 def _url(
     given: str | None, env: Mapping[str, str], flag: str, variable: str, address_of: Callable[[str], str]
 ) -> str | None:
-    url = env.get(variable, "") if given is None else given
+    try:
+        url = with_url_files(env).get(variable, "") if given is None else given
+    except BadUrl as error:
+        raise UserError(str(error), USAGE) from error
     if given is None and not url:
         return None
     REDACTOR.add_url(url)

@@ -21,7 +21,8 @@ from libs.common.effects import Effect, Event, Publish, SetTimer, Started, Timer
 from libs.common.guard import guard_loopback, peers_of
 from libs.common.instant import US_PER_SEC, MarketClock, Now
 from libs.common.messages import ClockState
-from libs.common.run import NATS_ENV, Assembly, CannotStart, ServiceContext, serve
+from libs.common.run import Assembly, CannotStart, ServiceContext, serve
+from libs.common.server_url import FILE_SUFFIX, NATS_ENV
 from libs.common.subjects import CLOCK
 from services.venue import options
 from services.venue.server import VenueServer
@@ -111,7 +112,7 @@ def main() -> int:
     except options.BadOption as error:
         sys.stderr.write(f"venue: {error}\n")
         return USAGE
-    if env.get(NATS_ENV):
+    if env.get(NATS_ENV) or env.get(NATS_ENV + FILE_SUFFIX):
         return serve("venue", assemble, env=env)
     try:
         return asyncio.run(_alone(env))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from libs.common.server_url import BadUrl, nats_address, redis_address
+from libs.common.server_url import BadUrl, nats_address, redis_address, with_url_files
 
 SECRET = "hunter2"
 
@@ -54,3 +56,19 @@ def test_what_is_no_redis_url(url: str) -> None:
     with pytest.raises(BadUrl, match="a Redis URL looks like redis://") as caught:
         redis_address(url)
     assert SECRET not in str(caught.value)
+
+
+def test_urls_come_out_of_files(tmp_path: Path) -> None:
+    secret = tmp_path / "nats-url"
+    secret.write_text("nats://feed:word@nats:4222\n")
+    env = {"FUNDARB_NATS_URL_FILE": str(secret), "FUNDARB_REDIS_URL": "redis://u:p@valkey:6379/0"}
+    found = with_url_files(env)
+    assert found["FUNDARB_NATS_URL"] == "nats://feed:word@nats:4222"
+    assert found["FUNDARB_REDIS_URL"] == env["FUNDARB_REDIS_URL"]
+
+
+def test_a_file_that_is_missing_or_a_second_url_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadUrl, match="FUNDARB_REDIS_URL_FILE: .*nowhere: No such file"):
+        with_url_files({"FUNDARB_REDIS_URL_FILE": str(tmp_path / "nowhere")})
+    with pytest.raises(BadUrl, match="both set: unset one"):
+        with_url_files({"FUNDARB_NATS_URL_FILE": str(tmp_path / "x"), "FUNDARB_NATS_URL": "nats://a:4222"})
