@@ -54,7 +54,7 @@ def redis_address(url: str) -> str:
 
 
 def with_url_files(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` with the servers' URLs out of the files that FUNDARB_NATS_URL_FILE and FUNDARB_REDIS_URL_FILE name.
+    """`env` with the servers' URLs, also those in files that FUNDARB_{NATS,REDIS}_URL_FILE name.
 
     A container's secrets come as files. `BadUrl` names a file that cannot be read, or a URL given twice.
     """

@@ -68,7 +68,7 @@ def test_urls_come_out_of_files(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing_or_a_second_url_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadUrl, match="FUNDARB_REDIS_URL_FILE: .*nowhere: No such file"):
+    with pytest.raises(BadUrl, match=r"FUNDARB_REDIS_URL_FILE: .*nowhere: No such file"):
         with_url_files({"FUNDARB_REDIS_URL_FILE": str(tmp_path / "nowhere")})
     with pytest.raises(BadUrl, match="both set: unset one"):
         with_url_files({"FUNDARB_NATS_URL_FILE": str(tmp_path / "x"), "FUNDARB_NATS_URL": "nats://a:4222"})
