@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
-import aiohttp
 import ccxt.pro
 
 from libs.exchange.errors import NONSENSE, HtmlAnswerError, error_class_of, retry_after_sec, venue_error
@@ -57,14 +56,15 @@ def _trust(cafile: str) -> ssl.SSLContext:
 def make_exchange(
     spec: ClientSpec,
     *,
-    session: aiohttp.ClientSession,
+    session: Any,
     timeout_sec: float,
     options: dict[str, Any],
     keys: dict[str, str] | None = None,
     answers: type[StrictAnswers] = StrictAnswers,
 ) -> Any:
     """A ccxt.pro exchange of `spec`, without keys unless `keys` (apiKey, secret, ...) are given; `options`
-    (the user's) win over the venue's record. `answers`: the hooks in front of ccxt's class.
+    (the user's) win over the venue's record. `session` is aiohttp's, or stands for one; `answers`: the hooks
+    in front of ccxt's class.
 
     `maxRetriesOnFailure` stays 0: it would send again whatever failed. The limiter is on, since polls
     of many callers meet here.

@@ -70,12 +70,14 @@ async def open_trading(
     keys = {spec.ccxt_id: keys_of(config, venue, spec) for spec in quirks.clients}
     from libs.exchange.client import make_exchange  # noqa: PLC0415 - see open_market_data
     from libs.exchange.live.adapter import CcxtTrading  # noqa: PLC0415
+    from libs.exchange.live.flight import OrderSession  # noqa: PLC0415
     from libs.exchange.live.record import RECORDS  # noqa: PLC0415
     from libs.exchange.live.wire import Held, hooked, tracing  # noqa: PLC0415
 
     settings: dict[str, Any] = {"keepalive_sec": KEEPALIVE_SEC, "trace_configs": [tracing()]}
     opener = open_session if redirect is None else redirect.session
     orders, others = hooked(opener(**settings)), opener()
+    ordering = hooked(OrderSession(orders))
     options = user_options(config, venue)
     record = RECORDS[quirks.venue]
     desks = {desk.ccxt_id: desk for desk in record.desks}
@@ -83,7 +85,7 @@ async def open_trading(
     def open_exchange(spec: ClientSpec, for_orders: bool) -> Any:  # noqa: FBT001 - one of two kinds
         exchange = make_exchange(
             spec,
-            session=orders if for_orders else others,
+            session=ordering if for_orders else others,
             timeout_sec=config.timeouts.request_timeout_sec,
             options={**desks[spec.ccxt_id].options, **options},
             keys=keys[spec.ccxt_id],

@@ -14,10 +14,11 @@ from libs.exchange.errors import one_line
 from libs.exchange.fit import Unfit, check
 from libs.exchange.live.account import Account
 from libs.exchange.live.causes import Causes
-from libs.exchange.live.held import HeldOrder, hold, noted
+from libs.exchange.live.held import Counted, hold, noted
 from libs.exchange.live.lists import open_orders_of, trades_since
 from libs.exchange.live.orders import Arguments, arguments_of, assert_unchanged
 from libs.exchange.live.places import Open, Place, Places
+from libs.exchange.live.plans import Plans, order_by
 from libs.exchange.live.record import Ids, TradingRecord
 from libs.exchange.live.reports import Unreadable, fills_in, order_of
 from libs.exchange.live.stream import UserStream
@@ -76,6 +77,7 @@ class CcxtTrading:
         self.places.clock = clock
         self.account = Account(self.venue, record, self.places)
         self.causes = Causes(self.places)
+        self.plans = Plans(venue, record)
         self._hedged = hedged
         self._open_exchange = open_exchange
         self._close_shared = close_shared
@@ -97,40 +99,33 @@ class CcxtTrading:
         try:
             item = self.places.instrument(request.instrument)
             place = self.places.of(request.instrument)
-            arguments = self._arguments(request, item, place)
+            arguments = self._arguments(request, item)
+            plan = await self.plans.of(request, item, place, arguments, hedged=self._hedged)
+            if plan is None or not plan.exact:
+                assert_unchanged(arguments, place.trade.exchange, request, item)
         except (Unfit, VenueError) as error:
             return NeverSent(why=str(error))
-        exchange = place.trade.exchange
         self.touched.add((request.instrument, request.margin))
-        whole = self.record.whole_contracts and item.kind is not SPOT
-        amount = int(arguments.amount) if whole else arguments.amount
-
-        async def order() -> Any:
-            return await exchange.create_order(
-                arguments.symbol,
-                arguments.type,
-                arguments.side,
-                amount,
-                arguments.price,
-                arguments.params,
-            )
 
         def read(raw: Any) -> Done | Unknown:
             return self._done(raw, item, request)
 
-        marker = self.ids.to_venue(item.kind, request.client_id)
-        held = await hold(self.venue, request, marker, order, read)
-        return Counted(held, place) if isinstance(held, HeldOrder) else held
+        held: Prepared | NeverSent
+        if plan is not None:
+            held = await self.plans.prepare(plan, request, place, arguments, read=read)
+        else:
+            whole = self.record.whole_contracts and item.kind is not SPOT
+            marker = self.ids.to_venue(item.kind, request.client_id)
+            held = await hold(self.venue, request, marker, order_by(place, arguments, whole=whole), read)
+        return held if isinstance(held, NeverSent) else Counted(held, place)
 
-    def _arguments(self, request: OrderRequest, item: Instrument, place: Place) -> Arguments:
+    def _arguments(self, request: OrderRequest, item: Instrument) -> Arguments:
         refused = self.places.refusal(item)
         if refused is not None:
             raise Unfit(f"{item.slug}: {refused}")
         check(request, item, shortable_here=self.record.margin is not None)
         venue_id = self.ids.to_venue(item.kind, request.client_id)
-        arguments = arguments_of(request, item, self.record, venue_id=venue_id, hedged=self._hedged)
-        assert_unchanged(arguments, place.trade.exchange, request, item)
-        return arguments
+        return arguments_of(request, item, self.record, venue_id=venue_id, hedged=self._hedged)
 
     def _done(self, raw: Any, item: Instrument, request: OrderRequest) -> Done | Unknown:
         """An answer to an order; unknown when it does not say which order it made."""
@@ -297,7 +292,10 @@ class CcxtTrading:
 
     async def fee_rates(self, instrument: str) -> FeeRates:
         """See trading.Trading."""
-        return await self.account.fee_rates(instrument)
+        rates = await self.account.fee_rates(instrument)
+        item, place = self.places.instrument(instrument), self.places.of(instrument)
+        await self.plans.foresee(item, place, hedged=self._hedged)  # rates are read before orders are sent
+        return rates
 
     async def records(self, kind: RecordKind, *, since_ms: int) -> list[LedgerRecord]:
         """See trading.Trading."""
@@ -325,25 +323,3 @@ class CcxtTrading:
         """See trading.Trading."""
         await self.places.close()
         await self._close_shared()
-
-
-class Counted:
-    """A held order whose release counts against the venue's order limits."""
-
-    def __init__(self, held: HeldOrder, place: Place) -> None:
-        self.request = held.request
-        self._held = held
-        self._place = place
-
-    def release(self) -> None:
-        """See trading.Prepared."""
-        self._held.release()
-        self._place.budget.sent()
-
-    async def outcome(self) -> Outcome:
-        """See trading.Prepared."""
-        return await self._held.outcome()
-
-    async def abandon(self, why: str) -> NeverSent:
-        """See trading.Prepared."""
-        return await self._held.abandon(why)

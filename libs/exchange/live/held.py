@@ -7,7 +7,9 @@ import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from libs.exchange.live.places import Place
 from libs.exchange.live.wire import CALL, Abandoned, Call, HeldTooLong
+from libs.exchange.trading import Prepared
 from libs.exchange.trading_outcomes import judge_order
 from libs.exchange.trading_values import Done, NeverSent, OrderRequest, Outcome, Unknown
 
@@ -48,17 +50,7 @@ class HeldOrder:
         return NeverSent(why=why)
 
     def _concluded(self) -> Outcome:
-        if self._task.cancelled():
-            if self._call.released or self._call.stray:
-                return Unknown(why="cancelled after it was let go")
-            return NeverSent(why="cancelled before it was let go")
-        error = self._task.exception()
-        if error is None:
-            return self._read(self._task.result())
-        # let go a moment after it had been dropped: dropped it was
-        if isinstance(error, HeldTooLong | Abandoned):
-            return NeverSent(why=str(error))
-        return judge_order(self._venue, self._call.failure(error))
+        return concluded(self._venue, self._call, self._task, self._read)
 
     async def until_ready(self) -> NeverSent | None:
         """Wait until the order is signed and has its connection; why not, when it will never be.
@@ -76,6 +68,21 @@ class HeldOrder:
             return None
         found = self._concluded()
         return found if isinstance(found, NeverSent) else None
+
+
+def concluded(venue: str, call: Call, task: asyncio.Task[Any], read: Read) -> Outcome:
+    """What a call of ccxt that has ended proves of its order."""
+    if task.cancelled():
+        if call.released or call.stray:
+            return Unknown(why="cancelled after it was let go")
+        return NeverSent(why="cancelled before it was let go")
+    error = task.exception()
+    if error is None:
+        return read(task.result())
+    # let go a moment after it had been dropped: dropped it was
+    if isinstance(error, HeldTooLong | Abandoned):
+        return NeverSent(why=str(error))
+    return judge_order(venue, call.failure(error))
 
 
 async def hold(
@@ -101,3 +108,25 @@ async def noted(work: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | No
         return None, error, call
     finally:
         CALL.reset(token)
+
+
+class Counted:
+    """A held order whose release counts against the venue's order limits."""
+
+    def __init__(self, held: Prepared, place: Place) -> None:
+        self.request = held.request
+        self._held = held
+        self._place = place
+
+    def release(self) -> None:
+        """See trading.Prepared."""
+        self._held.release()
+        self._place.budget.sent()
+
+    async def outcome(self) -> Outcome:
+        """See trading.Prepared."""
+        return await self._held.outcome()
+
+    async def abandon(self, why: str) -> NeverSent:
+        """See trading.Prepared."""
+        return await self._held.abandon(why)

@@ -13,9 +13,11 @@ import asyncio
 import contextvars
 import socket
 import weakref
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import aiohttp
+from yarl import URL
 
 from libs.exchange.client import StrictAnswers
 from libs.exchange.errors import describe
@@ -41,7 +43,8 @@ class SecondWrite(aiohttp.ClientError):
 class Call:
     """What happens to one call of ccxt on the wire. `marker` (an order's client id) makes it an order.
 
-    `ready` is done when the order is signed and has its connection; `release` lets it go.
+    `ready` is done when the order is signed and has its connection; `release` lets it go. `instead` answers
+    the order's POST in place of the session (see `flight`); a call that `rehearses` sends nothing at all.
     """
 
     def __init__(self, marker: str = "") -> None:
@@ -51,7 +54,9 @@ class Call:
         self.released = False
         self.connected = False
         self.stray = False
-        self._armed = False
+        self.instead: Callable[[URL, dict[str, Any]], Any] | None = None
+        self.rehearses = False
+        self.armed = False
         self._written = False
         self._abandoned = ""
         loop = asyncio.get_running_loop()
@@ -64,15 +69,17 @@ class Call:
 
     def arm(self) -> None:
         """The order's request is built: it stops at its connection."""
-        self._armed = True
+        self.armed = True
 
     def disarm(self) -> None:
         """What comes after the order's request is no order."""
-        self._armed = False
+        self.armed = False
 
     async def at_connection(self) -> None:
         """A connection was acquired: wait here when it is the order's."""
-        if self._armed:
+        if self.armed:
+            if self.instead is not None:
+                raise SecondWrite("an order that was written by hand asked for a connection")
             self.connected = True
             await self.hold()
 
@@ -129,7 +136,8 @@ class Call:
 CALL: Final[contextvars.ContextVar[Call | None]] = contextvars.ContextVar("call", default=None)
 """The call that runs in this task."""
 
-_HOOKED: Final[weakref.WeakSet[aiohttp.ClientSession]] = weakref.WeakSet()
+_HOOKED: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+S = TypeVar("S")
 
 
 def is_refused(error: BaseException) -> bool:
@@ -156,7 +164,7 @@ def tracing() -> aiohttp.TraceConfig:
     return config
 
 
-def hooked(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+def hooked(session: S) -> S:
     """Remember that `session` was made with `tracing()`: others hold orders before the connection."""
     _HOOKED.add(session)
     return session
@@ -177,9 +185,11 @@ class Held(StrictAnswers):
         if call is None or not call.marker:
             return await super().fetch(url, method, headers, body)  # type: ignore[misc]  # ccxt's class
         if not call.is_order(url, body):
+            if call.rehearses:
+                raise SecondWrite("an order that needs more than one request")
             call.stray = call.stray or (method not in ("GET", "HEAD") and not self.asks_by_post(url))
             return await super().fetch(url, method, headers, body)  # type: ignore[misc]
-        if self._unhooked(url, method, headers, body):
+        if call.instead is None and self._unhooked(url, method, headers, body):
             await call.hold()
             return await super().fetch(url, method, headers, body)  # type: ignore[misc]
         call.arm()
