@@ -1,0 +1,143 @@
+"""Loss of the day by known equity, and equity that is not known. Pure.
+
+    1 % of the day's first equity for 30 s: global `no_opens` until the next UTC day
+    2 %: global halt; 4 %: global flatten; both until a reset, which begins the day's count anew
+    equity unknown for 30 s: `no_opens` until it has been known for 60 s; no loss is counted meanwhile
+
+The day's first equity lies in the store: a restart does not forgive a loss. Deposits and withdrawals move it
+when their ledger lines come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from libs.carry.identity import is_outside
+from libs.common.instant import MS_PER_DAY, US_PER_MS, US_PER_SEC, Now
+from libs.common.message import Message
+from libs.common.messages import AlertLevel
+from libs.common.messages_exec import LedgerLine, Level
+from services.risk.equity import Unknown, known_usd
+from services.risk.facts import Facts
+from services.risk.finding import Base, Finding, Hold
+from services.risk.hysteresis import Switch
+from services.risk.scopes import GLOBAL
+
+FOR_US: Final = 30 * US_PER_SEC
+KNOWN_US: Final = 60 * US_PER_SEC
+DAY_US: Final = MS_PER_DAY * US_PER_MS
+SEEN_MAX: Final = 4_096
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A loss of `share` of the day's first equity leads to `level`."""
+
+    share: float
+    level: Level
+    control: str
+    alert: AlertLevel
+
+
+STEPS: Final = (
+    Step(0.04, Level.FLATTEN, "daily_loss_flatten", AlertLevel.CRITICAL),
+    Step(0.02, Level.REDUCE_ONLY, "daily_loss_halt", AlertLevel.CRITICAL),
+    Step(0.01, Level.NO_OPENS, "daily_loss", AlertLevel.CRITICAL),
+)
+
+
+class Day(Message, frozen=True, kw_only=True):
+    """The UTC day (days since 1970), the equity that its loss is counted from, and when that was (wall)."""
+
+    day: int
+    start_usd: float
+    since_us: int
+
+
+class DailyLoss(Base):
+    """`day` is what the store should hold; None before the equity was known for the first time."""
+
+    name = "daily_loss"
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.day: Day | None = None
+        self.known_usd: float | None = None
+        self.unknown = ""
+        self._switches = {step.control: Switch(enter=FOR_US) for step in STEPS}
+        self._unknown = Switch(enter=FOR_US, leave=KNOWN_US)
+        self._heard = False
+        self._lines: dict[str, None] = {}
+
+    def observe(self, message: Message, _now: Now) -> None:
+        """Money that came or went is no profit and no loss."""
+        if not isinstance(message, LedgerLine) or self.day is None or not is_outside(message):
+            return
+        if message.key in self._lines or message.wall_us < self.day.since_us:
+            return
+        self._lines[message.key] = None
+        if len(self._lines) > SEEN_MAX:
+            del self._lines[next(iter(self._lines))]
+        start_usd = self.day.start_usd + float(message.usd)
+        self.day = msgspec.structs.replace(self.day, start_usd=start_usd)
+
+    def judge(self, now: Now) -> Iterable[Finding]:
+        """The loss while the equity is known, and its absence while it is not."""
+        try:
+            self.known_usd, self.unknown = known_usd(self._facts, now), ""
+            self._heard = True
+        except Unknown as why:
+            self.known_usd, self.unknown = None, str(why)
+        yield from self._not_known(now)
+        if self.known_usd is None:
+            for switch in self._switches.values():
+                switch.judge(now.mono_us, over=False)
+            return
+        today = now.wall_us // DAY_US
+        if self.day is None or self.day.day != today:
+            self.day = Day(day=today, start_usd=self.known_usd, since_us=now.wall_us)
+            for switch in self._switches.values():
+                switch.reset()
+        yield from self._lost(self.day, self.known_usd, now)
+
+    def _lost(self, day: Day, usd: float, now: Now) -> Iterable[Finding]:
+        if not day.start_usd > 0:
+            return
+        lost = (day.start_usd - usd) / day.start_usd
+        for step in STEPS:
+            if self._switches[step.control].judge(now.mono_us, over=not lost < step.share):
+                by_day = step.level is Level.NO_OPENS
+                yield Finding(
+                    scope=GLOBAL,
+                    level=step.level,
+                    control=step.control,
+                    reason=f"{lost:.2%} of the day's {day.start_usd:,.0f} USD are lost",
+                    until="the next UTC day" if by_day else "a reset",
+                    hold=Hold.LATCH,
+                    until_us=(day.day + 1) * DAY_US if by_day else None,
+                    alert=step.alert,
+                )
+
+    def _not_known(self, now: Now) -> Iterable[Finding]:
+        """An account that was never heard of matters only to what is held."""
+        matters = bool(self.unknown) and (self._heard or bool(self._facts.held()))
+        if self._unknown.judge(now.mono_us, over=matters):
+            yield Finding(
+                scope=GLOBAL,
+                level=Level.NO_OPENS,
+                control="equity_unknown",
+                reason=f"no loss can be counted: {self.unknown or 'it is known again since just now'}",
+                until=f"{KNOWN_US // US_PER_SEC} s known",
+                alert=AlertLevel.CRITICAL,
+            )
+
+    def reset(self, scope: str) -> None:
+        """A person has taken note of the loss: the next one counts from here."""
+        if scope != GLOBAL:
+            return
+        for switch in self._switches.values():
+            switch.reset()
+        if self.day is not None and self.known_usd is not None:
+            self.day = msgspec.structs.replace(self.day, start_usd=self.known_usd)
