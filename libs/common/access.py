@@ -46,7 +46,7 @@ BUS: Final[dict[str, BusGrant]] = {
     ),
     "executor": BusGrant(
         publish=("exec.>",),
-        subscribe=("sys.clock", "sys.want.executor", "md.>", "signal.>", "risk.>", "cmd.>"),
+        subscribe=("sys.clock", "sys.want.executor", "md.>", "signal.>", "exec.pair.>", "risk.>", "cmd.>"),
     ),
     "risk": BusGrant(
         publish=("risk.>",),

@@ -26,13 +26,16 @@ from libs.common.effects import (
     TimerFired,
 )
 from libs.common.instant import US_PER_SEC, Now
-from libs.common.messages import AlertLevel, Funding, InstrumentInfo, Quote, Want
+from libs.common.messages import AlertLevel, Command, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
+from libs.common.messages_exec import PairStatus, Permit
 from services.executor import loans, news, recovery, watch, wishes
 from services.executor.advance import advance
 from services.executor.answers import Work, work_of
+from services.executor.commands import PREFIX, Commands, lane_timer
 from services.executor.events import (
     AccountMoved,
+    AccountSeen,
     CancelOrder,
     FillSeen,
     LeaseHeld,
@@ -41,6 +44,7 @@ from services.executor.events import (
     OrderAnswered,
     OrderSeen,
     PairLoaded,
+    ReadAccount,
     SetUp,
     SetUpDone,
     VenueTold,
@@ -48,7 +52,7 @@ from services.executor.events import (
 from services.executor.lane import Draft, Lane
 from services.executor.model import IntentState, State
 from services.executor.say import pair_status
-from services.executor.steps import tick_name, wake_name
+from services.executor.steps import permit_name, tick_name, wake_name
 from services.executor.together import Together
 from services.executor.world import World
 
@@ -65,6 +69,7 @@ class ExecutorActor:
         self.world = world
         self.lanes = dict(lanes)
         self.together = Together(self.lanes)
+        self.commands = Commands(world, self.lanes, self.together)
         world.lanes = self.lanes
         self._said_us: dict[str, int] = {}
 
@@ -188,8 +193,20 @@ class ExecutorActor:
                 yield from self._turn(
                     wanted.pair, now, lambda lane, draft: wishes.on_intent(lane, draft, wanted)
                 )
+            case Command():
+                yield from self.commands.take(event, now)
+            case PairStatus() as status:
+                self.commands.hear(status, now)
+            case Permit():
+                yield from self._look_at_resting()
             case _:
                 pass
+
+    def _look_at_resting(self) -> Iterable[Effect]:
+        """What rests increases, and may have to go with this permit: not only at the next tick."""
+        for lane in self.lanes.values():
+            if any(one.state is IntentState.WORKING for one in lane.intents.values()):
+                yield SetTimer(name=permit_name(lane.pair), after_us=0)
 
     # --- timers -----------------------------------------------------------------------------------
 
@@ -200,10 +217,14 @@ class ExecutorActor:
             yield from self._turn(pair, now, lambda lane, draft: news.ask(lane, draft, order_id))
         elif event.name == recovery.reload_name(pair):
             yield from self._turn(pair, now, recovery.reload, always=True)
-        elif event.name == wake_name(pair):
+        elif event.name in (wake_name(pair), permit_name(pair)):
             yield from self._turn(pair, now, _look_again)
         elif event.name == loans.timer_name(pair):
             yield from self._turn(pair, now, loans.on_timer)
+        elif event.name == lane_timer(pair):
+            yield from self._turn(pair, now, self.commands.work)
+        elif event.name.startswith(PREFIX):
+            yield from self.commands.on_timer(event.name, now)
         elif rest == "tick":
             yield SetTimer(name=event.name, after_us=TICK_US)
             yield from self._turn(pair, now, wishes.on_tick)
@@ -239,9 +260,16 @@ class ExecutorActor:
             case SetUp(venue=venue, instrument=instrument):
                 said = event.result if isinstance(event.result, SetUpDone) else None
                 self.world.on_set_up((venue, instrument), said, event.error or "")
+            case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
+                seen = event.result
+                yield from self._turn(pair, now, lambda lane, draft: self._look(lane, draft, seen))
             case request:
                 if (work := work_of(event, self.together)) is not None:
                     yield from self._turn(getattr(request, "pair", ""), now, work)
+
+    def _look(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
+        self.together.look(lane, draft, seen)
+        self.commands.look(lane, draft, seen)
 
     def _loaded(self, pair: str, number: int, event: Answered, now: Now) -> Iterable[Effect]:
         loaded = event.result
@@ -266,6 +294,7 @@ class ExecutorActor:
         yield from self._turn(
             pair, now, lambda lane, draft: recovery.on_not_stored(lane, draft, error), always=True
         )
+        yield from self.commands.not_stored(pair, self.lanes[pair].blocked)
 
 
 def _look_again(_lane: Lane, _draft: Draft) -> None:

@@ -8,13 +8,11 @@ from libs.common.effects import Answered
 from libs.exchange.trading_values import QueryFailed, QueryOutcome
 from services.executor import loans, news
 from services.executor.events import (
-    AccountSeen,
     CancelOrder,
     FetchFills,
     FindTaken,
     MoveLoan,
     QueryOrder,
-    ReadAccount,
     SendOrders,
 )
 from services.executor.lane import Draft, Lane
@@ -43,9 +41,6 @@ def work_of(event: Answered, together: Together) -> Work | None:
             work = lambda lane, draft: together.take(lane, draft, key, taken)  # noqa: E731
         case MoveLoan(id=order_id):
             work = lambda lane, draft: loans.on_answer(lane, draft, order_id, event)  # noqa: E731
-        case ReadAccount() if isinstance(event.result, AccountSeen):
-            seen = event.result
-            work = lambda lane, draft: together.look(lane, draft, seen)  # noqa: E731
         case _:
             pass
     return work

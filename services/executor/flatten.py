@@ -39,15 +39,18 @@ def why(lane: Lane, now: Now) -> str:
 
 def on_tick(lane: Lane, draft: Draft) -> bool:
     """Whether the pair is to be closed by force; begins it as soon as that may be."""
-    reason = why(lane, draft.now)
-    if not reason:
-        return False
+    if reason := why(lane, draft.now):
+        demand(lane, draft, reason)
+    return bool(reason)
+
+
+def demand(lane: Lane, draft: Draft, reason: str) -> None:
+    """A held pair, or one in a soft close, begins to close by force when both venues answer."""
     state, plan = draft.state.state, draft.state.plan
     if state is State.ACTIVE and both_answer(lane, draft, reason):
         closing.begin(draft, reason=reason, hard=True)
     elif state is State.CLOSING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
         closing.harden(draft, reason)
-    return True
 
 
 def both_answer(lane: Lane, draft: Draft, reason: str) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from services.executor.events import AccountSeen
+
 
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
     `fetched_us`: when missing trades were asked for last. `stalled_us`: since when nothing can be done,
     `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into OPENING,
-    `wished_us`: when one was wished for last, in vain. `..._told`: a person knows of it.
+    `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that waits for
+    looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -25,3 +28,5 @@ class Heed(msgspec.Struct, kw_only=True):
     unstored_told: bool = False
     wished_us: int | None = None
     attempts_us: tuple[int, ...] = ()
+    reset_us: int | None = None
+    looks: dict[str, AccountSeen] = {}

@@ -202,7 +202,8 @@ async def assembly_of(
         market_of=market_of,
         records_every_us=records_every_us(config.monitor.interval_sec, context.clock.market.speed),
     )
-    executor = WithBooks(ExecutorActor(world, lanes), books)
+    pairs = ExecutorActor(world, lanes)
+    executor = WithBooks(pairs, books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
     if house is None:  # on paper there is no key
         actor = KeyWatch(actor, world, venues, rules)
@@ -213,6 +214,8 @@ async def assembly_of(
             subjects.ALL_FUNDING,
             subjects.ALL_INSTRUMENTS,
             subjects.ALL_INTENTS,
+            subjects.ALL_PAIRS,  # who leads the pairs that are not led here
+            *pairs.commands.desk.subscriptions,
         ),
         handlers={
             **desk.handlers(),

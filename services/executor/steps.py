@@ -32,6 +32,11 @@ def wake_name(pair: str) -> str:
     return f"{pair}|wake"
 
 
+def permit_name(pair: str) -> str:
+    """The timer that looks after what rests when a permit has come."""
+    return f"{pair}|permit"
+
+
 def wake(lane: Lane, draft: Draft, after_us: int) -> None:
     """Come back to this pair after a pause."""
     draft.effects.append(SetTimer(name=wake_name(lane.pair), after_us=max(1, after_us)))

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from libs.common import effects
 from libs.common.config.schema import Config, Execution, Limits, Position, Timeouts
 from libs.common.core import Core
 from libs.common.effects import Alert, Answered, Effect, Event, Note, Persist, Received, Request, Started
@@ -77,6 +78,7 @@ class Rig:
         self.refused: list[str] = []
         self.alerts: list[Alert] = []
         self.notes: list[str] = []
+        self.said: list[effects.Reply | effects.Audit] = []
         self.requests: list[Request] = []
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
         self._count, self._life, self._revision = itertools.count(), 0, 0
@@ -222,8 +224,8 @@ class Rig:
         while (turn := self.core.step(self.now)) is not None:
             self._carry_out(turn.lane, turn.effects)
 
-    def _carry_out(self, lane: str, effects: tuple[Effect, ...]) -> None:
-        for effect in effects:
+    def _carry_out(self, lane: str, turn: tuple[Effect, ...]) -> None:
+        for effect in turn:
             match effect:
                 case Persist():
                     self.later(STEP_US, lambda effect=effect: self._write(lane, effect))  # type: ignore[misc]
@@ -236,6 +238,8 @@ class Rig:
                     self.alerts.append(effect)
                 case Note(text=text):
                     self.notes.append(text)
+                case effects.Reply() | effects.Audit():
+                    self.said.append(effect)
                 case _:
                     pass
 

@@ -1,0 +1,183 @@
+"""Leaving STUCK: a person says so, and the venues must show what our books say. Pure.
+
+    asked -> look at both venues -> orders, positions, coins, debt agree -> idle, or active with what is held
+
+Only looks that were begun after the request count. Where a venue is slow the request is refused, and the next
+one within ten seconds finds the look that has come meanwhile. What a person has closed and repaid by
+hand is taken over when nothing of either leg is left; anything in between is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from libs.common.commands import Asked
+from libs.common.instant import US_PER_SEC
+from libs.common.messages import AlertLevel
+from libs.common.money import plain
+from libs.common.subjects import SPOT
+from services.executor import news, recovery
+from services.executor.debts import asset_of, debt_of, owed_of
+from services.executor.dust import to_dust
+from services.executor.events import AccountSeen
+from services.executor.lane import Draft, Lane, sign_of
+from services.executor.model import ZERO, IntentState, Leg, State, Trigger
+from services.executor.obeying import Said, by_hand, no
+from services.executor.pair import IllegalTransition, target_of
+from services.executor.together import Together
+
+replace = msgspec.structs.replace
+
+AGAIN_US: Final = 10 * US_PER_SEC
+"""So long a request that had no answer from a venue waits for being made again."""
+
+Looks = Mapping[str, AccountSeen]
+"""Venue -> what its account has shown."""
+
+
+def begin(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | None:
+    """The answer, or None while the venues are being looked at: then `judge` is called again."""
+    state = draft.state
+    if state.state is not State.STUCK:
+        draft.set(flattened="")
+        ended = {"ended": state.flattened} if state.flattened else {"why": "it is not stuck"}
+        return Said(result={"state": state.state.value, **ended})
+    heed, now_us = lane.heed, draft.now.mono_us
+    if heed.reset_us is None or now_us - heed.reset_us > AGAIN_US:
+        heed.reset_us, heed.looks = now_us, {}
+    said = judge(lane, draft, asked, together)
+    if said is None:
+        recovery.compare(lane, draft)
+    return said
+
+
+def judge(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | None:
+    """Leave STUCK, or say why not; None while a look is missing."""
+    since_us = max(lane.heed.reset_us or 0, lane.changed_us + 1)
+    looks = {venue: seen for venue, seen in lane.heed.looks.items() if seen.asked_mono_us >= since_us}
+    if not lane.described:
+        return no("not_described", "prices or rules of its instruments are missing: is the feed running?")
+    if any(venue not in looks for venue, _ in lane.keys):
+        return None
+    lane.heed.reset_us, lane.heed.looks = None, {}
+    if unknown := _unknown(lane, draft, looks):
+        return no("unknown_order", unknown)
+    wrong = [text for leg in (0, 1) if (text := _differs(lane, leg, looks, together))]
+    if wrong and not all(_gone(lane, leg, looks, together) for leg in (0, 1)):
+        hint = "make it so again, or close and repay both legs by hand"
+        return no("differs", f"{'; '.join(wrong)}: {hint}")
+    if wrong:
+        _take_over(draft, "; ".join(wrong))
+    return _leave(lane, draft, asked)
+
+
+def silence(lane: Lane) -> Said:
+    """What is answered when the looks have not come in time."""
+    missing = dict.fromkeys(venue for venue, _ in lane.keys if venue not in lane.heed.looks)
+    who = " and ".join(missing) or "the other venue"
+    text = f"no look at {who} yet that no open order disturbs, nothing is changed: ask again in a moment"
+    return no("no_look", text)
+
+
+def _unknown(lane: Lane, draft: Draft, looks: Looks) -> str:
+    """Why orders stand against it; empty when the fate of all is known, or proven by these looks."""
+    for one in draft.live:
+        venue, instrument = lane.keys[one.leg]
+        if not news.is_silent(lane, one, looks[venue]):
+            return f"the fate of an order is unknown: {venue} {instrument}, {one.reason or one.state.value}"
+    return "what fees took from a buy is not known yet" if draft.unsettled else ""
+
+
+def _differs(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
+    """How a venue contradicts our books of a leg; empty when it does not."""
+    venue, instrument = lane.keys[leg]
+    ours, seen = together.own(venue, instrument), looks[venue]
+    if not news.agrees(lane, leg, seen, ours):
+        shown = news.shown_of(lane, leg, seen)
+        return f"{venue} {instrument} shows {shown:f}, our fills add up to {ours:f}"
+    owed, shown_debt = _debts(lane, leg, looks)
+    if abs(owed - shown_debt) >= _step(lane, leg):
+        coin = asset_of(lane, leg)[1]
+        return f"{venue} lends {shown_debt:f} {coin}, pairs have borrowed {owed:f}"
+    return ""
+
+
+def _debts(lane: Lane, leg: int, looks: Looks) -> tuple[Decimal, Decimal]:
+    """Principal that all pairs owe of a leg's coin, and that the venue shows; nothing of a leg that does not
+    borrow, since the user's own debts are none of ours.
+    """
+    venue, coin = asset_of(lane, leg)
+    if lane.kinds[leg] is not SPOT or sign_of(lane.state.direction, leg) > 0:
+        return ZERO, ZERO
+    shown = debt_of(looks[venue].balances, coin, looks[venue].asked_mono_us)
+    return owed_of(lane.world.lanes.values(), (venue, coin)), shown.borrowed
+
+
+def _step(lane: Lane, leg: int) -> Decimal:
+    rules = lane.rules(leg)
+    return Decimal("1e-8") if rules is None else rules.step
+
+
+def _gone(lane: Lane, leg: int, looks: Looks, together: Together) -> bool:
+    """Whether a venue shows nothing of a leg beside what other pairs own, not even enough to be traded."""
+    venue, instrument = lane.keys[leg]
+    held = lane.state.legs[leg]
+    mine = held.coins + lane.dust[leg]
+    left = news.shown_of(lane, leg, looks[venue]) - (together.own(venue, instrument) - mine)
+    owed, shown_debt = _debts(lane, leg, looks)
+    repaid = shown_debt - (owed - held.borrowed) < _step(lane, leg)
+    if held.borrowed:
+        return repaid  # the coins that stay are the user's: he has repaid the loan
+    return repaid and abs(left) < lane.least(leg, reduces=True)
+
+
+def _take_over(draft: Draft, text: str) -> None:
+    """A person has closed it by hand: our books follow, and say so."""
+    legs = [_emptied(leg) for leg in draft.state.legs]
+    held = ", ".join(f"{leg.quantity:f} {leg.venue} {leg.instrument}" for leg in draft.state.legs)
+    draft.set(legs=(legs[0], legs[1]))
+    told = f"{draft.state.pair}: {text}. Taken for closed by hand: {held} are no longer this pair's"
+    draft.alert(AlertLevel.WARNING, "taken_over", told)
+
+
+def _emptied(leg: Leg) -> Leg:
+    return replace(leg, quantity=ZERO, quote=ZERO, borrowed=ZERO, interest=ZERO, spare=ZERO)
+
+
+def _leave(lane: Lane, draft: Draft, asked: Asked) -> Said:
+    for one in draft.live:
+        lane.doubts.pop(one.id, None)
+        draft.put(replace(one, state=IntentState.NOT_ACCEPTED, reason="the venue never had it"))
+    state, reason = draft.state, f"reset {by_hand(asked)}"
+    owing = any(leg.owed >= _step(lane, index) for index, leg in enumerate(state.legs))
+    small = all(abs(leg.quantity) < lane.least(index, reduces=True) for index, leg in enumerate(state.legs))
+    trigger = Trigger.RESET_IDLE if small and not owing else Trigger.RESET_ACTIVE
+    if trigger is Trigger.RESET_IDLE:
+        try:
+            target_of(state, trigger)
+        except IllegalTransition as owes:
+            return no("owes", str(owes))
+        to_dust(lane, draft)
+    draft.move(trigger, reason)
+    idle = trigger is Trigger.RESET_IDLE
+    opened_ms = None if idle else state.opened_ms or draft.now.market_ms
+    draft.set(plan=None, halts=False, flattened="", close_failures=0, opened_ms=opened_ms)
+    draft.set(full=ZERO if idle else draft.state.hedged)
+    lane.doubted_us.clear()
+    lane.searched.clear()
+    lane.missing.clear()
+    lane.look_first, lane.not_before_us, lane.close_after_us = False, 0, 0
+    held = [plain(leg.quantity) for leg in draft.state.legs]
+    return Said(result={"state": draft.state.state.value, "held": held, "was": state.reason})
+
+
+def on_look(lane: Lane, draft: Draft, seen: AccountSeen, together: Together) -> None:
+    """Keep a look for who has asked for a reset; one during which other pairs' orders were open proves
+    nothing.
+    """
+    if draft.state.state is State.STUCK and not together.disturbed(lane, seen):
+        lane.heed.looks[seen.venue] = seen
