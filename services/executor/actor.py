@@ -34,6 +34,7 @@ from services.executor.advance import advance
 from services.executor.answers import Work, work_of
 from services.executor.commands import PREFIX, Commands, lane_timer
 from services.executor.events import (
+    AccountLooked,
     AccountMoved,
     AccountSeen,
     CancelOrder,
@@ -140,6 +141,8 @@ class ExecutorActor:
                 work = lambda lane, draft: news.on_report(lane, draft, report)  # noqa: E731
             case FillSeen(venue=venue, fill=fill):
                 work = lambda lane, draft: news.on_fills(lane, draft, venue, (fill,))  # noqa: E731
+            case AccountLooked(seen=seen):
+                work = lambda lane, draft: self.together.look(lane, draft, seen)  # noqa: E731
             case AccountMoved():
                 work = watch.on_moved
             case VenueTold(venue=venue, problem=problem):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from libs.common.effects import Event, Request
@@ -28,11 +28,14 @@ from libs.exchange.trading_values import (
     QueryOutcome,
     Unknown,
 )
+from services.executor.books_work import LANE
 from services.executor.events import (
+    AccountLooked,
     AccountSeen,
     CancelOrder,
     FetchFills,
     FindTaken,
+    LegName,
     LoadPair,
     MoveLoan,
     OrderAnswered,
@@ -72,7 +75,9 @@ class Desk:
         bounds: Bounds,
         terms: Terms,
         failpoints: Failpoints | None = None,
+        pairs: Mapping[str, tuple[LegName, ...]] | None = None,
     ) -> None:
+        """`pairs`: who is told of the books' looks, by their legs."""
         self.tradings: dict[str, Trading] = {}
         self.offer: Callable[[Event], None] = _nobody
         self._store = store
@@ -82,6 +87,8 @@ class Desk:
         self._bounds = bounds
         self._terms = terms
         self._failpoints = failpoints or Failpoints()
+        self.pairs = pairs or {}
+        self._kept: dict[str, AccountSeen] = {}  # venue -> its newest look
         self._looks: dict[str, Shared[AccountSeen]] = {}
         self._settings: dict[str, asyncio.Lock] = {}
         self.fees: dict[tuple[str, str], FeeRates] = {}
@@ -233,11 +240,20 @@ class Desk:
     # --- state ------------------------------------------------------------------------------------
 
     async def account(self, request: ReadAccount) -> AccountSeen:
-        """Positions and balances, read after `asked_mono_us`; shared by who asks at once."""
-        venue = request.venue
+        """Positions and balances, read after `asked_mono_us`; shared by who asks at once. What the books see
+        is told to all pairs of the venue, so that they need not look themselves.
+        """
+        venue, kept = request.venue, self._kept.get(request.venue)
+        if kept is not None and request.since_us is not None and kept.asked_mono_us >= request.since_us:
+            return kept
         if venue not in self._looks:
             self._looks[venue] = Shared(lambda: self._look(venue))
-        return await self._looks[venue].get()
+        seen = self._kept[venue] = await self._looks[venue].get()
+        if request.pair == LANE:
+            for pair, legs in self.pairs.items():
+                if venue in (leg[0] for leg in legs):
+                    self.offer(AccountLooked(pair=pair, seen=seen))
+        return seen
 
     async def _look(self, venue: str) -> AccountSeen:
         trading = self.trading(venue)

@@ -100,10 +100,14 @@ class MoveLoan(Request, frozen=True, kw_only=True):
 
 
 class ReadAccount(Request, frozen=True, kw_only=True):
-    """Positions and balances of a venue. Answered with `AccountSeen`."""
+    """Positions and balances of a venue. Answered with `AccountSeen`.
+
+    `since_us`: a look that began then or later (monotonic) will do; None: one that begins from now on.
+    """
 
     venue: str
     pair: str = ""
+    since_us: int | None = None
 
 
 class SetUp(Request, frozen=True, kw_only=True):
@@ -196,6 +200,13 @@ class AccountMoved(Event, frozen=True, kw_only=True):
 
     pair: str
     venue: str
+
+
+class AccountLooked(Event, frozen=True, kw_only=True):
+    """The books have looked at an account of a pair's: one reading for all."""
+
+    pair: str
+    seen: AccountSeen
 
 
 class VenueTold(Event, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from services.executor.events import AccountSeen
@@ -10,7 +12,10 @@ from services.executor.events import AccountSeen
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
-    `fetched_us`: when missing trades were asked for last. `stalled_us`: since when nothing can be done,
+    `fetched_us`: place -> when missing trades were asked for last, `missing`: order -> since when some are.
+    `rechecked`: given-up order -> how often it was asked for since. `differed`: leg of a stuck pair -> what
+    its venue shows too much and since when, `differs_told` of which a person knows. `moved_us`: when an
+    account was last said to have moved. `stalled_us`: since when nothing can be done,
     `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into OPENING,
     `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that waits for
     looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
@@ -21,7 +26,12 @@ class Heed(msgspec.Struct, kw_only=True):
     heard_us: int = 0
     demand_told: bool = False
     waits: str = ""
-    fetched_us: int = 0
+    fetched_us: dict[tuple[str, str, bool], int] = {}
+    missing: dict[str, int] = {}
+    moved_us: int = 0
+    rechecked: dict[str, int] = {}
+    differed: dict[int, tuple[Decimal, int]] = {}
+    differs_told: dict[int, Decimal] = {}
     stalled_us: int | None = None
     stall_told: bool = False
     unstored_us: int | None = None

@@ -175,6 +175,7 @@ async def assembly_of(
         bounds=bounds_of(config),
         terms=terms,
         failpoints=failpoints,
+        pairs=keys,
     )
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     keeper = LeaseKeeper(leases, store=context.store, clock=context.clock, owner=owner)

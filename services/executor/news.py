@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from libs.common.effects import SetTimer
-from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import (
@@ -30,7 +30,6 @@ from services.executor import ledger, making, order, resolve
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
-    FetchFills,
     OrderAnswered,
     QueryOrder,
     ReadAccount,
@@ -39,9 +38,6 @@ from services.executor.lane import Draft, Lane
 from services.executor.model import Intent, IntentState, State, Trigger
 
 replace = msgspec.structs.replace
-
-FILLS_LOOK_BACK_MS: Final = 60_000
-"""Trades are fetched from so long before the order was decided: clocks differ."""
 
 FIRST_LOOK_SEC: Final = 0.05
 CANCEL_AFTER_US: Final = US_PER_SEC
@@ -137,8 +133,6 @@ def learn(lane: Lane, draft: Draft, before: Intent, after: Intent, *, since_us: 
     if after.state.is_final:
         lane.doubts.pop(after.id, None)
         lane.posts.cancels.pop(after.id, None)
-        if not order.fills_complete(after):
-            fetch_fills(lane, draft, after)
         return
     if after.id not in lane.doubts:
         doubt(lane, draft, after, since_us=since_us)
@@ -171,6 +165,7 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
     intent = draft.intents.get(order_id)
     begun = lane.doubts.get(order_id)
     if intent is None or begun is None:
+        _after_all(lane, draft, intent, outcome)
         return
     answer: resolve.Answer = "failed"
     match outcome:
@@ -201,6 +196,12 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
     # what a cancel does not find is over, most likely: the query that says so does not wait long
     after_us = min(begun.pause_us, AFTER_CANCEL_US) if canceling else begun.pause_us
     draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=after_us))
+
+
+def _after_all(lane: Lane, draft: Draft, intent: Intent | None, outcome: QueryOutcome) -> None:
+    """An order that was given up has been asked for again."""
+    if intent is not None and isinstance(outcome, Found):
+        learn(lane, draft, intent, order.on_report(intent, outcome.report))
 
 
 def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:
@@ -238,14 +239,3 @@ def foreign(draft: Draft, text: str) -> None:
         draft.move(Trigger.FOREIGN, text)
         draft.set(plan=None)
     draft.alert(AlertLevel.CRITICAL, "foreign", f"{draft.state.pair}: {text}. The pair is halted")
-
-
-def fetch_fills(lane: Lane, draft: Draft, intent: Intent) -> None:
-    """Ask for the trades of an order that is final but not booked in full."""
-    venue, instrument = lane.keys[intent.leg]
-    since_ms = intent.created_us // US_PER_MS - FILLS_LOOK_BACK_MS
-    draft.requests.append(
-        FetchFills(
-            pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=intent.margin
-        )
-    )

@@ -13,7 +13,7 @@ import msgspec
 from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import loans, news, order, reserve
+from services.executor import fetching, loans, news, order, reserve
 from services.executor.events import LeaseHeld, LoadPair, PairLoaded, ReadAccount
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, PairState, State
@@ -129,8 +129,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
             draft.put(after)
             begin = loans.doubt if after.purpose in LOANS else news.doubt
             begin(lane, draft, after)
-        elif not order.fills_complete(after):
-            news.fetch_fills(lane, draft, after)
+    missing = [one for one in draft.intents.values() if one.state.is_final and not order.fills_complete(one)]
+    fetching.fetch(lane, draft, missing, missing)
     lane.entered_us = draft.now.mono_us
     lane.not_before_us = lane.close_after_us = 0
     lane.posts.since_us = None
@@ -143,8 +143,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     compare(lane, draft)
 
 
-def compare(lane: Lane, draft: Draft) -> None:
-    """Ask both venues what is there."""
+def compare(lane: Lane, draft: Draft, *, since_us: int | None = None) -> None:
+    """Ask both venues what is there; a look that began at `since_us` or later will do."""
     lane.compared_us = draft.now.mono_us
     for venue in dict.fromkeys(key[0] for key in lane.keys):
-        draft.requests.append(ReadAccount(venue=venue, pair=lane.pair))
+        draft.requests.append(ReadAccount(venue=venue, pair=lane.pair, since_us=since_us))

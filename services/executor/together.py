@@ -53,6 +53,8 @@ class Together:
 
     def look(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:
         """A pair learns from a look at one of its accounts."""
+        if all(lane.heed.looked.get(venue, 0) for venue, _ in lane.keys) and not lane.doubted_us:
+            lane.compared_us = max(lane.compared_us, seen.asked_mono_us)
         lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
         debt_watch.on_account(lane, draft, seen, self._lanes.values(), self.own)
         watch.on_account(lane, draft, seen, self.own, disturbed=self.disturbed(lane, seen))

@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
-from services.executor import holding, ledger, news
+from services.executor import holding, ledger, news, recheck
 from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
@@ -26,7 +27,13 @@ from services.executor.world import Key
 replace = msgspec.structs.replace
 
 EVERY_US: Final = 5 * US_PER_SEC
+SLACK_US: Final = US_PER_SEC
+"""The books look at every account each 5 s and tell all pairs; a pair asks for itself when none came."""
+
 AGAIN_US: Final = US_PER_SEC // 2
+AT_REST_US: Final = 15 * US_PER_SEC
+"""Idle and stuck pairs: what nobody expects is seen as well, with less haste."""
+
 FOREIGN_AFTER_US: Final = 4 * US_PER_SEC
 """So long a difference that no venue-made trade explains may last: reports of our own may be on their way."""
 
@@ -44,13 +51,25 @@ TAKEN_KEPT: Final = 64
 
 def is_due(lane: Lane, draft: Draft) -> bool:
     """Whether it is time to look at the account again; sooner while something does not agree."""
-    every_us = AGAIN_US if lane.doubted_us or lane.look_first else EVERY_US
+    every_us = AGAIN_US if lane.doubted_us or lane.look_first else _every_us(draft)
     return draft.now.mono_us - lane.compared_us >= every_us
+
+
+def _every_us(draft: Draft) -> int:
+    return AT_REST_US if draft.state.state in (State.IDLE, State.STUCK) else EVERY_US + SLACK_US
+
+
+def since_us(lane: Lane, draft: Draft) -> int | None:
+    """How old a look may be that a pair is content with; None: it needs a new one."""
+    if lane.doubted_us or lane.look_first:
+        return None
+    return max(draft.now.mono_us - EVERY_US, lane.changed_us + 1, lane.heed.moved_us)
 
 
 def on_moved(lane: Lane, draft: Draft) -> None:
     """The user stream tells of the account: look again soon, not only at the next round."""
-    lane.compared_us = min(lane.compared_us, draft.now.mono_us - EVERY_US + AGAIN_US)
+    lane.compared_us = min(lane.compared_us, draft.now.mono_us - _every_us(draft) + AGAIN_US)
+    lane.heed.moved_us = draft.now.mono_us
 
 
 def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
@@ -66,17 +85,16 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     told = draft.state.legs != lane.state.legs  # by this very turn: what all pairs own does not know it yet
     if not lane.loaded or moving or told or seen.asked_mono_us <= lane.changed_us:
         return
-    if draft.state.state is State.STUCK or (draft.state.state is State.IDLE and lane.ready):
-        lane.doubted_us.clear()
-        return
     legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
+    if draft.state.state is State.STUCK:
+        lane.doubted_us.clear()
+        _tell(lane, draft, {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs})
+        return
     differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
     for leg in differing:
         ours = own(*lane.keys[leg])
-        if ours != 0 and draft.state.state is State.IDLE:
-            lane.blocked = f"another pair on {lane.keys[leg][1]} is not what {seen.venue} shows"
-            continue  # it is theirs to find out
-        _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - ours)
+        if not _is_others(lane, draft, leg, ours):
+            _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - ours)
     if differing:
         return
     lane.look_first = False
@@ -94,6 +112,42 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
         lane.entered_us = draft.now.mono_us
 
 
+def _is_others(lane: Lane, draft: Draft, leg: int, ours: Decimal) -> bool:
+    """Whether a difference is for another pair to find out: this one is idle and has nothing there."""
+    if draft.state.state is not State.IDLE:
+        return False
+    key = lane.keys[leg]
+    if not lane.ready:
+        if ours != 0:
+            lane.blocked = f"another pair on {key[1]} is not what {key[0]} shows"
+        return ours != 0
+    if ours != 0:
+        return True
+    others = (one for one in lane.world.lanes.values() if one is not lane and key in one.keys)
+    return any(one.state.state is not State.IDLE or not one.ready for one in others)
+
+
+def _tell(lane: Lane, draft: Draft, missing: dict[int, Decimal]) -> None:
+    """A stuck pair is left alone, but what becomes of its positions meanwhile is told: each new difference
+    once, when it has lasted.
+    """
+    heed, now_us = lane.heed, draft.now.mono_us
+    for leg, amount in missing.items():
+        venue, instrument = lane.keys[leg]
+        told = heed.differs_told.get(leg, ZERO)
+        if amount == told or (lane.kinds[leg] is SPOT and amount >= 0):
+            heed.differed.pop(leg, None)
+            continue
+        before, since_us = heed.differed.get(leg, (amount, now_us))
+        if leg not in heed.differed:
+            recheck.of_leg(lane, draft, leg)
+        heed.differed[leg] = (amount, now_us if before != amount else since_us)
+        if now_us - heed.differed[leg][1] >= FOREIGN_AFTER_US:
+            heed.differs_told[leg] = amount
+            text = f"{lane.pair} is stuck, and {venue} {instrument} now differs by {amount} from our fills"
+            draft.alert(AlertLevel.CRITICAL, "differs", text)
+
+
 def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     """A leg is not what its venue shows: look for the venue's own trades, and give up after a while."""
     venue, instrument = lane.keys[leg]
@@ -101,6 +155,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         lane.doubted_us.clear()  # nobody has looked in between: that it differed then says nothing
         lane.searched.clear()
     lane.looked_us = draft.now.mono_us
+    if leg not in lane.doubted_us:
+        recheck.of_leg(lane, draft, leg)
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
     patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
@@ -125,6 +181,7 @@ def _foreign(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
             text = "the venue denies it, yet its position is not what our fills say"
             draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
     venue, instrument = lane.keys[leg]
+    lane.heed.differs_told[leg] = missing
     news.foreign(draft, f"{venue} {instrument} differs by {missing} from what our fills add up to")
     lane.ready, lane.blocked = True, ""
 

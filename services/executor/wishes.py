@@ -8,16 +8,21 @@ from typing import Final
 from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent as Wanted
-from services.executor import closing, flatten, news, opening, recovery, shrink, stall, watch
+from services.executor import (
+    closing,
+    fetching,
+    flatten,
+    opening,
+    recheck,
+    recovery,
+    shrink,
+    stall,
+    watch,
+)
 from services.executor.lane import Draft, Lane
-from services.executor.model import Direction, Intent, State
-from services.executor.order import fills_complete
+from services.executor.model import Direction, State
 
 COMPARE_AGAIN_US: Final = US_PER_SEC
-FETCH_AGAIN_US: Final = US_PER_SEC // 2
-FETCH_LATER_US: Final = 5 * US_PER_SEC
-UNTOLD_US_MAX: Final = 600 * US_PER_SEC
-"""Trades that nothing waits for but the ledger are asked for with less haste, and not for ever."""
 
 
 def on_intent(lane: Lane, draft: Draft, wanted: Wanted) -> None:
@@ -78,29 +83,17 @@ def on_tick(lane: Lane, draft: Draft) -> None:
     stall.watch_permits(lane, draft)
     stall.watch(lane, draft)
     lane.heed.waits = ""
-    if lane.lease is None or draft.live:
+    if lane.lease is None:
         return
-    _fetch_again(lane, draft)
+    fetching.due(lane, draft)
+    recheck.due(lane, draft)
+    if draft.live:
+        return
     if not lane.ready:
         if lane.loaded and draft.now.mono_us - lane.compared_us >= COMPARE_AGAIN_US:
             recovery.compare(lane, draft)
         return
-    if draft.state.state not in (State.IDLE, State.STUCK) and watch.is_due(lane, draft):
-        recovery.compare(lane, draft)
+    if watch.is_due(lane, draft):
+        recovery.compare(lane, draft, since_us=watch.since_us(lane, draft))
     if not flatten.on_tick(lane, draft) and draft.state.state is State.ACTIVE and draft.state.plan is None:
         shrink.on_tick(lane, draft)
-
-
-def _fetch_again(lane: Lane, draft: Draft) -> None:
-    """Trades that are missing are asked for until they are there."""
-    unsettled, since_us = draft.unsettled, draft.now.mono_us - lane.heed.fetched_us
-    missing = unsettled or [one for one in draft.intents.values() if _untold(one, draft.now.wall_us)]
-    if missing and since_us >= (FETCH_AGAIN_US if unsettled else FETCH_LATER_US):
-        lane.heed.fetched_us = draft.now.mono_us
-        for intent in missing:
-            news.fetch_fills(lane, draft, intent)
-
-
-def _untold(intent: Intent, wall_us: int) -> bool:
-    """Whether the ledger lacks trades of an order that is over, and they may come still."""
-    return not fills_complete(intent) and wall_us - intent.created_us < UNTOLD_US_MAX

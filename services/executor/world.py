@@ -228,6 +228,7 @@ class World:
         """The last mid, whatever its age; else the mark."""
         seen = self.quotes.get(key)
         return seen.mid if seen is not None else self.marks.get(key)
+
     def _held_down(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
         """By risk's level, by a person, or by short collateral."""
         breaker, lane = self.permits.strictest(scopes_of(pair, keys)), self.lanes.get(pair)
@@ -237,7 +238,6 @@ class World:
             return f"{lane.state.flattened}: `fundarb reset` ends it"
         ratio, who = self.allowed(pair, keys, now)
         return f"{who} {ratio:.0%} of its size" if ratio < 1 else ""
-
 
     def fresh(self, key: Key, now: Now) -> bool:
         """Whether the quote is young enough to open on."""

@@ -154,7 +154,7 @@ def test_what_a_kept_part_does_not_need_is_repaid() -> None:
 def test_a_close_sells_the_contract_then_covers_debt_interest_and_fee(base_fee: str, interest: str) -> None:
     rig = LoanRig(base_fee=base_fee).reversed()
     rig.lender.interest = D(interest)
-    rig.run(6)
+    rig.run(7)
     assert rig.durable.legs[0].owed == 1 + D(interest)
     rig.wish("close")
     rig.until(lambda: rig.state is State.IDLE, 10)
@@ -251,6 +251,7 @@ def test_interest_alone_makes_nobody_foreign() -> None:
     for _ in range(20):
         rig.lender.interest += D("0.0001")
         rig.run(3)
+    rig.run(6)
     assert rig.state is State.ACTIVE
     assert rig.durable.legs[0].interest == D("0.002")
     assert rig.held[0] == D("-1.002")

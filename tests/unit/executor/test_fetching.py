@@ -1,0 +1,94 @@
+"""Trades are asked for when there is evidence of a need: not when the answer or the stream brings them."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.common.effects import Event
+from libs.exchange.trading_values import Done
+from services.executor.events import FetchFills, FillSeen, OrderAnswered, OrderSeen
+from services.executor.model import State
+from services.executor.order import fills_complete
+from tests.unit.executor.rig import Rig
+
+
+class Terse(Rig):
+    """Answers without trades, as most venues give them; the stream brings them when it is on."""
+
+    def offer(self, event: Event) -> None:
+        if isinstance(event, OrderAnswered) and isinstance(event.outcome, Done) and event.outcome.fills:
+            told = event.outcome
+            bare = OrderAnswered(
+                pair=event.pair,
+                id=event.id,
+                outcome=Done(report=told.report),
+                sent_mono_us=event.sent_mono_us,
+            )
+            super().offer(bare)
+            venue = self.keys[0][0]
+            if self.stream_on:
+                super().offer(OrderSeen(pair=self.pair, venue=venue, report=told.report))
+                for fill in told.fills:
+                    super().offer(FillSeen(pair=self.pair, venue=venue, fill=fill))
+                super().offer(OrderSeen(pair=self.pair, venue=venue, report=told.report))
+            return
+        super().offer(event)
+
+
+def fetches(rig: Rig) -> int:
+    return sum(isinstance(one, FetchFills) for one in rig.requests)
+
+
+def whole_life(rig: Rig) -> Rig:
+    rig.opened()
+    rig.run(20)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    rig.run(20)
+    assert len(rig.sent) == 4
+    assert all(fills_complete(one) for one in rig.lane.intents.values())
+    return rig
+
+
+@pytest.mark.parametrize("made", [Rig, Terse])
+def test_four_orders_of_which_all_is_told_fetch_nothing(made: type[Rig]) -> None:
+    assert fetches(whole_life(made(base_fee="0.001"))) == 0
+
+
+def test_with_a_silent_stream_each_order_is_fetched_once() -> None:
+    rig = Terse(base_fee="0.001")
+    rig.stream_on = False
+    whole_life(rig)
+    assert 1 <= fetches(rig) <= len(rig.sent)
+
+
+def test_orders_of_one_instrument_are_fetched_together() -> None:
+    rig = Terse(slices=4, slice_interval_sec=0.1)
+    rig.stream_on = False
+    rig.wish("open", "2000")
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    rig.run(10)
+    contracts = [one for one in rig.sent if one.leg == 1]
+    asked = [one for one in rig.requests if isinstance(one, FetchFills) and "PERP" in one.instrument]
+    assert len(contracts) == 4
+    assert 1 <= len(asked) <= 2
+
+
+def test_what_a_venue_does_not_tell_is_asked_for_again() -> None:
+    rig = Terse()
+    rig.stream_on = False
+    kept = {key: list(trades) for key, trades in rig.venues.trades.items()}
+    rig.opened()
+    hidden = {key: list(trades) for key, trades in rig.venues.trades.items()}
+    for key in rig.keys:
+        rig.venues.trades[key][:] = kept.get(key, [])
+    rig.run(12)
+    few = fetches(rig)
+    assert few >= 2
+    for key in rig.keys:
+        rig.venues.trades[key][:] = hidden[key]
+    rig.run(12)
+    after = fetches(rig)
+    rig.run(60)
+    assert fetches(rig) == after
+    assert all(fills_complete(one) for one in rig.lane.intents.values())
