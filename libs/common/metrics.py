@@ -73,6 +73,10 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_equity_residual_usd": _gauge("What no ledger line explains of the accounts' change"),
     "fundarb_margin_ratio": _gauge("Maintenance margin over equity", "venue"),
     "fundarb_pair_delta_ratio": _gauge("Difference of a pair's legs over the larger one", "pair"),
+    # What risk allows.
+    "fundarb_breaker_level": _gauge("0 normal, 1 no opens, 2 reduce only, 3 flatten", "scope"),
+    "fundarb_max_ratio": _gauge("Share of its size that a pair may keep", "pair"),
+    "fundarb_day_loss_ratio": _gauge("Lost of the UTC day's first equity (< 0: won)"),
     # The service itself.
     "fundarb_bus_lag_seconds": _gauge("Oldest age on arrival of a bus message in the last second"),
     "fundarb_bus_published_total": _counter("Messages given to the bus"),

@@ -35,6 +35,9 @@ class PermitView:
         newest = self._permit
         order = (permit.risk_epoch, permit.revision)
         if newest is not None and order <= (newest.risk_epoch, newest.revision):
+            if permit.risk_epoch < newest.risk_epoch and not self.fresh(now):
+                epochs = f"epoch {permit.risk_epoch} after {newest.risk_epoch}"
+                self.refusal = f"an older life of risk speaks ({epochs}): was the store lost? Restart all"
             return False
         if permit.build != self._build:
             self.refusal = f"risk runs build {permit.build}, this service {self._build}: restart both alike"

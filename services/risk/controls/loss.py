@@ -71,6 +71,13 @@ class DailyLoss(Base):
         self._heard = False
         self._lines: dict[str, None] = {}
 
+    @property
+    def ratio(self) -> float | None:
+        """Lost since the day's beginning, as a fraction of what was there (< 0: won); None while unknown."""
+        if self.day is None or self.known_usd is None or not self.day.start_usd > 0:
+            return None
+        return (self.day.start_usd - self.known_usd) / self.day.start_usd
+
     def observe(self, message: Message, _now: Now) -> None:
         """Money that came or went is no profit and no loss."""
         if not isinstance(message, LedgerLine) or self.day is None or not is_outside(message):
@@ -100,12 +107,10 @@ class DailyLoss(Base):
             self.day = Day(day=today, start_usd=self.known_usd, since_us=now.wall_us)
             for switch in self._switches.values():
                 switch.reset()
-        yield from self._lost(self.day, self.known_usd, now)
+        if (lost := self.ratio) is not None:
+            yield from self._lost(self.day, lost, now)
 
-    def _lost(self, day: Day, usd: float, now: Now) -> Iterable[Finding]:
-        if not day.start_usd > 0:
-            return
-        lost = (day.start_usd - usd) / day.start_usd
+    def _lost(self, day: Day, lost: float, now: Now) -> Iterable[Finding]:
         for step in STEPS:
             if self._switches[step.control].judge(now.mono_us, over=not lost < step.share):
                 by_day = step.level is Level.NO_OPENS

@@ -1,4 +1,4 @@
-"""Permits: one each beat, rising, of an epoch that the store has given."""
+"""Permits: one each beat, rising, whole, of an epoch that the store has given; commands; the other life."""
 
 from __future__ import annotations
 
@@ -9,76 +9,154 @@ import pytest
 from libs.common.assembly import CannotStart, ServiceContext
 from libs.common.clock import SystemClock
 from libs.common.config.schema import Config, Mode
-from libs.common.effects import Answered, Effect, Event, Health, Publish, SetTimer, Started, TimerFired
-from libs.common.instant import ManualClock
+from libs.common.effects import Publish
 from libs.common.memory_bus import MemoryBroker, MemoryBus
 from libs.common.memory_store import MemoryStore
-from libs.common.messages_exec import Permit
+from libs.common.messages_exec import Breaker, Level, Permit
+from libs.common.permit import PermitView
 from libs.common.store import StoreConflict
-from services.executor.permit import PermitView
-from services.risk.actor import BEAT, BEAT_US, RAISE, RaiseEpoch, RiskActor
-from services.risk.main import EPOCH_KEY, EpochStore, assemble
+from services.risk.actor import BEAT_US, Recall
+from services.risk.keeper import EPOCH_KEY
+from services.risk.main import RiskStore, assemble
+from tests.unit.risk.rig import BTC, BUILD, CONFIG, Rig
 
 
-class Life:
-    """A risk actor and a clock."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.actor = RiskActor(build="b1")
-
-    def tell(self, event: Event) -> list[Effect]:
-        return list(self.actor.handle(event, self.clock.now()))
-
-    def permits(self, event: Event) -> list[Permit]:
-        said = [one.message for one in self.tell(event) if isinstance(one, Publish)]
-        assert all(isinstance(one, Permit) for one in said)
-        return [one for one in said if isinstance(one, Permit)]
+async def test_nothing_is_said_before_the_store_has_given_epoch_and_latches() -> None:
+    rig = Rig()
+    rig.down = True
+    await rig.run(3.0)
+    assert rig.published(Permit) == []
+    assert "down" in rig.problems()["store"]
+    rig.down = False
+    await rig.run(2.0)
+    assert rig.permit.risk_epoch == 1
+    assert rig.problems() == {}
 
 
-def test_nothing_is_said_before_the_store_has_given_an_epoch() -> None:
-    life = Life()
-    assert life.tell(Started()) == [RaiseEpoch()]
+async def test_permits_come_four_times_a_second_and_carry_epoch_build_and_time() -> None:
+    rig = await Rig.started()
+    before = len(rig.published(Permit))
+    await rig.run(5.0)
+    assert len(rig.published(Permit)) - before == 5 * 1_000_000 // BEAT_US
+    assert rig.permit.wall_us == rig.clock.now().wall_us
+    assert rig.permit.build == BUILD
+    revisions = [one.revision for one in rig.published(Permit)]
+    assert revisions == sorted(set(revisions))
+    assert rig.permit.age_ms["md.health.binance"] <= 1_000
 
 
-def test_a_store_that_does_not_answer_is_asked_again_and_told() -> None:
-    life = Life()
-    effects = life.tell(Answered(request=RaiseEpoch(), error="down"))
-    assert [type(one) for one in effects] == [Health, SetTimer]
-    assert "down" in next(one.problem for one in effects if isinstance(one, Health))
-    assert life.tell(TimerFired(name=RAISE)) == [RaiseEpoch()]
+async def test_ten_good_beats_after_a_start_and_after_a_gap_of_its_own() -> None:
+    rig = Rig()
+    await rig.run(2.0)
+    assert rig.shut() == {"global": ("no_opens", ("permit_heartbeat",))}
+    await rig.run(1.0)
+    assert rig.shut() == {}
+    rig.clock.advance(sec=1.2)
+    await rig.run(1.0)
+    assert rig.shut() == {"global": ("no_opens", ("permit_heartbeat",))}
+    assert "paused for 1." in rig.permit.breakers[0].reason
+    assert rig.alerts("permit_heartbeat") == [("warning", "risk:permit_heartbeat:global")]
+    await rig.run(3.0)
+    assert rig.shut() == {}
 
 
-def test_permits_rise_by_beat_and_carry_epoch_build_and_time() -> None:
-    life = Life()
-    first = life.permits(Answered(request=RaiseEpoch(), result=7))[0]
-    assert (first.risk_epoch, first.revision, first.build) == (7, 1, "b1")
-    life.clock.advance(us=BEAT_US)
-    second = life.permits(TimerFired(name=BEAT))[0]
-    assert (second.revision, second.wall_us) == (2, first.wall_us + BEAT_US)
-    assert second.breakers == ()
+async def test_a_change_goes_out_at_once_and_as_an_extra_permit_back_to_normal_too() -> None:
+    rig = await Rig.started()
+    permits, told = len(rig.published(Permit)), len(rig.published(Breaker))
+    await rig.command("halt", reason="look")
+    assert len(rig.published(Permit)) == permits + 1, "no time has gone by"
+    assert rig.published(Breaker)[told:] == [rig.breaker("global")]
+    assert any(isinstance(one, Publish) and one.subject == "risk.breaker.global" for one in rig.effects)
+    await rig.command("reset", confirm=True)
+    assert rig.published(Breaker)[-1].level is Level.NORMAL
+    assert rig.shut() == {}
 
 
-def test_every_beat_asks_for_the_next_one() -> None:
-    life = Life()
-    life.tell(Answered(request=RaiseEpoch(), result=1))
-    assert SetTimer(name=BEAT, after_us=BEAT_US) in life.tell(TimerFired(name=BEAT))
+async def test_a_restart_outranks_the_life_before_it() -> None:
+    rig, view = await Rig.started(), PermitView(build=BUILD)
+    old = rig.permit
+    assert view.apply(old, rig.clock.now())
+    await rig.restart()
+    assert (rig.permit.risk_epoch, rig.permit.revision) == (2, 1)
+    assert view.apply(rig.permit, rig.clock.now()), "revision 1 of epoch 2 comes after all of epoch 1"
+    assert not view.apply(old, rig.clock.now())
+    assert view.refusal == "", "while the lease runs it is only a late message"
+    assert not view.apply(old, rig.clock.advance(sec=1.1))
+    assert "older life" in view.refusal
 
 
-def test_the_executor_takes_them_and_a_restart_outranks_them() -> None:
-    life, view = Life(), PermitView(build="b1")
-    old = life.permits(Answered(request=RaiseEpoch(), result=1)) + life.permits(TimerFired(name=BEAT))
-    assert all(view.apply(one, life.clock.now()) for one in old)
-    again = RiskActor(build="b1")
-    said: list[Any] = list(again.handle(Answered(request=RaiseEpoch(), result=2), life.clock.now()))
-    fresh: Any = next(one.message for one in said if isinstance(one, Publish))
-    assert view.apply(fresh, life.clock.now()), "revision 1 of epoch 2 comes after revision 2 of epoch 1"
-    assert not view.apply(old[-1], life.clock.now())
+async def test_a_reset_raises_the_epoch_in_the_store() -> None:
+    rig = await Rig.started()
+    await rig.command("halt", scope=f"pair:{BTC}", reason="look")
+    reply = await rig.command("reset", scope=f"pair:{BTC}", confirm=True)
+    assert reply is not None
+    assert reply.ok
+    assert rig.permit.risk_epoch == 2
+    kept = await rig.store.get(EPOCH_KEY)
+    assert kept is not None
+    assert kept.value == b"2"
+    await rig.restart()
+    assert rig.permit.risk_epoch == 3
+
+
+async def test_commands_are_audited_in_the_step_that_makes_them_durable() -> None:
+    rig = await Rig.started()
+    await rig.command("halt", reason="look", actor="anna")
+    lines = await rig.store.read("audit")
+    assert [(one.fields["subject"], one.fields["decision"], one.fields["actor"]) for one in lines] == [
+        (b"cmd.halt", b"done", b"anna")
+    ]
+    assert rig.audits() == [], "not a second time"
+    await rig.command("flatten")
+    assert [(one.subject, one.decision) for one in rig.audits()] == [("cmd.flatten", "refused")]
+
+
+async def test_a_command_before_the_store_was_read_waits_for_it() -> None:
+    rig = Rig()
+    rig.down = True
+    await rig.run(1.0)
+    assert await rig.command("halt", reason="early") is None
+    rig.down = False
+    await rig.run(4.0)
+    assert rig.shut() == {"global": ("reduce_only", ("operator_halt",))}
+
+
+async def test_status_says_levels_reasons_ages_latches_and_limits() -> None:
+    rig = await Rig.started()
+    await rig.command("pause", scope="venue:binance", reason="maintenance", actor="anna")
+    reply = await rig.command("status")
+    assert reply is not None
+    found: dict[str, Any] = reply.result
+    assert found["breakers"][0]["scope"] == "venue:binance"
+    assert found["breakers"][0]["until"] == "resume"
+    assert "maintenance (by anna)" in found["breakers"][0]["reason"]
+    assert found["latches"][0]["durable"] is True
+    assert found["limits"]["max_notional_usd"] == 5_000.0
+    assert found["equity"]["known_usd"] == 20_000.0
+    assert found["nothing_because"] == "", "other venues may open"
+    await rig.command("halt", reason="look")
+    reply = await rig.command("status")
+    assert reply is not None
+    assert "global is reduce_only: operator_halt: look" in reply.result["nothing_because"]
+
+
+async def test_another_life_that_has_written_is_noticed_and_its_latches_are_taken_over() -> None:
+    rig = await Rig.started()
+    other = Rig(store=rig.store)
+    await other.run(0.25)
+    await other.command("halt", scope="venue:bitget", reason="theirs")
+    reply = await rig.command("halt", scope="venue:binance", reason="ours")
+    assert reply is not None
+    assert not reply.ok, "the store has another epoch"
+    await rig.run(2.0)
+    assert set(rig.shut()) >= {"venue:binance", "venue:bitget"}
+    assert rig.permit.risk_epoch == 3
+    assert any("another life" in getattr(one, "text", "") for one in rig.effects)
 
 
 async def test_the_epoch_rises_at_each_start() -> None:
-    store = MemoryStore()
-    epochs = [await EpochStore(store).raise_epoch(RaiseEpoch()) for _ in range(3)]
+    store = RiskStore(MemoryStore(), SystemClock())
+    epochs = [(await store.recall(Recall())).epoch for _ in range(3)]
     assert epochs == [1, 2, 3]
 
 
@@ -92,22 +170,33 @@ async def test_two_that_raise_it_at_once_do_not_get_the_same() -> None:
 
     store = Late()
     with pytest.raises(StoreConflict):
-        await EpochStore(store).raise_epoch(RaiseEpoch())
+        await RiskStore(store, SystemClock()).recall(Recall())
     kept = await store.get(EPOCH_KEY)
     assert kept is not None
     assert kept.value == b"5"
 
 
-@pytest.mark.parametrize(("mode", "says"), [(Mode.LIVE, "does not exist yet"), (Mode.OBSERVER, "nothing is")])
-async def test_it_refuses_live_and_has_nothing_to_do_for_an_observer(mode: Mode, says: str) -> None:
-    context = ServiceContext(
+def context(config: Config) -> ServiceContext:
+    return ServiceContext(
         service="risk",
-        config=Config(mode=mode),
+        config=config,
         clock=SystemClock(),
         bus=MemoryBus(MemoryBroker()),
         store=MemoryStore(),
         env={},
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [(Config(mode=Mode.OBSERVER), "nothing is traded"), (Config(mode=Mode.PAPER), "names no pair")],
+)
+async def test_it_has_nothing_to_do_for_an_observer_or_without_pairs(config: Config, says: str) -> None:
     with pytest.raises(CannotStart, match=says) as refused:
-        await assemble(context)
+        await assemble(context(config))
     assert refused.value.code == 2
+
+
+async def test_it_hears_what_its_controls_need() -> None:
+    assembly = await assemble(context(CONFIG))
+    assert {"exec.>", "sys.health.>", "md.quote.>", "md.health.>", "cmd.*"} <= set(assembly.subscriptions)
