@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -13,13 +13,15 @@ from libs.common.bus import Frame
 from libs.common.instant import US_PER_SEC
 from libs.common.runtime_file import Deployment
 from libs.common.subjects import venues_of
+from libs.console.status_risk import HALTS_SAID_MAX, Halt, halts_of, more, permit_of, said_of
 from libs.console.watch import SILENT_SEC, Watch
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 NEAREST_MAX: Final = 5
 WHY_MAX: Final = 3
+TRADERS: Final = frozenset({"risk", "executor"})
+EXECUTORS: Final = ("state", "reason", "waits", "orders_open", "may_keep", "flattened")
+"""What is taken over of the executor's answer about a pair."""
+
 SERVERS: Final = frozenset({"console", "nats", "valkey", "nats-server", "valkey-server"})
 EXPECTED: Final = ("feed", "signal")
 STARTING_SEC: Final = 60.0  # a service may take so long until its first beat
@@ -35,17 +37,26 @@ class Near(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """One screen. `why` answers "why is nothing happening", most important first."""
+    """One screen. `why` answers "why is nothing happening", most important first.
+
+    `holds` are the pairs that are not idle, with `waits` for what nothing can be done about just now.
+    `store` is `ok` or what its room forbids. `trading`: risk or executor belong to what runs.
+    """
 
     deployment: str
     uptime_sec: float
     services: dict[str, str]
     venues: dict[str, dict[str, Any]]
+    trading: bool
+    permit: dict[str, Any]
+    halts: list[Halt]
     pairs: int
     passing: list[str]
     would_hold: dict[str, Any]
     holds: dict[str, Any]
     waiting: dict[str, Any]
+    unknown_orders: list[dict[str, Any]]
+    store: str
     refusals: dict[str, int]
     nearest: list[Near]
     problems: dict[str, str]
@@ -77,7 +88,7 @@ def silence(known: Deployment, service: str, answer: Mapping[str, Any] | None, *
     """
     up_sec = (wall_us - known.started_us) / US_PER_SEC if known.started_us else 0.0
     if answer is None:
-        return f"silent since the start {_span(up_sec)} ago" if up_sec > STARTING_SEC else "not heard yet"
+        return f"silent since the start {span(up_sec)} ago" if up_sec > STARTING_SEC else "not heard yet"
     age_sec = answer.get("age_sec")
     if age_sec is None:
         pid = known.pids.get(service)
@@ -86,7 +97,7 @@ def silence(known: Deployment, service: str, answer: Mapping[str, Any] | None, *
         there = f"process {pid} is there, " if pid is not None else ""
         return f"silent: {there}port {known.metrics_ports[service]} does not answer"
     if age_sec > SILENT_SEC:
-        return f"silent for {_span(age_sec)}"
+        return f"silent for {span(age_sec)}"
     return "; ".join(answer["problems"]) or "well, but not heard on the bus"
 
 
@@ -115,44 +126,65 @@ def status_of(
     `unheard` says of services without a beat what `silence` knows; `venues` are those of the config.
     """
     services = watch.service_states(tuple(sorted({*watch.services, *unheard})), wall_us) | dict(unheard)
-    signal = replies.get("signal", {})
+    signal, executor = replies.get("signal", {}), replies.get("executor", {})
     pairs: dict[str, dict[str, Any]] = signal.get("pairs") or _heard_pairs(watch)
     passing = [pair for pair, figures in pairs.items() if figures["passes"]]
     refusals = dict(signal.get("refusals") or watch.refusals_now)
     wanted = {*venues, *watch.venues, *(venue for pair in pairs for venue in venues_of(pair))}
-    seen = {venue: _venue(watch.venues.get(venue), wall_us) for venue in sorted(wanted)}
     kept_out = [
         Near(pair=pair, net_daily_usd=figures["net_daily_usd"], reasons=figures["reasons"])
         for pair, figures in pairs.items()
         if not figures["passes"]
     ]
-    nearest = sorted(kept_out, key=lambda near: len(near.reasons))[
-        :NEAREST_MAX
-    ]  # stable: signal's order within
-    problems = dict(signal.get("problems") or {})
-    return Status(
+    nearest = sorted(kept_out, key=lambda near: len(near.reasons))  # stable: signal's order within
+    age_sec = None if watch.permit_us is None else (wall_us - watch.permit_us) / US_PER_SEC
+    status = Status(
         deployment=name,
         uptime_sec=max(0.0, (wall_us - known.started_us) / US_PER_SEC) if known.started_us else 0.0,
         services=dict(sorted(services.items())),
-        venues=seen,
+        venues={venue: _venue(watch.venues.get(venue), wall_us) for venue in sorted(wanted)},
+        trading=bool(TRADERS & {*services, *known.pids}) or bool(watch.trades.pairs),
+        permit=permit_of(watch.permit, age_sec),
+        halts=halts_of(watch.permit, wall_us=wall_us),
         pairs=len(pairs),
         passing=passing,
         would_hold=dict(signal.get("would_hold") or {}),
-        holds=dict(signal.get("holds") or {}),
+        holds=_holds(signal, executor, watch),
         waiting=dict(signal.get("waiting") or {}),
+        unknown_orders=list(executor.get("unknown_orders") or _unknown(watch)),
+        store=str(executor.get("store") or "ok"),
         refusals=dict(sorted(refusals.items(), key=lambda item: -item[1])),
-        nearest=nearest,
-        problems=problems,
-        why=_why(
-            services,
-            seen,
-            pairs=len(pairs),
-            passing=len(passing),
-            nearest=nearest,
-            problems=problems,
-            trading=str(signal["nothing_because"]) if signal.get("holds") or watch.trades.pairs else None,
-        ),
+        nearest=nearest[:NEAREST_MAX],
+        problems=dict(signal.get("problems") or {}),
+        why=[],
     )
+    because = signal.get("nothing_because")
+    return msgspec.structs.replace(status, why=list(why(status, because=str(because or ""))))
+
+
+def _holds(signal: Mapping[str, Any], executor: Mapping[str, Any], watch: Watch) -> dict[str, dict[str, Any]]:
+    """What is held by signal's word, completed by what the executor says and has said of it."""
+    found: dict[str, dict[str, Any]] = {pair: dict(one) for pair, one in (signal.get("holds") or {}).items()}
+    for status in watch.trades.held:
+        told = {
+            "state": status.state,
+            "direction": status.direction,
+            "notional_usd": float(status.notional_usd),
+            "reason": status.reason,
+            "orders_unknown": status.orders_unknown,
+        }
+        found[status.pair] = found.get(status.pair, {}) | told
+    for pair, one in (executor.get("pairs") or {}).items():
+        if one.get("state") != "idle" or one.get("waits"):
+            found[pair] = found.get(pair, {}) | {name: one[name] for name in EXECUTORS if name in one}
+    return dict(sorted(found.items()))
+
+
+def _unknown(watch: Watch) -> list[dict[str, Any]]:
+    """Where the executor does not answer: how many by pair, as it has said itself."""
+    return [
+        {"pair": one.pair, "count": one.orders_unknown} for one in watch.trades.held if one.orders_unknown
+    ]
 
 
 def _heard_pairs(watch: Watch) -> dict[str, dict[str, Any]]:
@@ -181,97 +213,61 @@ def _venue(health: m.VenueHealth | None, wall_us: int) -> dict[str, Any]:
     }
 
 
-def _why(
-    services: Mapping[str, str],
-    venues: Mapping[str, dict[str, Any]],
-    *,
-    pairs: int,
-    passing: int,
-    nearest: list[Near],
-    problems: Mapping[str, str],
-    trading: str | None = None,
-) -> list[str]:
-    """Sentences, the root first: what does not run explains what is not seen. `trading`: signal's own words
-    where an executor runs, None with an observer.
+def why(status: Status, *, because: str) -> Iterator[str]:
+    """Sentences, the root first: what does not run explains what is not seen, and what is forbidden comes
+    before what is not worth it. `because`: signal's own words where an executor runs.
     """
-    said = [f"{name} is not well: {state}" for name, state in services.items() if state != "ok"]
-    said += [f"{venue} is {_sight(seen)}" for venue, seen in venues.items() if not seen["connected"]]
-    said += list(problems.values())
-    if pairs == 0 and services.get("signal") == "ok":
-        said.append("signal has not evaluated a pair yet: it waits for data, or the config names no pair")
-    if passing:
-        count = "1 pair passes" if passing == 1 else f"{passing} pairs pass"
-        if trading is None:
-            said.append(f"{count} every rule; an observer writes that down and sends no order")
+    yield from (f"{name} is not well: {state}" for name, state in status.services.items() if state != "ok")
+    if status.trading and not status.permit["fresh"]:
+        age_sec = status.permit["age_sec"]
+        since = "has been heard" if age_sec is None else f"for {span(age_sec)}"
+        yield f"no permit of risk {since}: nothing is opened without one"
+    for halt in status.halts[:HALTS_SAID_MAX]:
+        yield said_of(halt, "" if halt.for_sec is None else span(halt.for_sec))
+    if rest := more(status.halts):
+        yield rest
+    if status.unknown_orders:
+        yield _unknown_said(status.unknown_orders)
+    if status.store != "ok":
+        yield f"the store: {status.store}"
+    yield from (f"{venue} is {sight(seen)}" for venue, seen in status.venues.items() if not seen["connected"])
+    yield from status.problems.values()
+    yield from (f"{pair} waits: {one['waits']}" for pair, one in status.holds.items() if one.get("waits"))
+    yield from _worth(status, because)
+
+
+def _worth(status: Status, because: str) -> Iterator[str]:
+    """What the evaluation says, once everything runs."""
+    if status.pairs == 0 and status.services.get("signal") == "ok":
+        yield "signal has not evaluated a pair yet: it waits for data, or the config names no pair"
+    if status.passing:
+        count = "1 pair passes" if len(status.passing) == 1 else f"{len(status.passing)} pairs pass"
+        if not status.trading:
+            yield f"{count} every rule; an observer writes that down and sends no order"
         else:
-            said.append(f"{count} every rule" + (f"; {trading}" if trading else ""))
-    elif pairs:
-        said.append(f"none of {pairs} pairs passes every rule, which is a normal answer")
-        said += [f"{near.pair}: {'; '.join(near.reasons.values())}" for near in nearest[:WHY_MAX]]
-    return said
+            yield f"{count} every rule" + (f"; {because}" if because else "")
+    elif status.pairs:
+        yield f"none of {status.pairs} pairs passes every rule, which is a normal answer"
+        for near in status.nearest[:WHY_MAX]:
+            yield f"{near.pair}: {'; '.join(near.reasons.values())}"
 
 
-def page(status: Status) -> RenderableType:
-    """One screen of a terminal, 80 columns and more."""
-    from rich.console import Group  # noqa: PLC0415 - --json must not pay for rich
-    from rich.text import Text  # noqa: PLC0415
-
-    from libs.console.output import table  # noqa: PLC0415
-
-    head = Text(f"deployment {status.deployment}", style="bold cyan")
-    head.append(f"   up {_span(status.uptime_sec)}", style="white")
-    head.append(f"   {len(status.passing)} of {status.pairs} pairs pass", style="bold white")
-    seen = table(["what", "state"])
-    for name, state in status.services.items():
-        seen.add_row(name, Text(state, style="green" if state == "ok" else "red"))
-    for name, venue in status.venues.items():
-        seen.add_row(name, _venue_text(venue))
-    parts: list[RenderableType] = [head, seen]
-    if status.refusals:
-        counts = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in status.refusals.items())
-        parts.append(Text(f"refused: {counts}\n"))
-    for pair, figures in status.holds.items():
-        state = f"{figures.get('state', '')} {figures['direction']}".strip()
-        parts.append(Text(f"holds {pair}: {state}, {figures['notional_usd']:,.0f} USD", style="green"))
-    if status.would_hold:
-        parts.append(Text(f"would hold: {', '.join(status.would_hold)}\n", style="green"))
-    if status.nearest:
-        near = table(
-            ["nearest to passing", "net $/day", "kept out by"],
-            right=["net $/day"],
-            whole=["nearest to passing"],
-        )
-        for item in status.nearest:
-            net = "-" if item.net_daily_usd is None else f"{item.net_daily_usd:+.2f}"
-            near.add_row(item.pair, net, ", ".join(code.replace("_", " ") for code in item.reasons))
-        parts.append(near)
-    parts.append(Text("\n".join(f"- {line}" for line in status.why)))
-    return Group(*parts)
+def _unknown_said(orders: list[dict[str, Any]]) -> str:
+    count = sum(int(one.get("count", 1)) for one in orders)
+    pairs = ", ".join(dict.fromkeys(str(one["pair"]) for one in orders))
+    what = "1 order has" if count == 1 else f"{count} orders have"
+    return f"{what} an unknown outcome ({pairs}): the venue is asked until it is known"
 
 
-def _sight(venue: Mapping[str, Any]) -> str:
+def sight(venue: Mapping[str, Any]) -> str:
     """`connected`, `not connected`, or that nobody speaks of the venue, and for how long."""
     if venue["connected"] is not None:
         return "connected" if venue["connected"] else "not connected"
-    return "not heard" + ("" if venue["silent_sec"] is None else f" for {_span(venue['silent_sec'])}")
+    return "not heard" + ("" if venue["silent_sec"] is None else f" for {span(venue['silent_sec'])}")
 
 
-def _venue_text(venue: Mapping[str, Any]) -> Any:
-    from rich.text import Text  # noqa: PLC0415 - see page
-
-    text = Text(_sight(venue), style="" if venue["connected"] else "red")
-    if venue["connected"] is None:
-        return text
-    ages = ", ".join(f"{kind} {age:.1f} s" for kind, age in sorted(venue["ages_sec"].items()))
-    text.append(f"; data ages: {ages or 'nothing seen'}")
-    if venue["clock_offset_ms"] is not None:
-        text.append(f"; clock {venue['clock_offset_ms']:+.0f} ms")
-    if venue["quarantined"]:
-        text.append(f"; shut out: {', '.join(venue['quarantined'][:2])}", style="yellow")
-    return text
-
-
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """`12 s`, `4 min`, `2 h 05 min`, `3 d 4 h`."""
     minutes = int(seconds) // 60
     if minutes >= 1_440:
         return f"{minutes // 1_440} d {minutes % 1_440 // 60} h"

@@ -11,7 +11,7 @@ import msgspec
 from libs.common import messages as m
 from libs.common.bus import Frame
 from libs.common.instant import MS_PER_SEC, US_PER_SEC, MarketClock
-from libs.common.messages_exec import BookSummary, PairStatus
+from libs.common.messages_exec import BookSummary, PairStatus, Permit
 from libs.console.trades import Trades
 
 PATTERNS: Final = (
@@ -23,6 +23,7 @@ PATTERNS: Final = (
     "alert.>",
     "exec.pair.>",
     "exec.books",
+    "risk.permit",
 )
 SILENT_SEC: Final = 4.0  # a service beats every second: four missed beats are no jitter
 
@@ -47,6 +48,8 @@ class Watch:
         self.passed: set[str] = set()
         self.best: dict[str, m.Opportunity] = {}
         self.trades = Trades()
+        self.permit: Permit | None = None
+        self.permit_us: int | None = None
         self.frames = 0
         self.bad: Counter[str] = Counter()
         self._heard = 0
@@ -66,7 +69,10 @@ class Watch:
             self.bad[str(error)] += 1
             return
         self.frames += 1
-        self._take(message)
+        if isinstance(message, Permit):
+            self._permit(message, frame.recv_us)
+        else:
+            self._take(message)
 
     def _take(self, message: m.Message) -> None:
         match message:
@@ -90,6 +96,12 @@ class Watch:
                 self.alerts = [*self.alerts[-19:], message]
             case _:
                 self.bad[type(message).__name__] += 1
+
+    def _permit(self, permit: Permit, recv_us: int) -> None:
+        """The newest by its order, and when it came."""
+        newest = self.permit
+        if newest is None or (permit.risk_epoch, permit.revision) > (newest.risk_epoch, newest.revision):
+            self.permit, self.permit_us = permit, recv_us
 
     def _opportunity(self, message: m.Opportunity) -> None:
         self._heard += 1

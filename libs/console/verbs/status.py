@@ -22,7 +22,7 @@ from libs.console.deployment import add_deployment
 from libs.console.options import add_config, add_json, config_paths, load
 from libs.console.output import OK, UNREACHABLE, UserError
 from libs.console.reach import CONNECT_SEC, add_nats, reached
-from libs.console.status_view import Status, page, replies_of, silence, status_of, unheard_services
+from libs.console.status_view import Status, replies_of, silence, status_of, unheard_services
 from libs.console.verbs.health import ask
 from libs.console.watch import PATTERNS, Watch
 
@@ -70,6 +70,8 @@ async def _show(answers: AsyncIterator[Status], *, watch: bool, as_json: bool) -
         if as_json:
             output.emit_json(msgspec.to_builtins(status))
         else:
+            from libs.console.status_page import page  # noqa: PLC0415 - --json must not pay for rich
+
             console = output.console()
             if watch and output.is_terminal():
                 console.clear()

@@ -11,7 +11,8 @@ from rich.console import Console
 from libs.common import messages as m
 from libs.common import subjects
 from libs.common.runtime_file import Deployment
-from libs.console.status_view import Status, page, silence, status_of
+from libs.console.status_page import page
+from libs.console.status_view import Status, silence, status_of
 from libs.console.watch import Watch
 from tests.unit.console.test_watch import WALL_US, hear
 
