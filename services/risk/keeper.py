@@ -31,7 +31,7 @@ ANSWER_US: Final = 700 * US_PER_MS
 """Whoever asks gathers answers for a second."""
 
 EPOCH_KEY: Final = "risk_epoch"
-DAY_KEY: Final = "risk_day"
+DAY_KEY: Final = "risk:day"
 SERVICE: Final = "risk"
 
 
