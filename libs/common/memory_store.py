@@ -70,6 +70,7 @@ class MemoryStore:
         self._last_ids: dict[str, tuple[int, int]] = {}
         self._held: dict[str, _Held] = {}
         self._fences: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
 
     async def connect(self) -> None:
         self._reads("connect")
@@ -147,6 +148,7 @@ class MemoryStore:
         if held is not None and held.owner != owner:
             return None
         fence = self._fences[name] = self._fences.get(name, 0) + 1
+        self._owners[name] = owner
         self._held[name] = _Held(owner=owner, fence=fence, until_us=now_us + ttl_ms * US_PER_MS)
         lease = Lease(name=name, owner=owner, fence=fence, until_mono_us=lease_until(now_us, ttl_ms))
         return self._leave("acquire", lease, lost=lost)
@@ -237,6 +239,11 @@ class MemoryStore:
                 raise StoreConflict(
                     f"lease:{change.lease.name}: fence {change.lease.fence} is not the newest,"
                     f" {newest or 'none'} is"
+                )
+            if self._owners.get(change.lease.name) != change.lease.owner:
+                raise StoreConflict(
+                    f"lease:{change.lease.name}: fence {change.lease.fence} is another owner's:"
+                    " the store is not the one that gave it"
                 )
         if change.once is not None and change.once[1] in (self._find(change.once[0], set) or ()):
             return False

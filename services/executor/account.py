@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from libs.carry.identity import in_usd
-from libs.carry.pnl import EXACT, Key
+from libs.carry.identity import Explained, in_usd
+from libs.carry.pnl import EXACT, Key, NoPrice
 from libs.common.instant import Now
 from libs.common.messages_exec import AccountBalance, AccountFees, AccountPosition, AccountStatus
-from libs.common.subjects import slug
+from libs.common.subjects import SPOT, kind_of, slug
 from libs.exchange.trading_values import BalanceReport, FeeRates, PositionReport
 from services.executor.events import AccountSeen
 from services.executor.ledger import usd_price
@@ -74,6 +74,29 @@ def look_of(seen: AccountSeen, world: World) -> Look:
         still=tuple(sorted(still)),
         split=len({one.wallet for one in seen.balances}) > 1,
         asked_us=seen.asked_mono_us,
+    )
+
+
+def valued(explained: Explained, look: Look, world: World, keys: Iterable[Key]) -> dict[str, Decimal] | None:
+    """What the lines say by asset, at the marks of a look; a contract that they hold and the venue does not
+    show at its mid. None while that is not known: nothing can be compared.
+    """
+    mids = {key: mid for key in keys if (mid := world.mid(key)) is not None}
+    for prices in (look.marks, {**mids, **look.marks}):
+        try:
+            return explained.units(look.venue, prices)
+        except NoPrice:
+            continue
+    return None
+
+
+def same_sizes(explained: Explained, look: Look, keys: Iterable[Key]) -> bool:
+    """Whether the venue shows of each contract what the lines add up to."""
+    sizes = dict(look.still)
+    return all(
+        sizes.get(name, ZERO) == getattr(explained.contracts.get(name), "quantity", ZERO)
+        for _, name in keys
+        if kind_of(name) is not SPOT
     )
 
 

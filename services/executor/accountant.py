@@ -96,6 +96,7 @@ class Accountant:
         self._began_ms = 0
         self._count = 0
         self._booking: dict[str, tuple[LedgerLine, ...]] = {}
+        self._keeping: dict[str, tuple[str, ...]] = {}
         self._said_us = self._kept_us = 0
         self._naked: dict[str, tuple[int, float]] = {}
         self._strange = 0  # rounds in a row with a residual
@@ -235,28 +236,39 @@ class Accountant:
             tell=True,
         )
 
-    def keep(self, now: Now, *, known: tuple[str, ...] = ()) -> Iterator[Effect]:
-        """Write the snapshot; `known`: ids of records from before the books, which are never booked."""
+    def keep(self, now: Now) -> Iterator[Effect]:
+        """Write the snapshot, and with it the ids of records from before the books, which are never booked:
+        an opening without them would count its own money again.
+        """
         self._kept_us = now.mono_us
         self._count += 1
+        opened = (one for venue, one in self.venues.items() if venue in self.books.openings)
+        older = tuple(sorted(key for one in opened for key in one.older))
+        token = f"{LANE}:{self._count}"
+        self._keeping[token] = older
         yield Persist(
-            token=f"{LANE}:{self._count}",
+            token=token,
             change=Transition(
                 lease=self.lease,
                 writes={KEY: encode(self.books)},
-                set_adds={IDS: known} if known else {},
+                set_adds={IDS: older} if older else {},
             ),
+            tell=True,
         )
 
     def _persisted(self, event: Persisted) -> Iterator[Effect]:
         lines = self._booking.pop(event.token, ())
+        older = self._keeping.pop(event.token, ())
         if not event.ok:
             self._booking.clear()
+            self._keeping.clear()
             for venue in self.venues.values():
                 venue.give_up()
             yield Health(key=f"{LANE}:store", problem=f"the store did not take a booking: {event.error}")
             return
         yield Health(key=f"{LANE}:store", problem="")
+        for venue in self.venues.values():
+            venue.older.difference_update(older)
         if not event.repeated:
             for line in lines:
                 yield Publish(subject=exec_ledger(line.pair or NOBODY), message=line)

@@ -146,6 +146,9 @@ def is_making(draft: Draft) -> bool:
 
 def advance(lane: Lane, draft: Draft) -> None:
     """The next orders of the attempt, or its end. What is to be sold short is borrowed first."""
+    if lane.world.why_not_set_up(lane.keys):  # a restart has cut it off: nothing is added to it
+        _end(lane, draft)
+        return
     if not loans.lent(lane, draft):
         return
     plan = plan_of(draft)

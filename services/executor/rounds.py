@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import msgspec
 
 from libs.carry.identity import Explained, in_usd, opening_of, residuals
-from libs.carry.pnl import Key, NoPrice
+from libs.carry.pnl import Key
 from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.messages_exec import LedgerLine
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
 from services.executor import records
-from services.executor.account import Look, look_of, prices_of, status_of
+from services.executor.account import Look, look_of, prices_of, same_sizes, status_of, valued
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
 from services.executor.events import AccountSeen, ReadAccount
@@ -40,6 +40,7 @@ SOON_US: Final = 3 * US_PER_SEC
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
+EARLY_US_MAX: Final = 60 * US_PER_SEC  # what is not explained by then is the user's, or of a lost store
 STALE_US: Final = 15 * US_PER_SEC  # an account that was not read for so long is not to be trusted
 RATES_US: Final = 30 * US_PER_SEC
 RATES_FIRST_US: Final = 3 * US_PER_SEC  # set-ups go before, and read the fees of their legs
@@ -72,7 +73,7 @@ class Owner(Protocol):
 
     def book(self, once: str, lines: tuple[LedgerLine, ...]) -> Iterator[Effect]: ...
 
-    def keep(self, now: Now, *, known: tuple[str, ...] = ()) -> Iterator[Effect]: ...
+    def keep(self, now: Now) -> Iterator[Effect]: ...
 
     def on_round(self, done: Round, now: Now) -> Iterator[Effect]: ...
 
@@ -101,7 +102,7 @@ class VenueBooks:
         self._waiting: set[RecordKind] = set()
         self._without: set[RecordKind] = set()
         self._seen_ids: set[str] = set()
-        self._fresh: list[str] = []
+        self.older: set[str] = set()  # ids of records from before the books, until they are written
         self._first: Look | None = None
         self._second: Look | None = None
         self._began_us = 0  # wall: when the first look was asked for
@@ -244,11 +245,11 @@ class VenueBooks:
         for record in found:
             key = records.key_of(self.venue, record)
             self._cursor(record)
-            if key in self._seen_ids:
+            if key in self._seen_ids or key in self.older:
                 continue
             self._seen_ids.add(key)
             if self._is_older(record):
-                self._fresh.append(key)
+                self.older.add(key)
                 continue
             lines = records.lines_of(
                 self.venue,
@@ -298,11 +299,10 @@ class VenueBooks:
             self._again_us = now.mono_us + AGAIN_US
             return
         explained = owner.books.explained.get(self.venue, Explained())
-        try:
-            units = explained.units(self.venue, look.marks)
-        except NoPrice:  # we hold a contract that the venue does not show: its marks say nothing
-            units = explained.units(self.venue, {**self._mids(), **look.marks})
-        opening = owner.books.openings.get(self.venue)
+        units, opening = valued(explained, look, owner.world, self.keys), owner.books.openings.get(self.venue)
+        if units is None or (opening is None and self._is_early(explained, look, now)):
+            self._again_us = now.mono_us + AGAIN_US
+            return
         if opening is None:
             yield from self._open(opening_of(look.units, units), now)
             return
@@ -315,12 +315,12 @@ class VenueBooks:
         usd, _ = in_usd(units, prices_of(owner.world, self.venue, units))
         opening = Opening(units=units, usd=usd, market_ms=now.market_ms)
         owner.books = replace(owner.books, openings={**owner.books.openings, self.venue: opening})
-        yield from owner.keep(now, known=tuple(self._fresh))
-        self._fresh = []
+        yield from owner.keep(now)
 
-    def _mids(self) -> Mapping[Key, Decimal]:
-        mids = {key: self._owner.world.mid(key) for key in self.keys}
-        return {key: mid for key, mid in mids.items() if mid is not None}
+    def _is_early(self, explained: Explained, look: Look, now: Now) -> bool:
+        """A trade that the venue made and nobody has booked yet must not become a part of the opening."""
+        waited_us = now.mono_us - (self._born or now).mono_us
+        return waited_us < EARLY_US_MAX and not same_sizes(explained, look, self.keys)
 
     # --- what is said -----------------------------------------------------------------------------
 

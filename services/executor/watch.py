@@ -20,7 +20,7 @@ from services.executor import holding, ledger, news, recheck
 from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
-from services.executor.model import ZERO, IntentState, State
+from services.executor.model import ZERO, Intent, IntentState, State
 from services.executor.news import Own
 from services.executor.world import Key
 
@@ -88,7 +88,13 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
     if draft.state.state is State.STUCK:
         lane.doubted_us.clear()
-        _tell(lane, draft, {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs})
+        missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
+        _settle(
+            lane, draft, silent, [leg for leg in legs if news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
+        )
+        for intent in [one for one in silent if one.leg in legs and one.id in lane.doubts]:
+            _disown(lane, draft, intent)  # nothing will explain it any more: what it hangs on is a person's
+        _tell(lane, draft, missing)
         return
     differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
     for leg in differing:
@@ -101,15 +107,27 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     for leg in legs:
         lane.doubted_us.pop(leg, None)
         lane.searched.pop(leg, None)
+    _settle(lane, draft, silent, legs)
+    lane.compared.add(seen.venue)
+    if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
+        lane.ready, lane.blocked = True, ""
+        lane.entered_us = draft.now.mono_us
+
+
+def _settle(lane: Lane, draft: Draft, silent: Iterable[Intent], legs: list[int]) -> None:
+    """Orders that the venue has denied, on legs that agree with it, were never accepted."""
     for intent in silent:
         if intent.leg in legs:
             asks = lane.doubts.pop(intent.id).asks
             text = f"the venue never had it: {asks} queries, silence after the time it may take"
             draft.put(replace(intent, state=IntentState.NOT_ACCEPTED, reason=text))
-    lane.compared.add(seen.venue)
-    if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
-        lane.ready, lane.blocked = True, ""
-        lane.entered_us = draft.now.mono_us
+
+
+def _disown(lane: Lane, draft: Draft, intent: Intent) -> None:
+    """Nobody can tell what became of an order."""
+    lane.doubts.pop(intent.id)
+    text = "the venue denies it, yet its position is not what our fills say"
+    draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
 
 
 def _is_others(lane: Lane, draft: Draft, leg: int, ours: Decimal) -> bool:
@@ -175,11 +193,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
 
 def _foreign(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     """Orders whose fate hung on this look end as foreign, and the pair halts."""
-    for intent in draft.live:
-        if intent.leg == leg and intent.id in lane.doubts:
-            lane.doubts.pop(intent.id)
-            text = "the venue denies it, yet its position is not what our fills say"
-            draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
+    for intent in [one for one in draft.live if one.leg == leg and one.id in lane.doubts]:
+        _disown(lane, draft, intent)
     venue, instrument = lane.keys[leg]
     lane.heed.differs_told[leg] = missing
     news.foreign(draft, f"{venue} {instrument} differs by {missing} from what our fills add up to")

@@ -204,7 +204,8 @@ class World:
         stuck = (
             one.pair for one in self.lanes.values() if one.state.halts and one.state.state is State.STUCK
         )
-        return next((f"{name} is stuck: nothing is opened until a person has looked" for name in stuck), "")
+        halted = next((f"{name} is stuck: nothing is opened until a person has looked" for name in stuck), "")
+        return halted or self.why_not_set_up(keys)  # an opening that a restart has cut off goes on only then
 
     def taker(self, key: Key) -> Decimal | None:
         """The account's taker fee, a fraction, else the listed one; None where neither is known."""

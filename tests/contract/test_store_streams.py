@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from libs.common.clock import mono_us
@@ -91,6 +92,18 @@ async def test_a_lease_has_one_holder_and_fences_only_rise(store: Store) -> None
     thief = await store.acquire("exec", owner="thief", ttl_ms=TTL_MS)
     assert thief is not None
     assert thief.fence == 3
+
+
+async def test_a_fence_of_another_store_is_refused_though_its_number_fits(store: Store) -> None:
+    mine = await store.acquire("exec", owner="me", ttl_ms=TTL_MS)
+    assert mine is not None
+    of_a_lost_store = msgspec.structs.replace(mine, owner="they")
+    with pytest.raises(StoreConflict, match="another owner's"):
+        await store.transition(Transition(lease=of_a_lost_store, writes={"k": b"theirs"}))
+    await store.transition(Transition(lease=mine, writes={"k": b"mine"}))
+    found = await store.get("k")
+    assert found is not None
+    assert found.value == b"mine"
 
 
 async def test_an_expired_lease_is_free_and_cannot_be_renewed(store: Store) -> None:

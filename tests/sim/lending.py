@@ -75,6 +75,12 @@ class Lending:
         """
         return self.taken.get((venue, coin), ZERO) if self.world.stores > 1 else ZERO
 
+    def recalled(self, venue: str) -> frozenset[str]:
+        """Coins of which a recall has taken or bought some."""
+        coins = {coin for slug, coin in self.taken if slug == venue}
+        bought = {coin for slug, coin in _lent() if slug == venue and self.bought}
+        return frozenset(coins | bought)
+
     def direction(self, pair: SimPair) -> Direction:
         """A wish in either direction, also where nothing is lent."""
         return "reverse" if self.rng.random() < 0.4 else "forward"

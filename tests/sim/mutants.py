@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 
 from libs.common.effects import Persist
+from libs.common.subjects import SPOT
 from libs.exchange.trading_values import NeverSent, Unknown
-from services.executor import advance, gate, lane, order, resolve
+from services.executor import actor, advance, gate, lane, ledger, order, recovery, resolve, setup, steps
 from services.executor.model import Intent, IntentState, OrderClass
+from services.executor.sizing import floor_to
 from tests.sim import node as sim_node
 
 replace = msgspec.structs.replace
@@ -78,13 +80,18 @@ def _send_first(whole: Any) -> Any:
     return finish
 
 
-def _crash_is_failure(_whole: Any) -> Any:
-    def on_restart(intent: Intent) -> Intent:
+def _crash_is_failure(whole: Any) -> Any:
+    def failed(written: bytes) -> bytes:
+        intent = msgspec.json.decode(written, type=Intent)
         if intent.state.is_final:
-            return intent
-        return replace(intent, state=IntentState.REJECTED, reason="crashed")
+            return written
+        return msgspec.json.encode(replace(intent, state=IntentState.REJECTED, reason="crashed"))
 
-    return on_restart
+    def on_loaded(one: Any, draft: Any, loaded: Any, number: int) -> None:
+        intents = {key: failed(value) for key, value in loaded.intents.items()}
+        whole(one, draft, replace(loaded, intents=intents), number)
+
+    return on_loaded
 
 
 def _at_once(_whole: Any) -> Any:
@@ -129,12 +136,53 @@ def _no_lease(whole: Any) -> Any:
     return verdict
 
 
-def _wallet_is_ours(whole: Any) -> Any:
+def _fees_are_ours(whole: Any) -> Any:
     def signed_change(before: Intent, after: Intent) -> tuple[Decimal, Decimal]:
         base, quote = whole(before, after)
         return base + (after.fee_base - before.fee_base), quote
 
     return signed_change
+
+
+def _remembers_the_wallet(whole: Any) -> Any:
+    """What the account shows of each coin, as a close that trusts it would keep it."""
+
+    def compare(self: Any, one: Any, draft: Any, seen: Any) -> None:
+        wallet = self.world.__dict__.setdefault("wallet", {})
+        wallet.update({(seen.venue, balance.asset): balance.free for balance in seen.balances})
+        whole(self, one, draft, seen)
+
+    return compare
+
+
+def _sells_the_wallet(whole: Any) -> Any:
+    """Whatever is there of a coin is taken to be the pair's."""
+
+    def reducible(one: Any, draft: Any, leg: int) -> Decimal:
+        amount: Decimal = whole(one, draft, leg)
+        rules, held = one.rules(leg), draft.state.legs[leg]
+        if amount <= 0 or rules is None or rules.kind is not SPOT or held.quantity <= 0:
+            return amount
+        wallet = one.world.__dict__.get("wallet", {}).get((held.venue, rules.base), amount)
+        return floor_to(wallet, rules.step)
+
+    return reducible
+
+
+def _acts_at_once(whole: Any) -> Any:
+    """Accounts are taken to be set up as they should be."""
+    del whole
+    return lambda _self, _keys: ""
+
+
+def _forgets_a_fee(whole: Any) -> Any:
+    """No fee is booked of what a venue did by itself, or of any other trade."""
+
+    def fee_line(*given: Any, **rest: Any) -> Any:
+        line = whole(*given, **rest)
+        return None if line is not None and line.asset == "USDT" else line
+
+    return fee_line
 
 
 MUTANTS = (
@@ -160,7 +208,7 @@ MUTANTS = (
     ),
     Mutant(
         name="after a crash open orders count as failed",
-        places=((order, "on_restart", _crash_is_failure),),
+        places=((recovery, "on_loaded", _crash_is_failure),),
         caught_by=frozenset({"I3", "I9", "I12", "I5"}),
     ),
     Mutant(
@@ -195,7 +243,25 @@ MUTANTS = (
     ),
     Mutant(
         name="what fees took counts as ours",
-        places=((order, "signed_change", _wallet_is_ours),),
+        places=((order, "signed_change", _fees_are_ours),),
         caught_by=frozenset({"I3", "I5"}),
+    ),
+    Mutant(
+        name="a close sells the wallet's balance",
+        places=(
+            (actor.ExecutorActor, "_compare", _remembers_the_wallet),
+            (steps, "reducible", _sells_the_wallet),
+        ),
+        caught_by=frozenset({"I3"}),
+    ),
+    Mutant(
+        name="opens before the accounts are set up",
+        places=((setup.SetUps, "why_not", _acts_at_once),),
+        caught_by=frozenset({"SET"}),
+    ),
+    Mutant(
+        name="fees are not booked",
+        places=((ledger, "fee_line", _forgets_a_fee),),
+        caught_by=frozenset({"I8"}),
     ),
 )

@@ -6,11 +6,11 @@ them is a crash at that await. What was handed to a venue still arrives there af
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from libs.common.config.schema import Config
-from libs.common.core import Core
+from libs.common.core import ActorFault, Core, Turn
 from libs.common.effects import (
     Alert,
     Answered,
@@ -22,12 +22,15 @@ from libs.common.effects import (
     Request,
     Started,
 )
-from libs.common.instant import US_PER_SEC
+from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import Message
 from libs.common.messages_exec import Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
+from libs.common.subjects import SPOT, kind_of
 from libs.exchange.trading_values import FillReport, OrderReport
 from services.executor.actor import ExecutorActor
+from services.executor.books_work import LANE as BOOKS_LANE
+from services.executor.books_work import FetchRecords, LoadBooks, ReadRates, TailStreams
 from services.executor.events import (
     CancelOrder,
     FetchFills,
@@ -42,15 +45,22 @@ from services.executor.events import (
     QueryOrder,
     ReadAccount,
     SendOrders,
+    SetUp,
+    SetUpDone,
 )
 from services.executor.gate import LeaseView, Refusal, verdict
 from services.executor.lane import Lane
 from services.executor.leases import TTL_MS, Due, Leases
-from services.executor.loading import load_pair
 from services.executor.permit import PermitView
+from services.executor.setup import SetUps, differences, terms_of
 from services.executor.translate import request_of
+from services.executor.with_books import WithBooks
+from services.executor.world import Key
 from services.executor.world import World as Shared
-from tests.sim.plan import BOUNDS, BUILD, PAIRS, Misfortune
+from tests.sim.accounts import Compared
+from tests.sim.invariants import Violated
+from tests.sim.plan import BOUNDS, BUILD, KEYS, PAIRS, Misfortune
+from tests.sim.reading import read
 from tests.sim.timeline import run
 from tests.sim.world import World
 
@@ -65,37 +75,65 @@ class Node:
         self.frozen_until_us = 0
         self.permits = PermitView(build=BUILD)
         self.heard_permit: tuple[int, Permit | None] = (0, None)
-        shared = Shared(config, self.permits, deployment=config.deployment)
+        self.fuse: int | None = None  # dies at so many awaits from now
+        self.skew_us = 0
+        if world.hits(Misfortune.CLOCK_SKEW, 0.5):
+            self.skew_us = world.rng.randrange(-2 * US_PER_SEC, 2 * US_PER_SEC)
+        self.terms = terms_of(config)
+        self.verified: set[Key] = set()  # legs whose account was proven to be as it should be
+        setups = SetUps(self.terms, KEYS)
+        shared = Shared(config, self.permits, deployment=config.deployment, setups=setups)
         self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in PAIRS}
-        self.actor = ExecutorActor(shared, self.lanes)
+        self.books = Compared(self, shared)
+        self.actor = WithBooks(ExecutorActor(shared, self.lanes), self.books)
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
-        self.leases = Leases({pair: lane.keys for pair, lane in self.lanes.items()})
+        self.leases = Leases({**{pair: lane.keys for pair, lane in self.lanes.items()}, BOOKS_LANE: ()})
         self._alarm_us: int | None = None
         self.offer(Started())
         self._lease_round()
+
+    @property
+    def now(self) -> Now:
+        """The times as this process reads them."""
+        now = self.world.now
+        if not self.skew_us:
+            return now
+        wall_us = now.wall_us + self.skew_us
+        return Now(wall_us=wall_us, market_ms=self.world.time.market.at(wall_us), mono_us=now.mono_us)
 
     # --- events -----------------------------------------------------------------------------------
 
     def offer(self, event: Event) -> None:
         """Something has come in."""
         if self.alive:
-            self.core.offer(event, self.world.now)
+            self.core.offer(event, self.now)
             self.pump()
 
-    def hear(self, subject: str, message: Message) -> None:
-        """A bus message. Permits go to the view at once, past the inbox."""
+    def hear(self, messages: Sequence[tuple[str, Message]]) -> None:
+        """Bus messages of one instant. Permits go to the view at once, past the inbox."""
         if not self.alive:
             return
-        if isinstance(message, Permit) and self.permits.apply(message, self.world.now):
-            self.heard_permit = (self.world.now.mono_us, message)
-        self.offer(Received(subject=subject, message=message))
+        for subject, message in messages:
+            if isinstance(message, Permit) and self.permits.apply(message, self.now):
+                self.heard_permit = (self.now.mono_us, message)
+            self.core.offer(Received(subject=subject, message=message), self.now)
+        self.pump()
 
     def pump(self) -> None:
         """Handle what waits, as a process does between two awaits."""
-        while self.alive and (turn := self.core.step(self.world.now)) is not None:
+        while self.alive and (turn := self._step()) is not None:
             for effect in turn.effects:
                 self._carry_out(turn.lane, effect)
         self._arm()
+
+    def _step(self) -> Turn | None:
+        """An actor that raises has no place to go on from: that violates everything."""
+        try:
+            return self.core.step(self.now)
+        except ActorFault as fault:
+            if isinstance(fault.__cause__, Violated):
+                raise fault.__cause__ from None
+            raise Violated("FAULT", f"{fault}: {fault.__cause__!r}") from fault
 
     def _arm(self) -> None:
         due_us = self.core.next_timer_us()
@@ -117,6 +155,11 @@ class Node:
             left_us = self.frozen_until_us - self.world.now.mono_us
             if not self.alive:
                 return
+            if self.fuse is not None:
+                self.fuse -= 1
+                if self.fuse <= 0:
+                    self.world.trouble.kill(self)
+                    return
             if left_us > 0:
                 self.world.time.after(left_us, due)
             else:
@@ -152,7 +195,7 @@ class Node:
 
         def told() -> None:
             turn = self.core.settle(
-                lane, ok=error is None, error=error, conflict=conflict, repeated=not done, now=self.world.now
+                lane, ok=error is None, error=error, conflict=conflict, repeated=not done, now=self.now
             )
             for effect in turn.effects:
                 self._carry_out(turn.lane, effect)
@@ -168,9 +211,11 @@ class Node:
                         self.world.now.mono_us + self.world.rng.randrange(1, 12) * US_PER_SEC
                     )
                 self.later(self.world.sign_us(), lambda: self._send(request))
-            case LoadPair():
-                self.later(self.world.store_us(), lambda: self._load(request))
+            case LoadPair() | LoadBooks() | TailStreams():
+                self.later(self.world.store_us(), lambda: self._read(request))
             case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount():
+                self.world.call(self, request)
+            case FetchRecords() | ReadRates() | SetUp():
                 self.world.call(self, request)
             case MoveLoan():
                 self.later(self.world.sign_us(), lambda: self._lend(request))
@@ -181,6 +226,10 @@ class Node:
         self, request: Request, result: Any = None, error: str | None = None, error_class: str | None = None
     ) -> None:
         """The outcome of a request reaches the actor."""
+        if isinstance(request, SetUp) and isinstance(result, SetUpDone) and self.alive:
+            spot = kind_of(request.instrument) is SPOT
+            if spot or (result.settings is not None and not differences(self.terms, result.settings)):
+                self.verified.add((request.venue, request.instrument))
         self.offer(Answered(request=request, result=result, error=error, error_class=error_class))
 
     def _send(self, request: SendOrders) -> None:
@@ -194,7 +243,7 @@ class Node:
             self.world.send(self, intent, venue, request_of(intent, instrument))
 
     def _gate(self, request: SendOrders) -> Refusal | None:
-        now = self.world.now
+        now = self.now
         lease = self.leases.held(request.pair, now.mono_us)
         view = LeaseView()
         if lease is not None:
@@ -229,13 +278,13 @@ class Node:
             )
         )
 
-    def _load(self, request: LoadPair) -> None:
+    def _read(self, request: LoadPair | LoadBooks | TailStreams) -> None:
         try:
-            loaded = run(load_pair(self.world.store, request.pair))
+            found = read(self.world, request)
         except StoreUnavailable as error:
             self.answer(request, error=str(error) or "unavailable")
-            return
-        self.answer(request, loaded)
+        else:
+            self.answer(request, found)
 
     # --- leases -----------------------------------------------------------------------------------
 

@@ -42,24 +42,43 @@ START_PRICES = {"BTC": Decimal(60_000), "ETH": Decimal(3_000)}
 
 
 class Misfortune(StrEnum):
-    """Every fault class of execution.md that this simulation knows."""
+    """Every fault class of execution.md, and some more."""
 
+    # orders
     REPLY_LOST = "reply_lost"
     REQUEST_LOST = "request_lost"
     LATE_LANDING = "late_landing"
     FALSE_NOT_FOUND = "false_not_found"
     REJECTED = "rejected"
     PARTIAL = "partial"
+    HTTP_429 = "http_429"
+    HTTP_5XX = "http_5xx"
+    HTML_200 = "html_200"
+    TRUNCATED = "truncated"
+    CANCEL_RACE = "cancel_race"
     QUERY_FAILS = "query_fails"
     NEVER_SENT = "never_sent"
     STREAM_LOST = "stream_lost"
     STREAM_DOUBLED = "stream_doubled"
     STREAM_LATE = "stream_late"
+    STREAM_REORDERED = "stream_reordered"
+    # legs
+    UNWIND_REFUSED = "unwind_refused"
+    CLOSE_REFUSED = "close_refused"
     ADL = "adl"
     LIQUIDATION = "liquidation"
     USER_TRADES = "user_trades"
     USER_COINS = "user_coins"
+    MARGIN_SHOCK = "margin_shock"
+    LOAN_REPLY_LOST = "loan_reply_lost"
+    LOAN_REJECTED = "loan_rejected"
+    LOAN_RECALLED = "loan_recalled"
+    USER_DEBT = "user_debt"
+    # process
     CRASH = "crash"
+    CRASH_OPENING = "crash_opening"
+    CRASH_CLOSING = "crash_closing"
+    CRASH_UNWINDING = "crash_unwinding"
     SUSPENDED = "suspended"
     SECOND_EXECUTOR = "second_executor"
     STORE_SLOW = "store_slow"
@@ -67,20 +86,45 @@ class Misfortune(StrEnum):
     STORE_UNANSWERED = "store_unanswered"
     STORE_FULL = "store_full"
     STORE_LOST = "store_lost"
+    OLD_SCHEMA = "old_schema"
+    # bus
     BUS_LOSES = "bus_loses"
     BUS_LATE = "bus_late"
     BUS_DOUBLES = "bus_doubles"
+    BUS_REORDERS = "bus_reorders"
+    BUS_RESTARTS = "bus_restarts"
+    BUS_PARTED = "bus_parted"
+    SLOW_CONSUMER = "slow_consumer"
+    # risk
     RISK_DEAD = "risk_dead"
+    RISK_HUNG = "risk_hung"
+    RISK_RESTARTS = "risk_restarts"
     RISK_FLAPS = "risk_flaps"
+    RISK_BLIND = "risk_blind"
     RISK_HALTS = "risk_halts"
     RISK_FLATTENS = "risk_flattens"
+    # market data
     PRICE_SHOCK = "price_shock"
-    VENUE_DOWN = "venue_down"
     FEED_SILENT = "feed_silent"
-    LOAN_REPLY_LOST = "loan_reply_lost"
-    LOAN_REJECTED = "loan_rejected"
-    LOAN_RECALLED = "loan_recalled"
-    USER_DEBT = "user_debt"
+    FEED_GAP = "feed_gap"
+    FEED_CROSSED = "feed_crossed"
+    FEED_NAN = "feed_nan"
+    INTERVAL_CHANGE = "interval_change"
+    RATE_REVERSAL = "rate_reversal"
+    WRONG_MULTIPLIER = "wrong_multiplier"
+    # venue
+    VENUE_DOWN = "venue_down"
+    DELISTING = "delisting"
+    MAINTENANCE = "maintenance"
+    FILTER_CHANGE = "filter_change"
+    RECORDS_LATE = "records_late"
+    SETUP_REFUSED = "setup_refused"
+    SETUP_UNKNOWN = "setup_unknown"
+    SETUP_STALE = "setup_stale"
+    USER_SETTINGS = "user_settings"
+    # clock; `suspended` above is its third
+    CLOCK_SKEW = "clock_skew"
+    CLOCK_JUMP = "clock_jump"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +161,7 @@ def of_seed(seed: int) -> Plan:
     return Plan(
         seed=seed,
         misfortunes=chosen,
-        active_us=rng.randrange(60, 240) * US_PER_SEC,
+        active_us=rng.randrange(30, 110) * US_PER_SEC,
         calm_us=400 * US_PER_SEC,
         style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),

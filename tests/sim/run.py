@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent
 from libs.common.subjects import intent
+from tests.sim.ending import Ending
 from tests.sim.invariants import Violated
 from tests.sim.node import Node
 from tests.sim.plan import PAIRS, Misfortune, Plan, of_seed
 from tests.sim.venue import SimVenue
 from tests.sim.world import World
+
+COMPARED_US_MAX = 120 * US_PER_SEC
+"""So long after all is at rest every venue's books must have been compared."""
 
 
 class Seed:
@@ -25,6 +30,7 @@ class Seed:
         for slug in sorted({key[0] for pair in PAIRS for key in pair.keys}):
             self.world.venues[slug] = SimVenue(slug, self.world)
         self.lives = 0
+        self.world.trouble.kill = self.crash
         self.start_node()
         if Misfortune.SECOND_EXECUTOR in plan.misfortunes:
             self.world.counts[Misfortune.SECOND_EXECUTOR.value] += 1
@@ -40,9 +46,10 @@ class Seed:
 
     def crash(self, node: Node) -> None:
         """kill -9, and a restart a little later."""
-        node.crash()
-        self.world.nodes.remove(node)
-        self.world.time.after(self.world.rng.randrange(100_000, 8 * US_PER_SEC), self.start_node)
+        if node in self.world.nodes:
+            node.crash()
+            self.world.nodes.remove(node)
+            self.world.time.after(self.world.rng.randrange(100_000, 8 * US_PER_SEC), self.start_node)
 
     def wish(self) -> None:
         """Signal wants pairs opened and closed."""
@@ -61,37 +68,15 @@ class Seed:
             reason=f"seed {world.plan.seed}",
             expires_us=world.now.wall_us + 5 * US_PER_SEC,
         )
-        world.publish(intent(pair.id), wanted)
-        world.time.after(world.rng.randrange(500_000, 4 * US_PER_SEC), self.wish)
+        world.publish([(intent(pair.id), wanted)])
+        world.time.after(world.rng.randrange(400_000, 2 * US_PER_SEC), self.wish)
 
     def harm(self) -> None:
-        """Crashes and venues' doings, about once a second."""
+        """Crashes, outages and venues' doings, about once a second."""
         world = self.world
         if world.calm:
             return
-        if world.nodes and world.hits(Misfortune.CRASH, 0.05):
-            self.crash(world.rng.choice(world.nodes))
-        if world.nodes and world.hits(Misfortune.SUSPENDED, 0.03):
-            node = world.rng.choice(world.nodes)
-            node.frozen_until_us = world.now.mono_us + world.rng.randrange(US_PER_SEC, 12 * US_PER_SEC)
-        if world.hits(Misfortune.STORE_DOWN, 0.02):
-            world.store.down = True
-            world.time.after(
-                world.rng.randrange(1, 10) * US_PER_SEC, lambda: setattr(world.store, "down", False)
-            )
-        if world.hits(Misfortune.STORE_FULL, 0.01):
-            world.store.full = True
-            world.time.after(
-                world.rng.randrange(1, 10) * US_PER_SEC, lambda: setattr(world.store, "full", False)
-            )
-        if world.hits(Misfortune.STORE_LOST, 0.015):
-            world.new_store()
-            world.checker.forget()
-        venue, name = world.rng.choice(
-            [key for pair in PAIRS for key in pair.keys if key[1].endswith("PERP")]
-        )
-        world.venues[venue].take_from(name)
-        world.lending.recall()
+        world.trouble.strike()
         world.time.after(world.rng.randrange(100_000, 2 * US_PER_SEC), self.harm)
 
     def run(self) -> World:
@@ -100,16 +85,25 @@ class Seed:
         while world.time.until(world.plan.active_us):
             pass
         world.store.down = world.store.full = False
+        for node in world.nodes:
+            node.fuse = None
         if not world.nodes:
             self.start_node()
         world.checker.busy_us = world.now.mono_us
         end_us = world.plan.active_us + world.plan.calm_us
-        while world.now.mono_us < end_us and not world.checker.at_rest():
+        self._second_by_second(end_us, world.checker.at_rest)
+        rest_us = world.now.mono_us
+        self._second_by_second(rest_us + COMPARED_US_MAX, lambda: world.accounts.compared_since(rest_us))
+        Ending(world).at_end()
+        world.accounts.at_end(rest_us)
+        return world
+
+    def _second_by_second(self, end_us: int, done: Callable[[], bool]) -> None:
+        world = self.world
+        while world.now.mono_us < end_us and not done():
             second_us = world.now.mono_us + US_PER_SEC
             while world.time.until(second_us):
                 pass
-        world.checker.at_end()
-        return world
 
 
 def main() -> int:

@@ -33,6 +33,7 @@ REASONS = {
     Reason.INSUFFICIENT_MARGIN: "funds",
     Reason.REDUCE_ONLY: "reduce_only",
     Reason.POST_ONLY: "post_only",
+    Reason.NOT_TRADING: "not_tradable",
 }
 """What the exchange port calls the venue's refusals; any other is a filter."""
 

@@ -12,10 +12,8 @@ from libs.common.messages import InstrumentInfo, Quote
 from libs.common.subjects import SPOT
 from libs.exchange.engine.commands import (
     Cancel,
-    Deleverage,
     Deposit,
     Event,
-    Liquidate,
     OpenAccount,
     Ordered,
     PublicTrade,
@@ -31,7 +29,8 @@ from libs.exchange.engine.types import (
     AccountKind,
     AccountSpec,
     Fill,
-    OrderType,
+    MarketStatus,
+    OrderStatus,
     PositionSide,
     Side,
     VenueRules,
@@ -60,6 +59,8 @@ from tests.sim.terms import BOT, FEES, FUNDS, REASONS, USER_COINS, balance_of, l
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+ROUND_US_MAX = 15 * US_PER_SEC
+
 
 class SimVenue:
     """An engine with one account of ours. `truth` is what the oracle reads."""
@@ -73,6 +74,7 @@ class SimVenue:
         self.hidden_until_us: dict[str, int] = {}
         self.down_until_us = 0
         self.venue_made: list[Fill] = []
+        self.records_hidden_from_us = self.records_hidden_until_us = 0
         self.user_ids: set[str] = set()
         self._version = 0
         for key, name in self.instruments.items():
@@ -100,6 +102,17 @@ class SimVenue:
             self.down_until_us = now_us + self.world.rng.randrange(2, 40) * US_PER_SEC
         return now_us < self.down_until_us
 
+    def hide_records(self, us: int) -> None:
+        """What has just been booked appears in the venue's own books a little later."""
+        if self.world.hits(Misfortune.RECORDS_LATE, 0.3):
+            self.records_hidden_from_us = self.world.now.wall_us
+            self.records_hidden_until_us = self.world.now.wall_us + us
+
+    @property
+    def hides_records(self) -> bool:
+        """Whether lines are missing in its books, or were when a round began that ends now."""
+        return self.world.now.wall_us < self.records_hidden_until_us + ROUND_US_MAX
+
     # --- market -----------------------------------------------------------------------------------
 
     def info(self, name: str) -> InstrumentInfo:
@@ -121,6 +134,7 @@ class SimVenue:
             taker=float(rates.taker),
             maker=float(rates.maker),
             shortable=self.slug in LENDERS,
+            refused="delisted" if listing.status is MarketStatus.DELISTED else None,
             recv_us=self.world.now.wall_us,
         )
 
@@ -178,7 +192,7 @@ class SimVenue:
             self.venue_made.append(event.fill)
         self.world.stream(self.slug, self._report(event.order))
         if event.fill is not None:
-            self.world.stream(self.slug, self._fill(event.fill))
+            self.world.stream(self.slug, self.fill_report(event.fill))
 
     def arrive(self, order: Intent, request: OrderRequest) -> Outcome:
         """An order has come in. Every arrival is counted for the oracle."""
@@ -218,7 +232,7 @@ class SimVenue:
         if self.slug == "bitget":  # as the real one: an acknowledgement, the rest is asked for or streamed
             seen = self._report(placed)
             return Done(report=msgspec.structs.replace(seen, status="open", filled=Decimal(0), average=None))
-        fills = [self._fill(f) for f in self.engine.fills(BOT) if f.order_id == placed.order_id]
+        fills = [self.fill_report(f) for f in self.engine.fills(BOT) if f.order_id == placed.order_id]
         return Done(report=self._report(placed), fills=tuple(fills))
 
     def query(self, instrument: str, client_id: str) -> QueryOutcome:
@@ -229,7 +243,14 @@ class SimVenue:
         return NotFound(code="-2013") if placed is None else Found(report=self._report(placed))
 
     def cancel(self, instrument: str, client_id: str) -> QueryOutcome:
-        """Cancel by our id."""
+        """Cancel by our id; somebody may trade with it just before."""
+        placed = self.engine.order(BOT, client_id=client_id)
+        rests = placed is not None and placed.status in (OrderStatus.OPEN, OrderStatus.PARTIAL)
+        if placed is not None and rests and placed.price and self.world.hits(Misfortune.CANCEL_RACE, 0.3):
+            taker = Side.SELL if placed.side is Side.BUY else Side.BUY
+            amount = placed.queue_ahead + placed.quantity
+            key = listing_key(instrument)
+            self.apply(PublicTrade(instrument=key, price=placed.price, quantity=amount, taker=taker))
         try:
             self.apply(Cancel(account=BOT, instrument=listing_key(instrument), client_id=client_id))
         except Refused:
@@ -240,7 +261,7 @@ class SimVenue:
     def fills(self, instrument: str, since_ms: int) -> list[FillReport]:
         """Trades of an instrument."""
         found = self.engine.fills(BOT, listing_key(instrument))
-        return [self._fill(fill) for fill in found if fill.wall_us // US_PER_MS >= since_ms]
+        return [self.fill_report(fill) for fill in found if fill.wall_us // US_PER_MS >= since_ms]
 
     def taken(self, instrument: str, since_ms: int) -> list[FillReport]:
         """Trades that the venue made by itself."""
@@ -266,52 +287,6 @@ class SimVenue:
         orders = tuple(self._report(placed) for placed in self.engine.open_orders(BOT))
         return positions, balances, orders
 
-    # --- misfortunes inside -----------------------------------------------------------------------
-
-    def take_from(self, name: str) -> None:
-        """ADL, liquidation, or the user closing by hand, on a position of ours."""
-        key, world = listing_key(name), self.world
-        held = next((one for one in self.engine.positions(BOT) if one.position.instrument == key), None)
-        if held is None:
-            return
-        size = abs(held.position.quantity)
-        try:
-            if world.hits(Misfortune.ADL, 0.3):
-                step = self.engine.listing(key).quantity_step
-                part = (
-                    size
-                    if world.rng.random() < 0.4
-                    else max(step, (size / 2 / step).to_integral_value() * step)
-                )
-                self.apply(
-                    Deleverage(
-                        account=BOT,
-                        instrument=key,
-                        position_side=PositionSide.BOTH,
-                        quantity=part,
-                        price=held.mark,
-                    )
-                )
-            elif world.hits(Misfortune.LIQUIDATION, 0.1):
-                self.apply(Liquidate(account=BOT, instrument=key, position_side=PositionSide.BOTH))
-            elif world.hits(Misfortune.USER_TRADES, 0.1):
-                side = Side.SELL if held.position.quantity > 0 else Side.BUY
-                user_id = f"user{len(self.user_ids)}"
-                self.user_ids.add(user_id)
-                world.meddled.add((self.slug, name))
-                self.apply(
-                    Submit(
-                        account=BOT,
-                        instrument=key,
-                        side=side,
-                        type=OrderType.MARKET,
-                        quantity=size,
-                        client_id=user_id,
-                    )
-                )
-        except Refused:
-            return
-
     # --- translation ------------------------------------------------------------------------------
 
     def _report(self, placed: Placed) -> OrderReport:
@@ -329,7 +304,8 @@ class SimVenue:
             reason=placed.reason,
         )
 
-    def _fill(self, fill: Fill) -> FillReport:
+    def fill_report(self, fill: Fill) -> FillReport:
+        """A trade as the venue tells it."""
         return FillReport(
             trade_id=str(fill.trade_id),
             order_id=str(fill.order_id),

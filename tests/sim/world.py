@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,29 +18,24 @@ from libs.common.memory_store import Fault, MemoryStore
 from libs.common.messages import Message
 from libs.common.messages_exec import Breaker, Level, Permit
 from libs.common.store import Transition
-from libs.common.subjects import PERMIT, quote
-from libs.common.subjects import instrument as instrument_subject
-from libs.exchange.trading_values import NeverSent, OrderRequest, QueryFailed, Unknown
-from services.executor.events import (
-    AccountSeen,
-    CancelOrder,
-    FetchFills,
-    FindTaken,
-    QueryOrder,
-    ReadAccount,
-)
+from libs.common.subjects import PERMIT
+from libs.exchange.trading_values import NeverSent, OrderRequest, Unknown
 from services.executor.model import Intent as Order
+from tests.sim.accounts import Accounts
+from tests.sim.agreement import Agreement
+from tests.sim.asking import Failed, no_answer, told_by
 from tests.sim.invariants import Checker
 from tests.sim.lending import Lending
-from tests.sim.plan import BUILD, KEYS, PAIRS, START_PRICES, Misfortune, Plan
+from tests.sim.market import Market
+from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan
 from tests.sim.timeline import Timeline, run
+from tests.sim.trouble import Trouble
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.venue import SimVenue
 
-QUOTE_EVERY_US = US_PER_SEC // 2
-PERMIT_EVERY_US = US_PER_SEC // 4
+PERMIT_EVERY_US = 2 * US_PER_SEC // 5
 REQUEST_TIMEOUT_US = 5 * US_PER_SEC
 
 
@@ -69,15 +65,20 @@ class World:
         self.meddled: set[tuple[str, str]] = set()
         self.venues: dict[str, SimVenue] = {}
         self.nodes: list[Node] = []
-        self.prices: dict[str, Decimal] = dict(START_PRICES)
         self.counts: Counter[str] = Counter()
         self.risk_revision = 0
-        self.risk_until_us = {"dead": 0, "breaker": 0}
+        self.risk_epoch = 1
+        self.build = BUILD
+        self.permit: Permit | None = None
+        self.risk_until_us = {"dead": 0, "hung": 0, "breaker": 0}
         self.breakers: tuple[Breaker, ...] = ()
-        self.feed_silent_until_us = 0
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
         self.lending = Lending(self)
+        self.market = Market(self)
+        self.trouble = Trouble(self)
+        self.agreement = Agreement(self)
+        self.accounts = Accounts(self)
         self.new_store()
 
     def new_store(self) -> None:
@@ -90,6 +91,11 @@ class World:
     def now(self) -> Now:
         """The three times."""
         return self.time.now()
+
+    @property
+    def prices(self) -> dict[str, Decimal]:
+        """Coin -> what it costs everywhere."""
+        return self.market.prices
 
     @property
     def calm(self) -> bool:
@@ -169,11 +175,12 @@ class World:
             return
 
         def landed() -> None:
+            if (why := self.trouble.garbled(executed=False)) is not None:
+                answer(Unknown(why=why), self.wire_us())
+                return
             outcome = self.land(venue, order, request)
-            if self.hits(Misfortune.REPLY_LOST, 0.06):
-                answer(
-                    Unknown(why="connection reset after send"), self.rng.randrange(1_000, REQUEST_TIMEOUT_US)
-                )
+            if (why := self.trouble.garbled(executed=True)) is not None:
+                answer(Unknown(why=why), self.rng.randrange(1_000, REQUEST_TIMEOUT_US))
             else:
                 answer(outcome, self.wire_us())
 
@@ -184,39 +191,24 @@ class World:
         return self.venues[venue].arrive(order, request)
 
     def call(self, node: Node, request: Request) -> None:
-        """A query, cancel or read: on its way, done there, answered."""
+        """A query, cancel, look or set-up: on its way, done there, answered."""
         venue = self.venues[request.venue]  # type: ignore[attr-defined]  # every one of them names its venue
         asked_us = self.now.mono_us
 
+        def failed(why: str) -> None:
+            outcome = no_answer(request)
+            error = None if outcome is not None else why
+            node.later(self.wire_us(), lambda: node.answer(request, outcome, error=error))
+
         def done() -> None:
             if venue.is_down or self.hits(Misfortune.QUERY_FAILS, 0.08):
-                if isinstance(request, QueryOrder | CancelOrder):
-                    node.later(
-                        self.wire_us(), lambda: node.answer(request, QueryFailed(why="no answer in time"))
-                    )
-                else:
-                    node.later(self.wire_us(), lambda: node.answer(request, error="no answer in time"))
+                failed("no answer in time")
                 return
-            match request:
-                case QueryOrder():
-                    result: Any = venue.query(request.instrument, request.id)
-                case CancelOrder():
-                    result = venue.cancel(request.instrument, request.id)
-                case FetchFills():
-                    result = venue.fills(request.instrument, request.since_ms)
-                case FindTaken():
-                    result = venue.taken(request.instrument, request.since_ms)
-                case ReadAccount():
-                    positions, balances, orders = venue.account()
-                    result = AccountSeen(
-                        venue=request.venue,
-                        positions=positions,
-                        balances=balances,
-                        open_orders=orders,
-                        asked_mono_us=asked_us,
-                    )
-                case _:
-                    raise AssertionError(f"no venue answers {type(request).__name__}")
+            try:
+                result = told_by(venue, request, node.terms, asked_us)
+            except Failed as error:
+                failed(str(error))
+                return
             node.later(self.wire_us(), lambda: node.answer(request, result))
 
         self.time.after(self.wire_us(), done)
@@ -230,23 +222,32 @@ class World:
             copies.append(self.wire_us() * 20)
         elif self.hits(Misfortune.STREAM_LATE, 0.1):
             copies = [self.rng.randrange(US_PER_SEC, 20 * US_PER_SEC)]
+        elif self.hits(Misfortune.STREAM_REORDERED, 0.2):
+            copies = [self.rng.randrange(60_000, 400_000)]
         for after_us in copies:
             for node in self.nodes:
                 node.later(after_us, partial(node.hear_venue, venue, event))
 
     # --- bus --------------------------------------------------------------------------------------
 
-    def publish(self, subject: str, message: Message) -> None:
-        """A message for the executors: lost, late or doubled as the seed will have it."""
-        for node in self.nodes:
-            if self.hits(Misfortune.BUS_LOSES, 0.03):
+    def publish(self, messages: Sequence[tuple[str, Message]]) -> None:
+        """Messages of one instant for the executors: lost, late, doubled or reordered as the seed has it."""
+        for node in self.nodes if messages else ():
+            if self.trouble.is_deaf(node):
                 continue
+            kept = messages
+            if self.hits(Misfortune.BUS_LOSES, 0.05):
+                lost = self.rng.randrange(len(messages))
+                kept = [*messages[:lost], *messages[lost + 1 :]]
+            if len(kept) > 1 and self.hits(Misfortune.BUS_REORDERS, 0.02):
+                kept = self.rng.sample(kept, len(kept))
             delay_us = self.rng.randrange(100, 2_000)
-            if self.hits(Misfortune.BUS_LATE, 0.02):
+            if self.hits(Misfortune.BUS_LATE, 0.03):
                 delay_us = self.rng.randrange(100_000, 5 * US_PER_SEC)
-            node.later(delay_us, partial(node.hear, subject, message))
-            if self.hits(Misfortune.BUS_DOUBLES, 0.02):
-                node.later(delay_us * 3, partial(node.hear, subject, message))
+            delay_us = max(delay_us, self.trouble.backlog_us(node))
+            node.later(delay_us, partial(node.hear, kept))
+            if self.hits(Misfortune.BUS_DOUBLES, 0.03):
+                node.later(delay_us * 3, partial(node.hear, kept))
 
     def heard(self, node: Node, subject: str, message: Message) -> None:
         """An executor has said something."""
@@ -260,32 +261,9 @@ class World:
 
     def start(self) -> None:
         """Set everything going that goes on by itself."""
-        self.describe()
-        self._quotes()
+        self.market.start()
         self.lending.start()
         self._permit()
-
-    def describe(self) -> None:
-        """Instruments, said again every 10 s."""
-        for venue, name in KEYS:
-            self.publish(instrument_subject(venue, name), self.venues[venue].info(name))
-        self.time.after(10 * US_PER_SEC, self.describe)
-
-    def _quotes(self) -> None:
-        for base, price in self.prices.items():
-            step = Decimal(self.rng.randrange(-8, 9)) / 10_000
-            if self.hits(Misfortune.PRICE_SHOCK, 0.002):
-                step = Decimal(self.rng.choice((-40, -20, 20, 40))) / 100
-            start = START_PRICES[base]
-            self.prices[base] = min(start * 3, max(start / 3, price * (1 + step))).quantize(Decimal("0.1"))
-        silent = self.now.mono_us < self.feed_silent_until_us
-        if not silent and self.hits(Misfortune.FEED_SILENT, 0.005):
-            self.feed_silent_until_us = self.now.mono_us + self.rng.randrange(3, 30) * US_PER_SEC
-        for key in KEYS:
-            seen = self.venues[key[0]].reprice(key[1], self.prices[key[1].split("-")[0]])
-            if not silent:
-                self.publish(quote(*key), seen)
-        self.time.after(QUOTE_EVERY_US, self._quotes)
 
     def _permit(self) -> None:
         self.time.after(PERMIT_EVERY_US, self._permit)
@@ -296,33 +274,43 @@ class World:
         if self.hits(Misfortune.RISK_DEAD, 0.005):
             self.risk_until_us["dead"] = now_us + self.rng.randrange(1, 40) * US_PER_SEC
             return
+        if now_us < self.risk_until_us["hung"] or self.hits(Misfortune.RISK_HUNG, 0.004):
+            if now_us >= self.risk_until_us["hung"]:
+                self.risk_until_us["hung"] = now_us + self.rng.randrange(1, 20) * US_PER_SEC
+            if self.permit is not None:  # the same one over and over: nobody decides any more
+                self.publish([(PERMIT, self.permit)])
+            return
+        if self.hits(Misfortune.RISK_RESTARTS, 0.004):
+            self.risk_epoch, self.risk_revision = self.risk_epoch + 1, 0
+            self.build = self.rng.choice((BUILD, BUILD, "another"))
+        if self.calm:
+            self.build = BUILD
         if now_us >= self.risk_until_us["breaker"] and self.breakers:
-            self._set_breakers(())
+            self.breakers = ()
         elif not self.breakers:
             self._misfortune_of_risk(now_us)
         self.risk_revision += 1
-        permit = Permit(
-            risk_epoch=1,
+        self.permit = Permit(
+            risk_epoch=self.risk_epoch,
             revision=self.risk_revision,
-            build=BUILD,
+            build=self.build,
             wall_us=self.now.wall_us,
             breakers=self.breakers,
         )
-        self.publish(PERMIT, permit)
+        self.publish([(PERMIT, self.permit)])
 
     def _misfortune_of_risk(self, now_us: int) -> None:
         pair = self.rng.choice(PAIRS)
         scopes = ("global", f"pair:{pair.id}", f"venue:{pair.keys[0][0]}")
-        for kind, level, chance in (
-            (Misfortune.RISK_HALTS, Level.REDUCE_ONLY, 0.01),
-            (Misfortune.RISK_FLAPS, Level.NO_OPENS, 0.03),
-            (Misfortune.RISK_FLATTENS, Level.FLATTEN, 0.004),
+        for kind, level, chance, seconds_max in (
+            (Misfortune.RISK_HALTS, Level.REDUCE_ONLY, 0.01, 30),
+            (Misfortune.RISK_FLAPS, Level.NO_OPENS, 0.03, 3),
+            (Misfortune.RISK_BLIND, Level.NO_OPENS, 0.01, 15),
+            (Misfortune.RISK_FLATTENS, Level.FLATTEN, 0.006, 30),
         ):
             if self.hits(kind, chance):
-                self._set_breakers((Breaker(scope=self.rng.choice(scopes), level=level, reason=kind.value),))
-                seconds = self.rng.randrange(1, 3 if kind is Misfortune.RISK_FLAPS else 30)
+                scope = "global" if kind is Misfortune.RISK_BLIND else self.rng.choice(scopes)
+                self.breakers = (Breaker(scope=scope, level=level, reason=kind.value),)
+                seconds = self.rng.randrange(1, seconds_max)
                 self.risk_until_us["breaker"] = now_us + seconds * US_PER_SEC
                 return
-
-    def _set_breakers(self, breakers: tuple[Breaker, ...]) -> None:
-        self.breakers = breakers

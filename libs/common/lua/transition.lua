@@ -5,7 +5,7 @@
 -- write its log; without it a script could stop half way.
 --
 -- ARGV[1] is the key prefix; then come sections of counted, flat arguments, in this order:
---   lease    0 | 1 name fence
+--   lease    0 | 1 name fence owner
 --   once     0 | 1 set member
 --   expect   n (key version)*
 --   writes   n (key flag value)*          flag 1 writes, 0 deletes
@@ -54,10 +54,13 @@ end
 
 -- Checks.
 if take() == '1' then
-  local name, fence = take(), take()
+  local name, fence, owner = take(), take(), take()
   local newest = redis.call('HGET', prefix .. '_fences', name)
   if newest ~= fence then
     return conflict('lease:' .. name, 'fence ' .. fence .. ' is not the newest, ' .. (newest or 'none') .. ' is')
+  end
+  if redis.call('HGET', prefix .. '_owners', name) ~= owner then
+    return conflict('lease:' .. name, 'fence ' .. fence .. ' is another owner\'s: the store is not the one that gave it')
   end
 end
 

@@ -1,0 +1,98 @@
+"""The books of an executor in the simulation, and I8: what they say explains every account to the last digit.
+
+The real accountant compares a venue's account with the ledger whenever nothing moves; here each comparison is
+looked at. What it leaves unexplained must be nothing, unless something has happened of which the ledger
+cannot know (yet): a trade that the venue made and nobody has booked, an order whose fate is open, a line that
+the venue's books do not show yet. What the user trades by hand, and what a lost store knew, is not explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from libs.common.effects import Effect
+from libs.common.instant import US_PER_SEC, Now
+from services.executor.accountant import Accountant
+from services.executor.model import State
+from services.executor.order import fills_complete
+from services.executor.rounds import Round
+from services.executor.world import World as Shared
+from tests.sim.invariants import Violated
+from tests.sim.plan import PAIRS
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.world import World
+
+RECORDS_EVERY_US: Final = 10 * US_PER_SEC
+
+
+class Compared(Accountant):
+    """The real one; the oracle hears of each comparison."""
+
+    def __init__(self, node: Node, shared: Shared) -> None:
+        super().__init__(
+            shared,
+            node.lanes,
+            market_of=node.world.time.market.at,
+            records_every_us=RECORDS_EVERY_US,
+        )
+        self._node = node
+
+    def on_round(self, done: Round, now: Now) -> Iterator[Effect]:
+        """A venue's lines have been compared with its account."""
+        self._node.world.accounts.on_compared(done, now)
+        yield from super().on_round(done, now)
+
+
+class Accounts:
+    """When each venue was compared last, and with what result."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.compared_us: dict[str, int] = {}
+
+    def on_compared(self, done: Round, now: Now) -> None:
+        """I8, at a quiet moment."""
+        world, venue = self.world, done.venue
+        world.counts["comparisons"] += 1
+        self.compared_us[venue] = now.mono_us
+        if done.residual and not self._excused(venue):
+            raise Violated("I8", f"{venue}: the books do not explain {done.residual}")
+
+    def _excused(self, venue: str) -> bool:
+        """Whether the ledger cannot know all of this venue at this moment."""
+        world = self.world
+        if world.stores > 1 or any(key[0] == venue for key in world.meddled):
+            return True
+        if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
+            return True
+        if world.agreement.unbooked_recall(venue):
+            return True
+        keys = {pair.id: pair.keys for pair in PAIRS}
+        return any(
+            not (one.state.is_final and fills_complete(one))
+            for one in world.checker.durable.values()
+            if keys[one.pair][one.leg][0] == venue
+        )
+
+    def compared_since(self, mono_us: int) -> bool:
+        """Whether every venue has been compared since then."""
+        return all(self.compared_us.get(venue, -1) >= mono_us for venue in self._due())
+
+    def _due(self) -> list[str]:
+        """Venues whose books must come to an end: a pair that was stopped books nothing any more."""
+        states = self.world.checker.states
+        stuck = {key[0] for pair in PAIRS if _is_stuck(states.get(pair.id)) for key in pair.keys}
+        return [venue for venue in self.world.venues if venue not in stuck]
+
+    def at_end(self, rest_us: int) -> None:
+        """I8: whatever went wrong on the way has only delayed it."""
+        late = [venue for venue in self._due() if self.compared_us.get(venue, -1) < rest_us]
+        if late:
+            raise Violated("I8", f"the books of {late} were not compared after all had come to rest")
+
+
+def _is_stuck(state: object) -> bool:
+    return getattr(state, "state", None) is State.STUCK

@@ -1,0 +1,111 @@
+"""I3 after every step: as soon as no order is open, what the pairs own is what the venue shows.
+
+What the venue traded by itself (ADL, liquidation, delivery) belongs to nobody until a pair has booked it.
+What the user trades by hand, and what a lost store knew, is left out.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from libs.common.subjects import SPOT, kind_of
+from libs.exchange.engine.types import Side
+from services.executor.model import Intent
+from services.executor.order import fills_complete
+from services.executor.watch import trade_name
+from services.executor.world import Key
+from tests.sim.invariants import Violated
+from tests.sim.plan import KEYS, PAIRS
+from tests.sim.terms import BOT, listing_key
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+SHARERS: Final = {key: tuple(pair for pair in PAIRS if key in pair.keys) for key in KEYS}
+KEYS_OF: Final = {pair.id: pair.keys for pair in PAIRS}
+ZERO: Final = Decimal(0)
+
+
+class Agreement:
+    """`open`: by instrument the orders (and loans) whose end is not known, or whose trades are not."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.open: dict[Key, set[str]] = {key: set() for key in KEYS}
+
+    def forget(self) -> None:
+        """The store was lost."""
+        for ids in self.open.values():
+            ids.clear()
+
+    def on_intent(self, intent: Intent) -> None:
+        """An order was written."""
+        ids = self.open[KEYS_OF[intent.pair][intent.leg]]
+        if intent.state.is_final and fills_complete(intent):
+            ids.discard(intent.id)
+        else:
+            ids.add(intent.id)
+
+    def look(self, pair: str) -> None:
+        """A pair was written: its instruments agree, unless something is under way there."""
+        for key in KEYS_OF[pair]:
+            if self.world.stores == 1 and key not in self.world.meddled and not self.open[key]:
+                self._compare(key)
+
+    def _compare(self, key: Key) -> None:
+        world, (venue, name) = self.world, key
+        side, lending = world.venues[venue], world.lending
+        ours = self.owned(key)
+        if kind_of(name) is SPOT:
+            coin = name.split("-", maxsplit=1)[0]
+            if coin in lending.recalled(venue):
+                return  # coins that a recall took are missed at the next look at the account
+            held = side.engine.balances(BOT).get(coin)
+            shown = (ZERO if held is None else held.total) - lending.users_coins(venue, coin)
+        else:
+            figures = side.engine.position(BOT, listing_key(name))
+            shown = ZERO if figures is None else figures.position.quantity
+        expected = ours + self.unbooked(key)
+        world.counts["agreements"] += 1
+        if shown != expected:
+            raise Violated("I3", f"{venue} {name}: ours {expected}, the venue shows {shown}, nothing is open")
+
+    def owned(self, key: Key) -> Decimal:
+        """What the pairs own of an instrument together, dust included."""
+        dust = self.world.hash("dust")
+        ours = ZERO
+        for pair in SHARERS[key]:
+            state = self.world.checker.states.get(pair.id)
+            index = pair.keys.index(key)
+            if state is not None:
+                ours += state.legs[index].coins
+            ours += Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
+        return ours
+
+    def unbooked(self, key: Key) -> Decimal:
+        """What the venue traded by itself and no pair has taken over, signed."""
+        side = self.world.venues[key[0]]
+        states = [self.world.checker.states.get(pair.id) for pair in SHARERS[key]]
+        left = ZERO
+        for fill in side.venue_made:
+            if side.instruments[fill.instrument] != key[1]:
+                continue
+            name = trade_name(key, side.fill_report(fill))
+            borne = sum((state.taken.get(name, ZERO) for state in states if state is not None), ZERO)
+            left += (1 if fill.side is Side.BUY else -1) * (fill.quantity - borne)
+        return left
+
+    def unbooked_at(self, venue: str) -> bool:
+        """Whether a venue has traded something by itself that nobody has booked."""
+        return any(self.unbooked(key) for key in KEYS if key[0] == venue and kind_of(key[1]) is not SPOT)
+
+    def unbooked_recall(self, venue: str) -> bool:
+        """Whether coins that a recall has bought are in nobody's books."""
+        side, states = self.world.venues[venue], self.world.checker.states.values()
+        for fill in side.engine.fills(BOT) if self.world.lending.bought else ():
+            if fill.client_id in self.world.lending.bought:
+                name = trade_name((venue, side.instruments[fill.instrument]), side.fill_report(fill))
+                if sum((state.taken.get(name, ZERO) for state in states), ZERO) != fill.quantity:
+                    return True
+        return False

@@ -1,0 +1,128 @@
+"""What must hold when all is calm and everybody has had time (execution.md, I3, I9, I10, I13, I14)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
+from services.executor.model import State
+from services.executor.writing import JOURNAL, intents_key, pair_key
+from tests.sim.invariants import Violated
+from tests.sim.plan import PAIRS, SimPair
+from tests.sim.terms import BOT, listing_key
+
+if TYPE_CHECKING:
+    from tests.sim.venue import SimVenue
+    from tests.sim.world import World
+
+ORDERS_PER_POSITION_MAX = 200
+
+
+class Ending:
+    """The last look at a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.checker = world.checker
+
+    def at_end(self) -> None:
+        """I3, I9, I10, I13, I14: all is calm, and everybody has had time."""
+        for pair in PAIRS:
+            state = self.checker.states.get(pair.id)
+            if state is not None and state.state not in (State.IDLE, State.ACTIVE, State.STUCK):
+                raise Violated("I13", f"{pair.id} is still {state.state}")
+            if state is not None and state.state is State.STUCK and not self._paged(pair.id):
+                raise Violated("I13", f"{pair.id} is stuck and nobody was paged")
+        self._fold()
+        self._nothing_rests()
+        self._positions()
+        self.world.lending.at_end(self.checker.states)
+        for order_id in self.checker.given_up:
+            self.checker.nowhere(order_id)
+        per_attempt = Counter((one.pair, one.attempt) for one in self.checker.durable.values())
+        for key, count in per_attempt.items():
+            if count > ORDERS_PER_POSITION_MAX:
+                raise Violated("I14", f"{count} orders for {key}")
+
+    def _nothing_rests(self) -> None:
+        """I13: no order of ours is left on a book, where it could fill unseen."""
+        for venue in self.world.venues.values():
+            left = [
+                one.client_id
+                for one in venue.engine.open_orders(BOT)
+                if one.client_id in self.checker.durable
+            ]
+            if left:
+                raise Violated("I13", f"{left} still rest at {venue.slug}")
+
+    def _paged(self, pair: str) -> bool:
+        pages = (one for one in self.world.alerts if one.level is AlertLevel.CRITICAL)
+        return any(one.key.startswith(f"{pair}:") for one in pages)
+
+    def _fold(self) -> None:
+        """I10: replaying the journal gives what lies in the store, byte for byte."""
+        pairs: dict[str, bytes] = {}
+        intents: dict[str, dict[str, bytes]] = {}
+        for entry in self.world.entries(JOURNAL):
+            name = entry["pair"].decode()
+            pairs[name] = entry["state"]
+            for key, value in msgspec.json.decode(entry["intents"], type=dict[str, msgspec.Raw]).items():
+                if bytes(value) == b"null":
+                    intents.setdefault(name, {}).pop(key, None)
+                else:
+                    intents.setdefault(name, {})[key] = bytes(value)
+        for name, state in pairs.items():
+            if self.world.value(pair_key(name)) != state:
+                raise Violated("I10", f"{name}: the journal tells another state than the store holds")
+            if self.world.hash(intents_key(name)) != intents.get(name, {}):
+                raise Violated("I10", f"{name}: the journal tells other orders than the store holds")
+
+    def _positions(self) -> None:
+        """I3: what pairs own is what venues show, unless a pair was stopped for that very reason."""
+        stuck = {
+            pair.id for pair in PAIRS if (s := self.checker.states.get(pair.id)) and s.state is State.STUCK
+        }
+        dust = self.world.hash("dust")
+        for venue in self.world.venues.values():
+            shown = {one.position.instrument: one.position.quantity for one in venue.engine.positions(BOT)}
+            for name in venue.instruments.values():
+                sharers = [pair for pair in PAIRS if (venue.slug, name) in pair.keys]
+                if any(pair.id in stuck for pair in sharers):
+                    continue
+                ours = Decimal(0)
+                for pair in sharers:
+                    state = self.checker.states.get(pair.id)
+                    for index, leg in enumerate(state.legs if state else ()):
+                        if (leg.venue, leg.instrument) == (venue.slug, name):
+                            ours += leg.coins + Decimal(dust.get(f"{pair.id}|{index}", b"0").decode())
+                if self.world.stores == 1 and all(self._rests(pair) for pair in sharers):
+                    ours += self.world.agreement.unbooked((venue.slug, name))  # the venue took dust
+                self._agrees(venue, name, ours, shown.get(listing_key(name), Decimal(0)))
+
+    def _rests(self, pair: SimPair) -> bool:
+        state = self.checker.states.get(pair.id)
+        return state is None or state.state is State.IDLE
+
+    def _agrees(self, venue: SimVenue, name: str, ours: Decimal, shown: Decimal) -> None:
+        listing = venue.engine.listing(listing_key(name))
+        if listing.kind is not SPOT:
+            if ours != shown:
+                raise Violated("I3", f"{venue.slug} {name}: ours {ours}, the venue shows {shown}")
+            return
+        total = (
+            venue.engine.balances(BOT)[listing.base].total
+            if listing.base in venue.engine.balances(BOT)
+            else Decimal(0)
+        )
+        users = self.world.lending.users_coins(venue.slug, listing.base)
+        lost = self.world.lending.lost(venue.slug, listing.base)
+        if total < users + ours - lost or (total > users + ours and self.world.stores == 1):
+            # after a lost store nobody knows of coins that were ours: they are there, and never sold
+            raise Violated(
+                "I3", f"{venue.slug} {listing.base}: {total} there, the user's {users} and ours {ours}"
+            )
