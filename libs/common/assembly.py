@@ -53,6 +53,7 @@ class Assembly:
       dropped. A service with observations of its own kind names them here.
     - `requests_max`: so many requests run at once, later ones wait in order
     - `faults_max`: so many exceptions of the actor within a minute end the process (exit 1)
+    - `reloads`: the actor takes `Reloaded`; else a changed config needs a restart of the service
     - `close`: called last, after the inbox was drained
     """
 
@@ -67,6 +68,7 @@ class Assembly:
     requests_max: int = 64
     requests_waiting_max: int = 4_096
     faults_max: int = 3
+    reloads: bool = False
 
 
 Assemble = Callable[[ServiceContext], Awaitable[Assembly]]

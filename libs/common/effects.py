@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from libs.common.config.schema import Config
 from libs.common.instant import Now
 from libs.common.messages import AlertLevel, CommandReply, Message
 from libs.common.store import Transition
@@ -67,6 +68,12 @@ class Persisted(Event, frozen=True, kw_only=True):
 
 class Draining(Event, frozen=True, kw_only=True):
     """SIGTERM: last words; the inbox takes no more from the bus."""
+
+
+class Reloaded(Event, frozen=True, kw_only=True):
+    """The config has changed while running; only settings that `config.reload` lets change differ."""
+
+    config: Config
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

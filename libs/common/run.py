@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -40,6 +41,7 @@ from libs.common.metrics_http import HOST_ENV, BadSetting, MetricsServer, Pulse,
 from libs.common.nats_bus import NatsBus
 from libs.common.redact import REDACTOR
 from libs.common.redis_store import RedisStore
+from libs.common.reloading import Reloader
 from libs.common.server_url import (
     LOGIN,
     NATS_ENV,
@@ -185,15 +187,18 @@ class _Process:
 
     async def _run(self, assembly: Assembly, stop: asyncio.Event) -> int:
         context = self._context
+        reloader = Reloader.of(
+            context, assembly, lambda: load_config(_config_paths(context.env), context.env)
+        )
         runtime = Runtime(
             service=context.service,
-            assembly=assembly,
+            assembly=replace(assembly, background=(*assembly.background, reloader.run)),
             clock=context.clock,
             bus=context.bus,
             store=context.store,
             metrics=self._metrics,
         )
-        self._runtime = runtime
+        self._runtime, reloader.entries = runtime, runtime.store_log
         if self._lost:
             raise CannotStart(self._lost, code=UNREACHABLE)
         self._beat.attach(runtime)

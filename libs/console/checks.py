@@ -136,7 +136,8 @@ def act_rows(config: Config, env: Mapping[str, str]) -> Iterator[Row]:
         yield Row(subject=found.path, state="warning", text=found.reason, remedy=found.remedy)
     if not missing:
         limit = config.limits.max_notional_usd or 0.0
-        text = f"live, meant twice: real orders, at most {limit:,.0f} USD over all pairs"
+        most = limit if live.capped(config) is None else live.CAP_USD
+        text = f"live, meant twice: real orders, at most {most:,.0f} USD over all pairs"
         yield Row(subject="mode", state="ok", text=text)
 
 

@@ -36,6 +36,7 @@ from services.executor.accountant import Accountant
 from services.executor.actor import ExecutorActor
 from services.executor.bookkeeper import Bookkeeper
 from services.executor.books_work import LANE
+from services.executor.calls import Counting
 from services.executor.desk import Desk
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
@@ -181,7 +182,8 @@ async def assembly_of(
     keeper = LeaseKeeper(leases, store=context.store, clock=context.clock, owner=owner)
     venues = dict.fromkeys(venue for legs in keys.values() for venue, _ in legs)
     rules = KeyRules.of(config)
-    accounts = [Account(venue, opener=opener, desk=desk, books=lanes, rules=rules) for venue in venues]
+    counted = Counting(opener, context.clock)
+    accounts = [Account(venue, opener=counted.open, desk=desk, books=lanes, rules=rules) for venue in venues]
     await open_all(accounts)
 
     async def work(offer: Offer) -> None:
@@ -202,6 +204,7 @@ async def assembly_of(
         lanes,
         market_of=market_of,
         records_every_us=records_every_us(config.monitor.interval_sec, context.clock.market.speed),
+        reach_of=counted.reach_of,
     )
     pairs = ExecutorActor(world, lanes)
     executor = WithBooks(pairs, books)
@@ -232,6 +235,7 @@ async def assembly_of(
         ),
         lane_of=executor.lane_of,
         requests_max=REQUESTS_MAX,
+        reloads=True,
         close=close,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from libs.common.effects import Effect, Event, Started
+from libs.common.effects import Effect, Event, Reloaded, Started
 from libs.common.instant import Now
 from services.executor.accountant import Accountant
 from services.executor.actor import ExecutorActor
@@ -26,6 +26,9 @@ class WithBooks:
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         """One event; effects in the order in which they are to be done."""
+        if isinstance(event, Reloaded):
+            self.pairs.world.config = event.config
+            return
         self.books.hear(event)
         name = self.lane_of(event)
         if name == LANE:

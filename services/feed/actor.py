@@ -17,6 +17,7 @@ from libs.common.effects import (
     Note,
     Persisted,
     Received,
+    Reloaded,
     SetTimer,
     Started,
     TimerFired,
@@ -94,7 +95,7 @@ class FeedActor:
                 venue = self._venues.get(event.token.split(":", 1)[0])
                 if venue is not None:
                     yield from venue.persisted(event.token, ok=event.ok)
-            case Draining():
+            case Draining() | Reloaded():  # of what may change nothing is the feed's
                 pass
             case _:
                 fields = {"event": type(event).__name__}

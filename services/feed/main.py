@@ -68,6 +68,7 @@ def assembly_of(context: ServiceContext, opener: Opener) -> Assembly:
         lane_of=lane_of,
         conflate=conflation_key,
         close=clients.close,
+        reloads=True,
     )
 
 

@@ -38,6 +38,7 @@ async def assemble(context: ServiceContext) -> Assembly:
         subscriptions=SUBSCRIPTIONS,
         handlers={WriteBatch: files.write, MergeSegments: files.merge},
         close=files.close,
+        reloads=True,
     )
 
 

@@ -27,6 +27,7 @@ from libs.common.effects import (
     Persisted,
     Publish,
     Received,
+    Reloaded,
     Reply,
     SetTimer,
     Started,
@@ -97,6 +98,9 @@ class SignalActor:
                 yield from self._want(now)
                 yield SetTimer(name=ROUND, after_us=min(self._interval_us, US_PER_SEC))
                 yield SetTimer(name=SWEEP, after_us=SWEEP_US)
+            case Reloaded(config=config):
+                self._config = config
+                self._view.reload(config)
             case Draining() | Persisted():
                 pass
             case _:

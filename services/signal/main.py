@@ -51,6 +51,7 @@ async def assemble(context: ServiceContext) -> Assembly:
         actor=SignalActor(context.config, build=build(context.env)),
         subscriptions=(subjects.ALL_MD, subjects.command("status"), *traders),
         handlers=handlers,
+        reloads=True,
     )
 
 

@@ -81,16 +81,7 @@ class MarketView:
     def __init__(self, config: Config, specs: Iterable[PairSpec]) -> None:
         self.config = config
         self.specs: dict[str, PairSpec] = {spec.id: spec for spec in specs}
-        self.terms: dict[str, PairTerms] = {
-            spec.id: pair_terms(
-                config,
-                pair=spec.id,
-                symbol=spec.symbol,
-                first=(spec.first.venue, spec.first.kind),
-                second=(spec.second.venue, spec.second.kind),
-            )
-            for spec in self.specs.values()
-        }
+        self.terms: dict[str, PairTerms] = {spec.id: _terms_of(config, spec) for spec in self.specs.values()}
         self.legs: dict[LegKey, LegState] = {}
         self._pairs_of: dict[LegKey, tuple[str, ...]] = {}
         self._pairs_at: dict[str, tuple[str, ...]] = {}
@@ -222,6 +213,13 @@ class MarketView:
         self.terms[pair] = msgspec.structs.replace(self.terms[pair], first=found[0], second=found[1])
         self.rates_apart[pair] = "; ".join(apart)
 
+    def reload(self, config: Config) -> None:
+        """Terms by a config of the same pairs; what accounts really pay still comes first."""
+        self.config = config
+        for pair, spec in self.specs.items():
+            self.terms[pair] = _terms_of(config, spec)
+            self._price(pair)
+
     # --- what is asked --------------------------------------------------------------------------
 
     def venue_health(self, venue: str) -> VenueHealth | None:
@@ -338,4 +336,14 @@ def _same_facts(one: InstrumentInfo, other: InstrumentInfo) -> bool:
     """Equal but for the time of arrival: the slow state is said again and again."""
     return all(
         getattr(one, name) == getattr(other, name) for name in one.__struct_fields__ if name != "recv_us"
+    )
+
+
+def _terms_of(config: Config, spec: PairSpec) -> PairTerms:
+    return pair_terms(
+        config,
+        pair=spec.id,
+        symbol=spec.symbol,
+        first=(spec.first.venue, spec.first.kind),
+        second=(spec.second.venue, spec.second.kind),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from libs.common.config import legs, names, venues
+from libs.common.config import legs, live, names, venues
 from libs.common.config.facts import Facts
 from libs.common.config.pairing import QUOTES
 from libs.common.config.problems import Problem
@@ -13,7 +13,7 @@ from libs.common.config.schema import Config, Exchange
 
 def warnings(facts: Facts, config: Config) -> list[Problem]:
     """What is accepted, but should be known."""
-    rules = (_never_exercised, _unused, _doubtful_symbols, _shared_venue, _no_exit)
+    rules = (_never_exercised, _unused, _doubtful_symbols, _shared_venue, _no_exit, _capped)
     return [problem for rule in rules for problem in rule(facts, config)]
 
 
@@ -79,3 +79,8 @@ def _no_exit(facts: Facts, config: Config) -> Iterator[Problem]:
             "",
             "cost_aware leaves when staying has cost as much as leaving",
         )
+
+
+def _capped(facts: Facts, config: Config) -> Iterator[Problem]:
+    if (found := live.capped(config)) is not None:
+        yield facts.problem(found.path, found.reason, "", found.remedy)

@@ -77,12 +77,18 @@ def decisions(config: Config) -> Iterator[Finding]:
     ):
         if value is None:
             yield Finding(path=path, reason="must be written explicitly in live mode", remedy=remedy)
-    if limit is not None and limit > CAP_USD and not config.limits.acknowledged:
-        yield Finding(
-            path="limits.max_notional_usd",
-            reason=f"{limit:,.0f} is above the live cap of {CAP_USD:,.0f} USD",
-            remedy=f"begin with {CAP_USD:,.0f} or less; later set limits.acknowledged to true",
-        )
+
+
+def capped(config: Config) -> Finding | None:
+    """Why a live config may hold less than its limit says; no reason to refuse it."""
+    limit = config.limits.max_notional_usd
+    if config.mode is not Mode.LIVE or config.limits.acknowledged or limit is None or limit <= CAP_USD:
+        return None
+    return Finding(
+        path="limits.acknowledged",
+        reason=f"is not said, so that {CAP_USD:,.0f} USD are traded at most, and not {limit:,.0f}",
+        remedy="set it to true when you have seen it trade",
+    )
 
 
 def keys(config: Config) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.config.live import CAP_USD, gate, meant
+from libs.common.config.live import CAP_USD, capped, gate, meant
 from libs.common.config.schema import Config, Exchange, Limits, Mode, Thresholds
 from services.executor.failpoints import ENV as FAILPOINT_ENV
 
@@ -47,7 +47,6 @@ def test_both_acts_and_every_decision_let_live_begin() -> None:
         (LIVE, {"FUNDARB_LIVE": ""}, "mode", "FUNDARB_LIVE=1"),
         (LIVE, YES | {FAILPOINT_ENV: "after_release"}, FAILPOINT_ENV, "unset"),
         (changed(limits=Limits()), YES, "limits.max_notional_usd", "USD"),
-        (changed(limits=Limits(max_notional_usd=1_001)), YES, "limits.max_notional_usd", "acknowledged"),
         (changed(thresholds=Thresholds(forecast="flat")), YES, "thresholds.flip_policy", "cost_aware"),
         (changed(thresholds=Thresholds(flip_policy="tolerance")), YES, "thresholds.forecast", "expected"),
         (without("spot", secret=""), YES, "exchanges.spot", "FUNDARB__EXCHANGES__SPOT__SECRET_FILE"),
@@ -75,3 +74,14 @@ def test_only_the_one_value_means_it() -> None:
     assert meant({}, flag=True)
     assert meant(YES)
     assert not any(meant({"FUNDARB_LIVE": text}) for text in ("0", "yes", "true", "1 ", ""))
+
+
+def test_what_is_above_the_live_cap_is_told_and_may_start() -> None:
+    bold = changed(limits=Limits(max_notional_usd=5_000))
+    assert gate(bold, YES) == ()
+    told = capped(bold)
+    assert told is not None
+    assert "1,000 USD are traded at most, and not 5,000" in told.reason
+    assert capped(LIVE) is None
+    assert capped(changed(limits=Limits(max_notional_usd=5_000, acknowledged=True))) is None
+    assert capped(changed(mode=Mode.PAPER, limits=Limits(max_notional_usd=5_000))) is None
