@@ -49,7 +49,12 @@ def move_in(
     found: dict[str, dict[Protocol, Key]] = {}
     for number in range(1, users + 1):
         name = f"u{number}"
+        lives_here = any(
+            account.startswith(f"{name}:") for one in houses.values() for account in one.engine.accounts
+        )
         found[name] = open_user(houses, name, wall_ms)
+        if lives_here:  # a venue that goes on gives nobody money twice
+            continue
         for protocol, house in houses.items():
             for (venue, wallet, asset), amount in deposits.items():
                 if venue == protocol:

@@ -28,7 +28,7 @@ from libs.exchange.engine.commands import (
 )
 from libs.exchange.engine.engine import Engine
 from libs.exchange.engine.types import AccountKind, AccountSpec, FeeRates, FeeSchedule, VenueRules
-from services.venue import keys, listings, misfortunes
+from services.venue import keeping, keys, listings, misfortunes
 from services.venue.desk import Desk, Instant
 from services.venue.instruments import Instrument, Protocol
 from services.venue.keys import Key, User
@@ -72,18 +72,23 @@ class House:
     `born` is the instant of the opening: nothing that was due before it is made up for.
     """
 
-    def __init__(self, desk: Desk, *, born: Instant, seed: int = 0) -> None:
+    def __init__(
+        self, desk: Desk, *, born: Instant, seed: int = 0, kept: keeping.KeptHouse | None = None
+    ) -> None:
         self.desk = desk
         self.protocol: Protocol = desk.protocol
         self.seed = seed
-        self.engine = Engine(RULES[self.protocol])
+        self.engine = Engine(RULES[self.protocol]) if kept is None else keeping.engine_of(kept)
+        self.changed = False
         self.users: dict[str, User] = {}
         self.keys: dict[str, Key] = {}
         self.listen_keys = ListenKeys(seed)
         self._owners: dict[str, str] = {}
         self._ears: dict[str, list[Hear]] = {}
         self._deadlines: dict[tuple[str, str], int] = {}
-        self.timetable = Timetable(self, born)
+        if kept is not None:  # what was due meanwhile is made up for by the first step
+            self._deadlines = {(account, key): due_ms for account, key, due_ms in kept.deadlines}
+        self.timetable = Timetable(self, born.market_ms if kept is None else kept.done_ms)
         self.tape = Tape(self)
         self.tape.list_all(born)
 
@@ -102,7 +107,8 @@ class House:
                 fees=fees or FEES[self.protocol],
             )
             self._owners[spec.account] = name
-            self.apply(OpenAccount(spec=spec), now)
+            if spec.account not in self.engine.accounts:
+                self.apply(OpenAccount(spec=spec), now)
         self.users[name] = user
         return user
 
@@ -176,10 +182,15 @@ class House:
 
     def countdown(self, account: str, instrument: str, deadline_wall_ms: int | None) -> None:
         """Cancel all orders of an account (on one instrument unless "") at a wall time; None calls it off."""
+        self.changed = True
         if deadline_wall_ms is None:
             self._deadlines.pop((account, instrument), None)
         else:
             self._deadlines[account, instrument] = deadline_wall_ms
+
+    def deadlines(self) -> list[tuple[str, str, int]]:
+        """Every dead man's switch: (account, instrument or "", wall time)."""
+        return [(account, key, due_ms) for (account, key), due_ms in sorted(self._deadlines.items())]
 
     # --- markets -----------------------------------------------------------------------------
 
@@ -220,6 +231,7 @@ class House:
             user = self._owners.get(account_of(event))
             if user is not None:
                 by_user.setdefault(user, []).append(event)
+        self.changed = self.changed or bool(by_user)
         for user, own in by_user.items():
             for hear in list(self._ears.get(user, ())):
                 hear(own, now)

@@ -25,6 +25,7 @@ from libs.common.run import Assembly, CannotStart, ServiceContext, serve
 from libs.common.server_url import FILE_SUFFIX, NATS_ENV
 from libs.common.subjects import CLOCK
 from services.venue import options
+from services.venue.keeping import BadState, Keeper
 from services.venue.server import VenueServer
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,15 @@ class ClockActor:
 
 
 def build(env: dict[str, str]) -> VenueServer:
-    """A venue as the environment asks for it, not yet listening. Raises options.BadOption."""
+    """A venue as the environment asks for it, not yet listening. Raises BadOption, BadState."""
     wanted = options.from_env(env)
     market = options.market_of(wanted)
-    clock = options.clock_of(wanted, wall_ms=wall_us() // 1_000)
+    keeper, begun_ms = None, wall_us() // 1_000
+    if wanted.state:
+        keeper = Keeper(Path(wanted.state), market=options.market_name(wanted))
+        kept = keeper.load()
+        begun_ms = kept.wall0_ms if kept is not None else begun_ms
+    clock = options.clock_of(wanted, wall_ms=begun_ms)
     return VenueServer(
         market,
         clock,
@@ -60,7 +66,8 @@ def build(env: dict[str, str]) -> VenueServer:
         port=wanted.port,
         bind=wanted.bind,
         host=wanted.host,
-        since_ms=wanted.wall0_ms,
+        since_ms=begun_ms if keeper is not None else wanted.wall0_ms,
+        keeper=keeper,
         users=wanted.users,
         deposits=wanted.deposits,
     )
@@ -81,7 +88,7 @@ async def assemble(context: ServiceContext) -> Assembly:
     """The service: a server beside an actor that says the time."""
     try:
         server = await launch(dict(context.env))
-    except options.BadOption as error:
+    except (options.BadOption, BadState) as error:
         raise CannotStart(str(error), code=USAGE) from None
     return Assembly(actor=ClockActor(server.clock), close=server.stop)
 
@@ -116,7 +123,7 @@ def main() -> int:
         return serve("venue", assemble, env=env)
     try:
         return asyncio.run(_alone(env))
-    except options.BadOption as error:
+    except (options.BadOption, BadState) as error:
         sys.stderr.write(f"venue: {error}\n")
         return USAGE
 

@@ -39,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     wall0_ms: int | None = None
     plan: faults.Plan = faults.Plan()
     users: int = 1
+    state: str = ""
     bind: str = LOOPBACK
     host: str = LOOPBACK
     deposits: dict[tuple[str, str, str], Decimal] = msgspec.field(
@@ -51,6 +52,7 @@ _HELP: Final = {
     "start": "market time to start at, ISO 8601 UTC or ms (default 2025-10-09T20:00)",
     "seed": "seed of everything synthesised (default 0)",
     "data": "recorded (default) or generated",
+    "state": "folder in which accounts and orders outlive the process (default: they do not)",
     "bind": "address to listen on (default 127.0.0.1; in a container 0.0.0.0)",
     "host": "name under which clients find it (default 127.0.0.1; in a container its name)",
     "port": "TLS port, 0 for any free one (default)",
@@ -88,6 +90,7 @@ def from_env(env: Mapping[str, str]) -> Options:
         start_ms=_instant(found["start"]) if "start" in found else DEFAULT_START_MS,
         seed=seed,
         data=data,
+        state=found.get("state", ""),
         bind=_bind(found.get("bind", LOOPBACK)),
         host=found.get("host", LOOPBACK),
         port=_whole(found, "port", 0),
@@ -194,3 +197,8 @@ def clock_of(options: Options, *, wall_ms: int) -> MarketClock:
 
 def _iso(stamp_ms: int) -> str:
     return dt.datetime.fromtimestamp(stamp_ms / 1_000, dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def market_name(options: Options) -> str:
+    """What clock and prices are made from: a kept state belongs to one such market."""
+    return f"{options.data} from {_iso(options.start_ms)} at {options.speed:g}x, seed {options.seed}"

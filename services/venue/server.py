@@ -29,6 +29,7 @@ from services.venue.door import Door
 from services.venue.faults import TRANSPORT, Board, Fault, Kind, Plan, Where
 from services.venue.house import House
 from services.venue.instruments import Protocol
+from services.venue.keeping import Keeper
 from services.venue.keys import Key
 from services.venue.market import Market
 from services.venue.refusals import faulty, protocol_of
@@ -65,6 +66,7 @@ class VenueServer:
         bind: str = LOOPBACK,
         host: str = LOOPBACK,
         since_ms: int | None = None,
+        keeper: Keeper | None = None,
         users: int = 1,
         deposits: Mapping[tuple[str, str, str], Decimal] = customers.DEPOSITS,
         wall_ms: Callable[[], int] = lambda: wall_us() // 1_000,
@@ -76,10 +78,13 @@ class VenueServer:
         self._since_ms = since_ms
         begin = mono_us()
         self.board = Board(plan or Plan(), seconds=lambda: (mono_us() - begin) / 1e6)
+        self._keeper = keeper
+        kept = keeper.load() if keeper is not None else None
         self.houses: dict[Protocol, House] = {}
         for name in customers.PROTOCOLS:
             desk = Desk(name, market, clock, self.board)
-            self.houses[name] = House(desk, born=desk.instant(wall_ms()), seed=market.seed)
+            before = kept.houses.get(name) if kept is not None else None
+            self.houses[name] = House(desk, born=desk.instant(wall_ms()), seed=market.seed, kept=before)
         self.desks: dict[Protocol, Desk] = {name: house.desk for name, house in self.houses.items()}
         self.keys = customers.move_in(self.houses, users, deposits, wall_ms())
         self.arrivals = Arrivals()
@@ -172,6 +177,15 @@ class VenueServer:
             await asyncio.sleep((STEP_MS - self._wall_ms() % STEP_MS) / 1_000)
             for name, house in self.houses.items():
                 house.step(self.now(name))
+            self.keep()
+
+    def keep(self) -> None:
+        """What has changed is kept before anybody hears of it."""
+        if self._keeper is None or not any(house.changed for house in self.houses.values()):
+            return
+        self._keeper.save(self.houses, self.clock.wall0_ms)
+        for house in self.houses.values():
+            house.changed = False
 
     def announce(self, folder: Path, *, pid: int) -> None:
         """Write `venue.json`."""
@@ -214,6 +228,7 @@ class VenueServer:
         where = Where(protocol, call.path, parameters.get("symbol", ""), call.method)
         fault = self.board.strike(TRANSPORT, where)
         found = await self._faulty(call, fault) if fault is not None else self._door.answer(call)
+        self.keep()
         if self._door.is_private(call):
             self.arrivals.note(protocol, call, parameters, found.status if found is not None else 0)
         if found is None:

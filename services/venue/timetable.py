@@ -31,9 +31,9 @@ Due = tuple[int, int, str, Callable[[], None]]
 class Timetable:
     """Knows up to when everything has been done."""
 
-    def __init__(self, house: House, born: Instant) -> None:
+    def __init__(self, house: House, done_ms: int) -> None:
         self._house = house
-        self.done_ms = born.market_ms
+        self.done_ms = done_ms
 
     def run(self, now: Instant) -> None:
         """Do everything that is due in (done, now]."""
