@@ -59,7 +59,12 @@ class PairStatus(Message, frozen=True, kw_only=True):
 
 
 class OrderEvent(Message, frozen=True, kw_only=True):
-    """Something about one order: decided, refused by the gate, answered, resolved."""
+    """Something about one order: decided, refused by the gate, answered, resolved.
+
+    `state`: sent, working, unknown, then done, rejected, void (never sent), not_accepted or foreign.
+    `failure`: of a rejected one by what rule of the venue (`funds`, `filter`, `reduce_only`, `post_only`,
+    `rate_limit`, `clock`, `auth`, `not_tradable`), of a void one by what rule of the gate.
+    """
 
     pair: str
     id: str
@@ -75,6 +80,7 @@ class OrderEvent(Message, frozen=True, kw_only=True):
     filled: Decimal
     average: Decimal | None = None
     reason: str = ""
+    failure: str = ""
     latency_us: int | None = None
     attempt: int = 0
     wall_us: int

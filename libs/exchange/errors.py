@@ -35,6 +35,9 @@ _CLASSES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...
 )
 
 
+_OUTAGES: Final = frozenset({"network", "timeout", "rate_limit", "maintenance", "bad_payload"})
+
+
 class HtmlAnswerError(ccxt.BadResponse):  # type: ignore[misc]  # ccxt ships no types
     """HTTP 200 with something that is not JSON: a captive page, a proxy, a truncated body."""
 
@@ -67,6 +70,22 @@ def error_class_of(error: BaseException) -> str:
     if isinstance(error, ccxt.BaseError):
         return "exchange"
     return "bad_payload" if isinstance(error, NONSENSE) else "exchange"
+
+
+def is_local(error: VenueError) -> bool:
+    """Whether nobody was asked: our own budget had no room, or the port does not know how."""
+    return error.error_class == "not_supported" or (
+        error.error_class == "rate_limit" and error.__cause__ is None
+    )
+
+
+def is_outage(error: VenueError) -> bool:
+    """Whether a call ended without the venue's reasoned word: network, time-out, 5xx, 429, maintenance, or
+    a page in place of JSON.
+    """
+    if error.error_class in _OUTAGES:
+        return True
+    return isinstance(error.__cause__, ccxt.ExchangeNotAvailable)
 
 
 def one_line(text: str) -> str:

@@ -21,6 +21,7 @@ from libs.exchange.trading_values import BalanceReport, FeeRates, PositionReport
 from services.executor.events import AccountSeen
 from services.executor.ledger import usd_price
 from services.executor.model import ZERO
+from services.executor.reach import Reach
 from services.executor.world import World
 
 RUINED: Final = 1e6
@@ -118,7 +119,7 @@ def status_of(
     *,
     rates: Mapping[str, FeeRates],
     borrow_daily: Mapping[str, float],
-    clock_offset_ms: float | None,
+    reach: Reach,
     problems: tuple[str, ...] = (),
     trusted: bool = True,
     now: Now,
@@ -140,7 +141,10 @@ def status_of(
             for name, rate in sorted(rates.items())
         ),
         borrow_daily=dict(borrow_daily),
-        clock_offset_ms=clock_offset_ms,
+        clock_offset_ms=reach.clock_offset_ms,
+        calls=reach.calls,
+        calls_failed=reach.failed,
+        call_p99_ms=reach.p99_ms,
         problems=problems,
         trusted=trusted,
         wall_us=now.wall_us,

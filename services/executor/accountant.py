@@ -50,6 +50,7 @@ from services.executor.events import AccountSeen, LeaseHeld, LeaseLost, ReadAcco
 from services.executor.lane import Lane
 from services.executor.ledger import IDS, STREAM
 from services.executor.model import ZERO
+from services.executor.reach import ReachOf, nobody
 from services.executor.rounds import Round, VenueBooks
 from services.executor.world import World
 
@@ -66,7 +67,7 @@ _snapshots = msgspec.json.Decoder(Books)
 
 class Accountant:
     """Books, accounts and their rounds. `records_every_us`: how often a venue's records are read when nothing
-    has settled; `market_of`: wall us -> market ms.
+    has settled; `market_of`: wall us -> market ms; `reach_of`: how a venue answers.
     """
 
     def __init__(
@@ -76,12 +77,13 @@ class Accountant:
         *,
         market_of: MarketOf,
         records_every_us: int = 60 * US_PER_SEC,
+        reach_of: ReachOf = nobody,
     ) -> None:
         self.world = world
         self.lanes = lanes
         self.books = Books()
         self.announced = expect.Announcements()
-        self.market_of = market_of
+        self.market_of, self.reach_of = market_of, reach_of
         keys = dict.fromkeys(key for lane in lanes.values() for key in lane.keys)
         venues = dict.fromkeys(venue for venue, _ in keys)
         self.venues = {

@@ -75,7 +75,7 @@ class Bookkeeper:
         self._turns[request.venue] += 1
         keys = [(request.venue, one) for one in request.instruments]
         fees = {key[1]: self._known[key] for key in keys if key in self._known}
-        return Rates(fees=fees, clock_offset_ms=trading.clock_offset_ms())
+        return Rates(fees=fees)
 
     def _trading(self, venue: str) -> Trading:
         """Raises VenueError while the account is not open."""

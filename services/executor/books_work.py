@@ -52,7 +52,6 @@ class ReadRates(Request, frozen=True, kw_only=True):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """By instrument; those that the venue does not tell are left out. The venue's clock minus ours."""
+    """By instrument; those that the venue does not tell are left out."""
 
     fees: dict[str, FeeRates]
-    clock_offset_ms: float | None = None

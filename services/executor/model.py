@@ -114,6 +114,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
     `fills`: trade id -> base quantity of those that are booked, `fills_quote` what they cost together,
     `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
+    `failure`: the code of why it was rejected or kept back.
     `mid`: of the leg's book when it was decided. `owed_before`, `owed_after`: of a loan, what the
     account owed then, and by the first look after a repayment.
     """
@@ -142,6 +143,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     feeless: tuple[str, ...] = ()
     order_id: str = ""
     reason: str = ""
+    failure: str = ""
     cancel_asked: bool = False
     owed_before: Decimal | None = None
     owed_after: Decimal | None = None

@@ -79,7 +79,7 @@ def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
     if event.refusal is not None:
         if intent.state is IntentState.SENT:
             reason = f"{event.refusal.text} ({event.refusal.code})"
-            draft.put(replace(intent, state=IntentState.VOID, reason=reason))
+            draft.put(replace(intent, state=IntentState.VOID, reason=reason, failure=event.refusal.code))
         return
     if event.outcome is None:
         raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")

@@ -36,8 +36,8 @@ def on_outcome(intent: Intent, outcome: Outcome, *, base: str) -> Intent:
             for fill in fills:
                 changed = on_fill(changed, fill, base=base)
             return changed
-        case Rejected(code=code, text=text) if intent.state in _LIVE:
-            return replace(intent, state=IntentState.REJECTED, reason=f"{text} ({code})")
+        case Rejected(code=code, reason=rule, text=text) if intent.state in _LIVE:
+            return replace(intent, state=IntentState.REJECTED, reason=f"{text} ({code})", failure=rule)
         case NeverSent(why=why) if intent.state in _LIVE:
             return replace(intent, state=IntentState.VOID, reason=why)
         case Unknown(why=why) if intent.state is IntentState.SENT:

@@ -31,6 +31,7 @@ from services.executor.expect import matched
 if TYPE_CHECKING:
     from services.executor.books import Books, MarketOf
     from services.executor.expect import Announcements
+    from services.executor.reach import ReachOf
     from services.executor.world import World
 
 LOOK_US: Final = 5 * US_PER_SEC
@@ -66,6 +67,7 @@ class Owner(Protocol):
     books: Books
     announced: Announcements
     market_of: MarketOf
+    reach_of: ReachOf
     tails: int
 
     @property
@@ -109,7 +111,6 @@ class VenueBooks:
         self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
         self._fees: dict[str, FeeRates] = {}
-        self._offset_ms: float | None = None
         self._borrow_daily: dict[str, float] = {}
 
     def marks_at(self, now: Now) -> Mapping[Key, Decimal]:
@@ -284,7 +285,6 @@ class VenueBooks:
     def on_rates(self, found: Rates) -> None:
         """What the account really pays."""
         self._fees = dict(found.fees)
-        self._offset_ms = found.clock_offset_ms
 
     # --- comparing --------------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class VenueBooks:
             self._owner.world,
             rates=self._fees,
             borrow_daily=self._borrow_daily,
-            clock_offset_ms=self._offset_ms,
+            reach=self._owner.reach_of(self.venue),
             problems=problems,
             trusted=trusted,
             now=now,

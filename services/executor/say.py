@@ -33,6 +33,7 @@ def order_event(intent: Intent, key: Key, now: Now, *, latency_us: int | None = 
         filled=intent.filled,
         average=intent.filled_quote / intent.filled if intent.filled else None,
         reason=intent.reason,
+        failure=intent.failure,
         latency_us=latency_us,
         attempt=intent.attempt,
         wall_us=now.wall_us,

@@ -210,7 +210,7 @@ class BooksRig:
                     ]
             case ReadRates(instruments=names):
                 taker = FeeRates(maker=Decimal("0.0002"), taker=Decimal("0.0005"))
-                result = Rates(fees=dict.fromkeys(names, taker), clock_offset_ms=1.5)
+                result = Rates(fees=dict.fromkeys(names, taker))
             case LoadPair():
                 return
             case _:

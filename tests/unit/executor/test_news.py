@@ -1,4 +1,4 @@
-"""In which coin a fee makes a leg smaller."""
+"""In which coin a fee makes a leg smaller, and by which rule an order failed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from decimal import Decimal
 
 import msgspec
 
+from libs.common.messages_exec import Breaker, Level
 from libs.common.subjects import SPOT, kind_of
 from libs.exchange.trading_values import FillReport
-from tests.unit.executor.rig import Rig
+from services.executor.model import Purpose, State
+from services.executor.say import order_event
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Placed, Venues
 
 
@@ -39,3 +42,24 @@ def test_a_spot_buys_fee_in_its_own_coin_is_missing_from_the_leg() -> None:
         (one.filled for one in rig.lane.intents.values() if one.leg == 0 and one.side == "buy"), Decimal(0)
     )
     assert rig.held[0] == bought * Decimal("0.999")
+
+
+def test_what_was_rejected_says_by_which_rule() -> None:
+    rig = Rig()
+    rig.acts("perp", "reject")
+    rig.wish("open")
+    rig.until(lambda: rig.state is State.IDLE and len(rig.sent) > 2, 10)
+    (rejected,) = [one for one in rig.orders(Purpose.OPEN) if one.leg == 1]
+    assert order_event(rejected, PERP_KEY, rig.now).failure == "funds"
+    assert order_event(rig.orders(Purpose.OPEN)[0], SPOT_KEY, rig.now).failure == ""
+
+
+def test_what_the_gate_kept_back_says_by_which_rule() -> None:
+    rig = Rig()
+    rig.wish("open")
+    rig._pump()  # decided, and on its way to the store
+    rig.breakers = (Breaker(scope="global", level=Level.NO_OPENS, reason="x"),)
+    rig.beat()
+    rig.run(2)
+    assert rig.sent == []
+    assert {one.failure for one in rig.lane.intents.values()} == {"breaker"}
