@@ -32,13 +32,15 @@ def why(lane: Lane, now: Now) -> str:
     breaker = lane.world.permits.strictest(scopes_of(lane.pair, lane.keys))
     if breaker is not None and breaker.level is Level.FLATTEN:
         return f"flatten of {breaker.scope}: {breaker.reason}"
-    if lane.state.flattened:
-        return lane.state.flattened
+    if demanded := lane.state.flattened or lane.state.forced:
+        return demanded
     return lane.world.exhausted(lane.keys, now)
 
 
 def on_tick(lane: Lane, draft: Draft) -> bool:
     """Whether the pair is to be closed by force; begins it as soon as that may be."""
+    if draft.state.state is State.IDLE and draft.state.forced:
+        draft.set(forced="")  # done
     if reason := why(lane, draft.now):
         demand(lane, draft, reason)
     return bool(reason)

@@ -210,7 +210,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     which a demand to shrink keeps a share. `halts`: it was given up, so that nothing is opened anywhere until
     a person has looked. `taken`: venue, instrument and trade id -> base quantity that the venue took from
     this pair by itself. `flattened`: a person had it closed while risk was away, in words; nothing is opened
-    before a reset.
+    before a reset. `forced`: a person's hard close, in words, until nothing is held.
     """
 
     pair: str
@@ -233,6 +233,7 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     halts: bool = False
     taken: dict[str, Decimal] = {}
     flattened: str = ""
+    forced: str = ""
 
     @property
     def delta(self) -> Decimal:

@@ -50,7 +50,14 @@ def open_pair(lane: Lane, draft: Draft, asked: Asked) -> Said:
 
 
 def close_pair(lane: Lane, draft: Draft, asked: Asked) -> Said:
-    """A soft close, also while the back-off after a failed one lasts: a person knows what he wants."""
+    """A soft close, also while the back-off after a failed one lasts: a person knows what he wants. A hard
+    one begins when both venues answer, also over a restart.
+    """
+    if asked.command.hard and draft.state.state in (State.ACTIVE, State.CLOSING):
+        draft.set(forced=f"closed by force {by_hand(asked)}")
+        if lane.ready and not draft.live:
+            flatten.demand(lane, draft, draft.state.forced)
+        return Said(result={"begun": "hard close", "waits": waits_for(lane)})
     if draft.state.state is State.CLOSING:
         return Said(result={"begun": "", "state": "closing", "why": draft.state.reason})
     if refused := _not_held(lane, draft, "closed"):

@@ -165,7 +165,7 @@ def _leave(lane: Lane, draft: Draft, asked: Asked) -> Said:
     draft.move(trigger, reason)
     idle = trigger is Trigger.RESET_IDLE
     opened_ms = None if idle else state.opened_ms or draft.now.market_ms
-    draft.set(plan=None, halts=False, flattened="", close_failures=0, opened_ms=opened_ms)
+    draft.set(plan=None, halts=False, flattened="", forced="", close_failures=0, opened_ms=opened_ms)
     draft.set(full=ZERO if idle else draft.state.hedged)
     lane.doubted_us.clear()
     lane.searched.clear()

@@ -237,6 +237,8 @@ class World:
             return f"{breaker.scope} is {breaker.level}: {breaker.reason}"
         if lane is not None and lane.state.flattened:
             return f"{lane.state.flattened}: `fundarb reset` ends it"
+        if lane is not None and lane.state.forced:
+            return lane.state.forced
         ratio, who = self.allowed(pair, keys, now)
         return f"{who} {ratio:.0%} of its size" if ratio < 1 else ""
 

@@ -62,7 +62,7 @@ def told_by(venue: SimVenue, request: Request, terms: Terms, asked_us: int) -> A
         case FetchRecords():
             told = records(venue, request)
         case ReadRates():
-            told = Rates(fees={name: fees_of(name) for name in request.instruments}, clock_offset_ms=0.0)
+            told = Rates(fees={name: fees_of(name) for name in request.instruments})
         case SetUp():
             told = set_up(venue, request, terms)
         case _:

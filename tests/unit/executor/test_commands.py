@@ -15,6 +15,7 @@ from services.executor.model import Purpose, State
 from services.executor.say import pair_status
 from tests.unit.executor.asking import ask, audits, done, refused, replies, say
 from tests.unit.executor.rig import FLAT, PERP_KEY, Rig
+from tests.unit.executor.scripted import times
 
 ONE = (Decimal(1), Decimal(-1))
 
@@ -251,3 +252,26 @@ def test_an_id_is_used_once() -> None:
     assert refused(rig, "open", **values)[0] == "repeated"
     late = rig.now.wall_us // 1000 - 31_000
     assert refused(rig, "close", pair=rig.pair, ts_ms=late)[0] == "late"
+
+
+def test_a_hard_close_forces_the_failing_leg_and_ends_with_the_position() -> None:
+    rig = Rig().opened()
+    rig.acts("perp", *times(6, "none"))
+    assert done(rig, "close", pair=rig.pair, hard=True)["begun"] == "hard close"
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert rig.shown == FLAT
+    assert "closing>active" not in rig.moves
+    rig.run(1)
+    assert rig.durable.forced == ""
+    rig.opened()
+
+
+def test_a_soft_close_can_be_made_a_hard_one() -> None:
+    rig = Rig().opened()
+    rig.acts("perp", *times(6, "none"))
+    done(rig, "close", pair=rig.pair)
+    rig.run(0.1)
+    done(rig, "close", pair=rig.pair, hard=True)
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert "closing>active" not in rig.moves
