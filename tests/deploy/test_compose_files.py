@@ -1,0 +1,171 @@
+"""What the compose files promise, read as they stand; no engine is needed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from libs.common.access import BUS
+from libs.console.credentials import DATA, GRAFANA
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+COMPOSE: Final = ROOT / "compose.yaml"
+UID: Final = "10001:10001"
+ANSWERS_ITSELF: Final = {"credentials", "operator"}
+"""Containers that run once and end: there is nothing to be healthy."""
+
+OUT: Final = {"feed", "executor", "notifier", "alertmanager"}
+"""Who reaches further than this machine: venues, and people."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+FILES: Final = [ROOT / one for one in read(COMPOSE)["include"]]
+SERVICES: Final[dict[str, dict[str, Any]]] = {
+    name: service for path in FILES for name, service in read(path)["services"].items()
+}
+RUNNING: Final = sorted(set(SERVICES) - ANSWERS_ITSELF)
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_container_has_more_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["user"] == UID
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert "cap_add" not in service
+    assert service["mem_limit"]
+    assert service["pids_limit"]
+    assert service["logging"]["options"]["max-size"]
+    assert not any("docker.sock" in str(one) for one in service.get("volumes", ()))
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_runs_comes_back_and_says_how_it_is(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["healthcheck"]["retries"] >= 3
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_images_are_pinned(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert image.startswith("${FUNDARB_IMAGE:-fundarb:local}") or re.fullmatch(
+        r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z]+)?", image
+    )
+
+
+def test_ports_are_published_on_loopback_alone() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"nats", "prometheus", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_only_those_who_must_reach_out() -> None:
+    networks = {
+        name: network for path in FILES for name, network in (read(path).get("networks") or {}).items()
+    }
+    closed = {name for name, network in networks.items() if (network or {}).get("internal") is True}
+    assert networks["out"]["internal"] == "${FUNDARB_CLOSED:-true}"
+    assert networks["door"]["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    assert set(networks) == closed | {"out", "door"}
+    assert {name for name, service in SERVICES.items() if "out" in service.get("networks", ())} == OUT
+
+
+def test_each_service_has_its_own_login_and_no_other() -> None:
+    for name in sorted(set(BUS) - {"operator"}):
+        mounted = [one for one in SERVICES[name]["volumes"] if str(one).startswith("credentials-")]
+        assert mounted == [f"credentials-{name}:/run/secrets/login:ro"]
+
+
+def test_the_executor_alone_sees_trade_keys() -> None:
+    keys = {
+        name
+        for name, service in SERVICES.items()
+        if any("FUNDARB_SECRETS_DIR" in str(one) for one in service.get("volumes", ()))
+    }
+    live = {name for name, service in SERVICES.items() if "FUNDARB_LIVE" in service.get("environment", {})}
+    assert keys == live == {"executor"}
+
+
+def test_credentials_reach_every_volume_that_is_waited_for() -> None:
+    given = {str(one).partition(":")[0] for one in SERVICES["credentials"]["volumes"]}
+    wanted = {f"credentials-{name}" for name in (*BUS, "nats", "valkey", GRAFANA)}
+    assert wanted <= given
+    declared = {name for path in FILES for name in (read(path).get("volumes") or {})}
+    assert given == declared
+
+
+def test_a_fresh_clone_starts_the_demo_and_it_has_no_way_out() -> None:
+    settings = dict(
+        line.split("=", 1) for line in (ROOT / ".env").read_text().splitlines() if line and line[0] != "#"
+    )
+    assert (
+        settings["COMPOSE_PROFILES"] == settings["FUNDARB_MODE"] == settings["FUNDARB_DEPLOYMENT"] == "demo"
+    )
+    assert settings["FUNDARB_CLOSED"] == "true"
+    assert "FUNDARB_LIVE" not in settings
+    demo = {name for name, service in SERVICES.items() if "demo" in service["profiles"]}
+    assert demo == set(SERVICES) - {"operator"}
+
+
+def test_watching_starts_nothing_that_trades() -> None:
+    watching = {name for name, service in SERVICES.items() if "observe" in service["profiles"]}
+    assert not watching & {"executor", "risk", "venue"}
+    assert {"feed", "signal", "recorder", "notifier", "prometheus", "grafana"} <= watching
+
+
+def test_the_image_is_built_from_locked_packages_for_a_user_without_rights() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    last = text[text.rindex("FROM ") :]
+    assert "USER 10001:10001" in last
+    assert 'ENTRYPOINT ["fundarb"]' in last
+    assert "HEALTHCHECK" in last
+    assert "STOPSIGNAL SIGTERM" in last
+    assert text.count("--require-hashes") == 2
+    assert str(DATA) in last
+    assert not re.search(r"^(RUN|CMD|ENTRYPOINT) [^\[]", text, re.MULTILINE), "exec form only"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-build.lock"])
+def test_locks_of_the_image_have_hashes_and_no_addresses(lock: str) -> None:
+    text = (ROOT / "deploy" / lock).read_text(encoding="utf-8")
+    pins = re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE)
+    assert pins
+    assert "://" not in text
+    assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
+    def pinned(path: Path) -> dict[str, str]:
+        return dict(
+            re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+
+    ours, image = pinned(ROOT / "requirements.lock"), pinned(ROOT / "deploy" / "requirements.lock")
+    assert {name: ours.get(name) for name in image} == image
+
+
+def test_the_linter_of_dockerfiles_is_content() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run(
+        [str(linter), str(ROOT / "deploy" / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
