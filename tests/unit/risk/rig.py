@@ -91,6 +91,7 @@ class World:
         self.quiet: set[str] = set()
         self.skew_us: dict[str, int] = {}
         self.build = BUILD
+        self.marks = True
         self.pairs = {pair: self._idle(pair) for pair in self.specs}
         self.accounts = {
             venue: AccountStatus(
@@ -212,7 +213,7 @@ class World:
             interval_hours=8.0,
             interval_source="rate",
             next_ms=now.market_ms + 3_600_000,
-            mark=self.mids[key],
+            mark=self.mids[key] if self.marks else None,
             index=self.index[pair_stem(key[1]).split("-", 1)[0]],
             ts_ms=now.market_ms,
             recv_us=now.wall_us,
