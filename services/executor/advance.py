@@ -28,14 +28,15 @@ def may_act(lane: Lane, draft: Draft) -> bool:
     """Whether the pair is ours and all is known: instruments, every order's fate, what fees took from buys.
 
     Selling what a fee has taken would sell the user's own coins. A resting order is known only where one
-    belongs; elsewhere its cancel is under way.
+    belongs; elsewhere its cancel is under way. One that takes and was only acknowledged is not known: what it
+    was to hedge would be hedged twice.
     """
     known = lane.ready and lane.described and not lane.look_first and not draft.unsettled
     if lane.lease is None or not known:
         return False
     live = draft.live
-    resting = all(intent.state is IntentState.WORKING for intent in live)
-    return not live or (resting and opening.is_making(draft))
+    resting = all(one.state is IntentState.WORKING and one.tif == "post_only" for one in live)
+    return not live or (resting and making.makes(draft))
 
 
 def advance(lane: Lane, draft: Draft) -> None:

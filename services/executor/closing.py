@@ -1,5 +1,6 @@
 """Leaving a pair. A soft close that fails restores the hedge; a hard one goes on forcing the failing leg.
 
+A soft close goes by `execution.style` (`leaving`), a hard one takes from both legs at once.
 Perp sizes come from our fills and are reduce-only at the venue; a spot leg sells what its own fills say.
 """
 
@@ -13,7 +14,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import loans
+from services.executor import leaving, loans
 from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
@@ -42,21 +43,19 @@ BACK_OFF_US_MAX: Final = 3_600 * US_PER_SEC
 
 def begin(draft: Draft, *, reason: str, hard: bool) -> None:
     """ACTIVE -> CLOSING. Any trim under way is dropped: closing does its work."""
-    plan = Plan(goals=(ZERO, ZERO), purpose=Purpose.CLOSE, reason=reason, hard=hard)
+    style = "concurrent" if hard else draft.lane.world.config.execution.style
+    plan = Plan(goals=(ZERO, ZERO), purpose=Purpose.CLOSE, reason=reason, hard=hard, style=style)
     draft.move(Trigger.CLOSE, reason)
     draft.set(plan=plan)
     draft.lane.not_before_us = 0
+    draft.lane.posts.since_us = None
 
 
 def harden(draft: Draft, reason: str) -> None:
     """A close under way becomes a hard one (flatten, delisting, liquidation near)."""
     plan = plan_of(draft)
     if not plan.hard:
-        draft.set(
-            plan=replace(
-                plan, goals=(ZERO, ZERO), purpose=Purpose.CLOSE, hard=True, reason=reason, tries=(0, 0)
-            )
-        )
+        draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.CLOSE, hard=True, reason=reason))
         draft.lane.not_before_us = 0
 
 
@@ -69,6 +68,8 @@ def advance(lane: Lane, draft: Draft) -> None:
     """The next orders of the close, or of its restoration; or its end."""
     if plan_of(draft).purpose is Purpose.RESTORE:
         _restore(lane, draft)
+        return
+    if not plan_of(draft).hard and not leaving.prepare(lane, draft):
         return
     over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
     if not over:

@@ -47,12 +47,22 @@ Then = Literal["wait", "slice_done", "take", "stop", "unwind"]
 """wait: nothing now; take: the rest as taker; stop: end with what is hedged; unwind: a hedge failed."""
 
 
+def makes(draft: Draft) -> bool:
+    """Whether a resting order belongs to the plan: of an opening, or of a soft close."""
+    plan, state = draft.state.plan, draft.state.state
+    makers = plan is not None and plan.style == "maker_first" and not plan.hard
+    return makers and state in (State.OPENING, State.CLOSING)
+
+
 def is_planned(lane: Lane, draft: Draft, intent: Intent) -> bool:
     """Whether an order rests because the plan wants it to; all others that rest are to be cancelled."""
-    plan, state = draft.state.plan, draft.state.state
-    makes = plan is not None and plan.style == "maker_first" and state is State.OPENING
     ours = lane.ready and intent.fence == lane.fence
-    return makes and ours and intent.tif == "post_only" and intent.state is IntentState.WORKING
+    return makes(draft) and ours and intent.tif == "post_only" and intent.state is IntentState.WORKING
+
+
+def rests(lane: Lane, draft: Draft) -> bool:
+    """Whether everything that is open is what the plan wants to rest."""
+    return all(is_planned(lane, draft, one) for one in draft.live)
 
 
 def watch(lane: Lane, draft: Draft) -> None:
@@ -75,7 +85,8 @@ def _is_over(lane: Lane, draft: Draft, intent: Intent) -> bool:
     """Whether a planned order has had its time: risk, doubt, old prices, the deadline, or a better price."""
     if any(other.state is IntentState.UNKNOWN for other in draft.live):
         return True
-    if forbidden(lane, draft) or not _fresh(lane, draft) or _is_late(lane, draft):
+    increases = draft.state.state is State.OPENING
+    if (increases and forbidden(lane, draft)) or not fresh(lane, draft) or is_late(lane, draft):
         return True
     price = post_price(lane, intent.leg, intent.side)
     if intent.price is None or price is None or draft.now.mono_us - lane.posts.posted_us < REPOST_US_MIN:
@@ -90,7 +101,7 @@ def forbidden(lane: Lane, draft: Draft) -> str:
 
 def not_on(lane: Lane, draft: Draft) -> str:
     """Why no further slice is begun, in words: what was wished for has to be so still when it is sent."""
-    if not _fresh(lane, draft):
+    if not fresh(lane, draft):
         return "prices are too old to go on"
     timeouts, execution = lane.world.config.timeouts, lane.world.config.execution
     slices = 1 if draft.state.plan is None else draft.state.plan.slices
@@ -100,11 +111,13 @@ def not_on(lane: Lane, draft: Draft) -> str:
     return forbidden(lane, draft)
 
 
-def _fresh(lane: Lane, draft: Draft) -> bool:
+def fresh(lane: Lane, draft: Draft) -> bool:
+    """Whether both quotes are young enough to trade by."""
     return all(lane.world.fresh(key, draft.now) for key in lane.keys)
 
 
-def _is_late(lane: Lane, draft: Draft) -> bool:
+def is_late(lane: Lane, draft: Draft) -> bool:
+    """Whether the deadline of a slice, or of a close, is over."""
     timeout_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
     return lane.posts.since_us is not None and draft.now.mono_us - lane.posts.since_us >= timeout_us
 
@@ -130,12 +143,12 @@ def _post_or_end(lane: Lane, draft: Draft, leg: int, goals: tuple[Decimal, Decim
         return "slice_done"
     if lane.posts.since_us is None:
         lane.posts.since_us = draft.now.mono_us
-    if _is_late(lane, draft) or _refused(draft) >= REFUSED_MAX:
-        return "take" if _fresh(lane, draft) else "stop"
+    if is_late(lane, draft) or _refused(draft) >= REFUSED_MAX:
+        return "take" if fresh(lane, draft) else "stop"
     wait_us = lane.posts.posted_us + REPOST_US_MIN - draft.now.mono_us
     side: Side = "buy" if goals[leg] > 0 else "sell"
     price = post_price(lane, leg, side)
-    if wait_us > 0 or price is None or not _fresh(lane, draft):
+    if wait_us > 0 or price is None or not fresh(lane, draft):
         wake(lane, draft, max(wait_us, REPOST_US_MIN // 4))
         return "wait"
     lane.posts.posted_us = draft.now.mono_us

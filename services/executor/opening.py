@@ -17,6 +17,7 @@ from libs.common.subjects import SPOT
 from services.executor import dust, loans, making, reserve
 from services.executor.debts import is_uncovered, sellable
 from services.executor.lane import Draft, Lane, plan_of, sign_of
+from services.executor.leaving import thin_leg
 from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
 from services.executor.neighbours import in_doubt, opposed, over_limits, quarantined
 from services.executor.sizing import (
@@ -138,12 +139,6 @@ def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, 
     return wanted
 
 
-def is_making(draft: Draft) -> bool:
-    """Whether a resting order belongs to the plan."""
-    plan = draft.state.plan
-    return plan is not None and plan.style == "maker_first" and draft.state.state is State.OPENING
-
-
 def advance(lane: Lane, draft: Draft) -> None:
     """The next orders of the attempt, or its end. What is to be sold short is borrowed first."""
     if lane.world.why_not_set_up(lane.keys):  # a restart has cut it off: nothing is added to it
@@ -215,16 +210,7 @@ def legs_due(lane: Lane, plan: Plan) -> list[int]:
     unsent = [leg for leg in (0, 1) if plan.tries[leg] == 0]
     if plan.style != "sequential" or len(unsent) < 2:
         return unsent
-    return [_thin(lane)]
-
-
-def _thin(lane: Lane) -> int:
-    """The leg with less at its best prices, in base units."""
-    sizes = []
-    for key in lane.keys:
-        seen = lane.world.quotes.get(key)
-        sizes.append(min(seen.bid_size, seen.ask_size) if seen is not None else ZERO)
-    return 0 if sizes[0] <= sizes[1] else 1
+    return [thin_leg(lane)]
 
 
 def slice_goals(lane: Lane, plan: Plan) -> tuple[Decimal, Decimal]:

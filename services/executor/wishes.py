@@ -12,6 +12,7 @@ from services.executor import (
     closing,
     fetching,
     flatten,
+    making,
     opening,
     recheck,
     recovery,
@@ -87,7 +88,7 @@ def on_tick(lane: Lane, draft: Draft) -> None:
         return
     fetching.due(lane, draft)
     recheck.due(lane, draft)
-    if draft.live:
+    if draft.live and not (draft.state.state is State.CLOSING and making.rests(lane, draft)):
         return
     if not lane.ready:
         if lane.loaded and draft.now.mono_us - lane.compared_us >= COMPARE_AGAIN_US:
