@@ -23,6 +23,7 @@ class RealServer:
 
     def __init__(self, server: Server) -> None:
         self.url = server.url
+        self.urls = server.urls
         self.spec: ChildSpec = server.spec
         self.child = Child.start(self.spec)
 
