@@ -20,7 +20,7 @@ from libs.common.bus import Frame
 from libs.common.child import python_env
 from libs.common.clock import mono_us, wall_us
 from libs.common.messages import AlertRaised, Intent, Message, decode, encode, type_of
-from libs.common.messages_exec import OrderEvent, PairStatus
+from libs.common.messages_exec import AccountStatus, OrderEvent, PairStatus
 from libs.common.nats_bus import NatsBus
 from tests.helpers.servers import real_nats, real_valkey
 from tests.helpers.venue import venue_process
@@ -95,6 +95,7 @@ class Lab:
         self.owners: dict[str, list[str]] = {}
         self.orders: list[OrderEvent] = []
         self.alerts: list[AlertRaised] = []
+        self.accounts: list[AccountStatus] = []
 
     def hear(self, frame: Frame) -> None:
         kind = type_of(frame.subject)
@@ -107,6 +108,8 @@ class Lab:
                     self.owners[pair].append(owner)
             case OrderEvent():
                 self.orders.append(message)
+            case AccountStatus():
+                self.accounts.append(message)
             case AlertRaised():
                 self.alerts.append(message)
             case _:
@@ -182,6 +185,30 @@ class Lab:
     async def oracle(self) -> Any:
         """The venue's own books of everything."""
         return await asyncio.to_thread(self._get, "/oracle")
+
+    def service(self, name: str) -> Service:
+        """The first service of a name."""
+        return next(one for one in self._services if one.name == name)
+
+    async def faults(self, *faults: dict[str, Any]) -> None:
+        """The venue misbehaves from now on."""
+        await asyncio.to_thread(self._send, "POST", "/faults", {"faults": list(faults)})
+
+    async def clear_faults(self) -> None:
+        """It behaves again."""
+        await asyncio.to_thread(self._send, "DELETE", "/faults", {})
+
+    async def strike(self, fault: dict[str, Any]) -> None:
+        """Something befalls positions, once and now."""
+        told = await asyncio.to_thread(self._send, "POST", "/strike", fault)
+        assert any(told["hit"].values()), f"{fault} has hit nothing"
+
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        asked = urllib.request.Request(  # noqa: S310 - our own venue
+            self._control + path, data=json.dumps(body).encode(), method=method
+        )
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own venue
+            return json.load(answer)
 
     def _get(self, path: str) -> Any:
         with urllib.request.urlopen(self._control + path, timeout=10) as answer:  # noqa: S310 - our own venue
