@@ -77,12 +77,12 @@ class Keeper:
         self._count = 0
 
     def recalled(self, *, epoch: int, version: int, latches: Latches, day: Day | None) -> None:
-        """What the store holds. What has been decided and not stored stays decided."""
-        wanted = [one for one in self.decided if one.key not in self.stored]
+        """What the store holds. What has been decided stays decided, should another life have let it go: or
+        a write of ours whose outcome was not known, and of which somebody was told that it had no effect.
+        """
         self.epoch, self._version = epoch, version
         self.stored, self._day = latches, day
-        self.decided = latches
-        for latch in wanted:
+        for latch in latches:
             self.decided = self.decided.add(latch)
         self._doubtful.clear()
 
