@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from libs.carry.ages import HOT_QUOTE_AGE_MAX_SEC, standing_quote_age_sec
 from libs.carry.case import LegInput, PairTerms, mark_age_max_sec, pair_terms, quote_age_max_sec
 from libs.carry.costs import NO_RATES, AccountRates, leg_terms, rates_apart
 from libs.carry.evaluate import SettledCarry, depth_of, settled_carry, settled_once, settled_samples
@@ -33,8 +34,6 @@ from libs.common.subjects import Kind, slug
 
 LegKey = tuple[str, str]  # venue slug, instrument slug
 
-# A polled pair that passes is polled each second from then on, and must be as fresh as that (risk.md).
-HOT_QUOTE_AGE_MAX_SEC: Final = 2.5
 # A frame that comes each few seconds is a stream's; slower ones are polls.
 BOOK_INTERVALS: Final = 3.0
 BOOK_AGE_MIN_SEC: Final = 30.0
@@ -283,19 +282,14 @@ class MarketView:
         )
 
     def _quote_age_sec(self, quote: Quote, now: Now) -> float:
-        """A quiet symbol is not a stale one.
-
-        While the venue is connected and its quotes flow, a quote that has not been repeated still
-        stands, until the feed must have polled it (2.5 intervals): then silence is the symbol's own.
-        """
+        """A quiet symbol is not a stale one (`libs.carry.ages`)."""
         own = age_sec(quote.recv_us, now)
         health = self._health.get(quote.venue)
         if health is None or not health.connected or quote.source != "stream":
             return own
-        venue_sec = health.ages_sec.get("quote")
-        if venue_sec is None or own > quote_age_max_sec("poll", self.config.monitor.interval_sec) + 1.0:
-            return own
-        return min(own, venue_sec + age_sec(health.recv_us, now))
+        told = health.ages_sec.get("quote")
+        venue_sec = None if told is None else told + age_sec(health.recv_us, now)
+        return standing_quote_age_sec(own, venue_sec, poll_interval_sec=self.config.monitor.interval_sec)
 
     def _mark_streams(self, state: LegState, now: Now) -> bool:
         """A stream counts as one for as long as polled marks would be allowed to be old; then polls do."""
