@@ -22,7 +22,7 @@ class Mode(StrEnum):
     DEMO = "demo"
 
 
-SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_url"})
+SECRET_FIELDS: Final = frozenset({"api_key", "secret", "password", "heartbeat_url", "url", "webhook_token"})
 PLACEHOLDERS: Final = frozenset({"...", "<填>", ""})
 HIDDEN: Final = "***"
 
@@ -208,11 +208,43 @@ class Report(Section, frozen=True, kw_only=True):
     hour_utc: int = 0
 
 
+class Channel(Section, frozen=True, kw_only=True):
+    """One way to reach a person. `url` (a secret): the web address of a Feishu or Lark custom bot, or an apprise
+    URL (`mailtos://`, `tgram://`, `slack://`, `jsons://`, ...); `secret` signs for Feishu. None is what
+    `notify.min_level` and `notify.quiet_hours` say.
+    """
+
+    type: Literal["feishu", "apprise"] = "apprise"
+    url: str = ""
+    secret: str = ""
+    min_level: Literal["info", "warning", "critical"] | None = None
+    quiet_hours: str | None = None
+    daily_digest: bool = True
+
+
 class Notify(Section, frozen=True, kw_only=True):
-    """Where alerts go; URLs are secrets."""
+    """Where alerts go; URLs are secrets.
+
+    A channel of `escalation` after the first gets only what nobody acknowledged in time on the one before it,
+    or what that one could not deliver. `quiet_hours` ("22:00-07:00" in `timezone`) hold back level info alone.
+    `opportunities` None: in mode observer. `webhook_listen` (host:port) takes Alertmanager's webhook.
+    """
 
     heartbeat_url: str = ""
     min_level: Literal["info", "warning", "critical"] = "warning"
+    channels: dict[str, Channel] = {}
+    escalation: tuple[str, ...] = ()
+    acknowledge_min: float = 5.0
+    repeat_min: float = 10.0
+    messages_per_min: float = 10.0
+    quiet_hours: str = ""
+    timezone: str = "UTC"
+    opportunities: bool | None = None
+    opportunity_net_daily_usd: float = 1.0
+    opportunity_every_hours: float = 6.0
+    daily_digest: bool = True
+    webhook_listen: str = ""
+    webhook_token: str = ""
 
 
 class Paths(Section, frozen=True, kw_only=True):

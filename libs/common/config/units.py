@@ -86,6 +86,11 @@ BOUNDS: Final[dict[str, Bound]] = {
     "limits.max_naked_usd": Bound(Unit.USD, 0.0, 1e8, above=True),
     "paper.balances.*.*.*": Bound(Unit.AMOUNT, 0.0, 1e12),
     "report.hour_utc": Bound(Unit.HOURS, 0, 23),
+    "notify.acknowledge_min": Bound(Unit.MINUTES, 0.0, 1_440.0, above=True),
+    "notify.repeat_min": Bound(Unit.MINUTES, 0.0, 1_440.0, above=True),
+    "notify.messages_per_min": Bound(Unit.COUNT, 1.0, 60.0),
+    "notify.opportunity_net_daily_usd": Bound(Unit.USD, 0.0, 1e6),
+    "notify.opportunity_every_hours": Bound(Unit.HOURS, 0.0, 720.0, above=True),
 }
 
 _BPS_SMALLEST: Final = 0.01  # a non-zero figure in bps below this is a fraction in the wrong place

@@ -100,7 +100,9 @@ def misspelled() -> Iterator[Broken]:
     for key in names.all_paths():
         *section, field = key.split(".")
         path = tuple(
-            {"exchanges": "perp", "venues": "binance"}[section[i - 1]] if part == "*" else part
+            {"exchanges": "perp", "venues": "binance", "channels": "phone"}[section[i - 1]]
+            if part == "*"
+            else part
             for i, part in enumerate(section)
         )
         if len(field) < 5 or "options" in section or field.endswith(("_file", "File")):
@@ -122,7 +124,7 @@ def _named(path: tuple[str, ...]) -> str:
     """A name of the user's choice, below a section of such."""
     if path[:2] == ("paper", "balances"):
         return ("binance", "spot", "USDT")[len(path) - 2]
-    return {"exchanges": "perp", "venues": "binance"}[path[-1]]
+    return {"exchanges": "perp", "venues": "binance", "channels": "phone"}[path[-1]]
 
 
 def wrong_words() -> Iterator[Broken]:
