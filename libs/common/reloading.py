@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from libs.common.assembly import Assembly, Offer, ServiceContext
-from libs.common.bus import Bus, Frame
+from libs.common.bus import Bus, BusUnavailable, Frame, Subscription
 from libs.common.command_body import BadBody, check_body
 from libs.common.commands import Asked, CommandDesk
 from libs.common.config.load import secrets_of
@@ -31,6 +31,7 @@ from libs.common.subjects import ALL_CMD, command
 log = logging.getLogger(__name__)
 
 VERB: Final = "reload"
+SUBSCRIBE_AGAIN_SEC: Final = 1.0
 
 
 class Reloader:
@@ -95,11 +96,20 @@ class Reloader:
             if self._refuses_unread or _is_readable(frame):
                 intake.take(frame)
 
-        subscription = await self._bus.subscribe(command(VERB), hear)
+        subscription = await self._subscribed(hear)
         try:
             await asyncio.Event().wait()
         finally:
             await subscription.close()
+
+    async def _subscribed(self, hear: Callable[[Frame], None]) -> Subscription:
+        """As soon as the bus takes it: a service that is busy with its start does not end for want of this."""
+        while True:
+            try:
+                return await self._bus.subscribe(command(VERB), hear)
+            except BusUnavailable as error:
+                log.warning("`%s` is not heard yet: %s", VERB, error)
+                await asyncio.sleep(SUBSCRIBE_AGAIN_SEC)
 
     def _answer(self, event: Received, offer: Offer) -> Iterable[Effect]:
         asked = self._desk.take(event, self._clock.now())
