@@ -103,7 +103,7 @@ class Reloader:
             await subscription.close()
 
     async def _subscribed(self, hear: Callable[[Frame], None]) -> Subscription:
-        """As soon as the bus takes it: a service that is busy with its start does not end for want of this."""
+        """As soon as the bus takes it: a service that is busy with its start does not end for want of it."""
         while True:
             try:
                 return await self._bus.subscribe(command(VERB), hear)
