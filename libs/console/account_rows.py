@@ -188,7 +188,7 @@ def pair_rows(specs: Iterable[PairSpec], seen: Mapping[LegKey, Sized], config: C
 
 def pair_row(spec: PairSpec, first: Sized, second: Sized, config: Config) -> Row:
     """One pair's size."""
-    subject, notional = f"pair {spec.id}", Decimal(str(config.position.notional_usd))
+    subject, notional = spec.id, Decimal(str(config.position.notional_usd))
     if first.item.quote != second.item.quote:
         text = f"its legs are quoted in {first.item.quote} and {second.item.quote}"
         return Row(subject=subject, state="refused", text=text, remedy="pair legs of one quote currency")

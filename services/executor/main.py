@@ -184,7 +184,11 @@ async def assembly_of(
     rules = KeyRules.of(config)
     counted = Counting(opener, context.clock)
     accounts = [Account(venue, opener=counted.open, desk=desk, books=lanes, rules=rules) for venue in venues]
-    await open_all(accounts)
+    try:
+        await open_all(accounts)
+    except CannotStart:
+        await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
+        raise
 
     async def work(offer: Offer) -> None:
         desk.offer = offer  # before the first lease, without which nothing is sent

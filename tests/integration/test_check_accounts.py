@@ -151,6 +151,6 @@ async def test_without_keys_the_public_part_stands_alone(venue: Venue) -> None:
     assert rows["binance latency"].state in ("ok", "warning")
     assert "answers in" in rows["binance latency"].text
     assert rows["binance clock"].state == "ok"
-    sizes = [row for subject, row in rows.items() if subject.startswith("pair ")]
+    sizes = [row for subject, row in rows.items() if subject.startswith("BTC-USDT_")]
     assert len(sizes) == 2
     assert all("common step" in row.text for row in sizes)
