@@ -28,8 +28,8 @@ def check_body(payload: bytes, verb: str) -> None:
         raise BadBody(str(error)) from None
     if verb in LENIENT:
         return
-    for name in body:
-        if name not in FIELDS:
+    for name, value in body.items():
+        if name not in FIELDS and value is not None:  # null says nothing
             near = difflib.get_close_matches(name[:60], FIELDS, n=1)
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(FIELDS)}"
             raise BadBody(f"a command has no field {name[:60]!a}: {hint}")

@@ -61,6 +61,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "flatten": Verb(confirm=True),
     "reset": Verb(confirm=True, answerers=("risk", "executor")),
     "reload": Verb(),
+    "ack": Verb(answerers=("notifier",)),
 }
 """contract.md's verbs. Who answers which is the services' own: each names its verbs to its desk."""
 

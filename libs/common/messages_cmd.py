@@ -9,12 +9,13 @@ from msgspec import Meta
 from libs.common.message import Message
 
 
-class Command(Message, frozen=True, kw_only=True):
-    """Body of `cmd.{verb}`; may be empty.
+class Command(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of `cmd.{verb}`; may be empty. Only what is said is sent: services of an older version refuse fields
+    that they do not know.
 
     `direction` and `notional_usd` (a decimal number as text) belong to `open`: what they leave out is what
     the last evaluation and the config say. `hard` belongs to `close`: both legs at once, at any price within
-    the collar.
+    the collar. `key` belongs to `ack`: which critical alert somebody knows of, `*` for all.
     """
 
     pair: str | None = None
@@ -27,6 +28,7 @@ class Command(Message, frozen=True, kw_only=True):
     direction: Literal["forward", "reverse"] | None = None
     notional_usd: str | None = None
     hard: bool = False
+    key: str | None = None
 
 
 class CommandError(Message, frozen=True, kw_only=True):

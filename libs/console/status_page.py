@@ -41,8 +41,10 @@ def page(status: Status) -> RenderableType:
 def _head(status: Status) -> Text:
     head = Text(f"deployment {status.deployment}", style="bold cyan")
     if status.halts:
-        strictest = status.halts[0].level
-        head.append(f"   {strictest.replace('_', ' ')}", style=FORBIDDEN[strictest])
+        whole = next((one for one in status.halts if one.scope == "global"), None)
+        others = "1 scope shut" if len(status.halts) == 1 else f"{len(status.halts)} scopes shut"
+        text = others if whole is None else whole.level.replace("_", " ")
+        head.append(f"   {text}", style=FORBIDDEN[(whole or status.halts[0]).level])
     head.append(f"   up {span(status.uptime_sec)}", style="white")
     head.append(f"   {len(status.passing)} of {status.pairs} pairs pass", style="bold white")
     if not status.trading:

@@ -68,7 +68,9 @@ def _restrict(asked: Asked, situation: Situation, now: Now) -> Taken:
     latch = operator_latch(control, asked.scope, reason=reason, actor=asked.actor, since_us=now.wall_us)
     latches = situation.latches.add(latch)
     changed = latches.get(*latch.key) != situation.latches.get(*latch.key)
-    result = {"level": latch.level.value, "changed": changed, "ends_by": ending(latch)}
+    was = "is now" if changed else "has been"
+    text = f"{asked.scope} {was} at {latch.level.value}; `{ending(latch)}` ends it"
+    result = {"text": text, "level": latch.level.value, "changed": changed, "ends_by": ending(latch)}
     level = AlertLevel.INFO if asked.verb == "pause" else AlertLevel.WARNING
     return _done(asked, latches, result, told=(_told(asked, f"{asked.scope}: {reason}", level),))
 
@@ -81,7 +83,8 @@ def _resume(asked: Asked, situation: Situation, _now: Now) -> Taken:
         return _unchanged(asked.refuse("not_paused", text), situation.latches)
     latches = situation.latches.remove(asked.scope, OPERATOR_PAUSE)
     told = _told(asked, asked.scope, AlertLevel.INFO)
-    return _done(asked, latches, {"still": still(asked.scope, latches)}, told=(told,))
+    result = _after(f"{asked.scope} is no longer paused", still(asked.scope, latches))
+    return _done(asked, latches, result, told=(told,))
 
 
 def _reset(asked: Asked, situation: Situation, _now: Now) -> Taken:
@@ -97,11 +100,9 @@ def _reset(asked: Asked, situation: Situation, _now: Now) -> Taken:
     latches = situation.latches
     for one in cleared:
         latches = latches.remove(*one.key)
-    result = {
-        "cleared": [f"{one.control}: {one.reason}" for one in cleared],
-        "still": still(asked.scope, latches),
-    }
     named = ", ".join(one.control for one in cleared) or "nothing was latched"
+    result = _after(f"{asked.scope} is reset ({named})", still(asked.scope, latches))
+    result["cleared"] = [f"{one.control}: {one.reason}" for one in cleared]
     told = _told(asked, f"{asked.scope} ({named})", AlertLevel.WARNING)
     return _done(asked, latches, result, resets=(asked.scope,), told=(told,))
 
@@ -126,6 +127,13 @@ def still(scope: str, latches: Latches) -> list[str]:
     """What is latched afterwards, this scope first: why an `ok` may not yet mean that anything opens."""
     rest = sorted(latches, key=lambda one: (one.scope != scope, -one.level.rank, one.scope))
     return [f"{one.scope} {one.level.value} ({one.control}): {ending(one)}" for one in rest]
+
+
+def _after(text: str, rest: list[str]) -> dict[str, Any]:
+    """What was done, and what is latched nevertheless."""
+    more = f"; still {'; '.join(rest[:SHOWN_MAX])}" if rest else ""
+    more += f" and {len(rest) - SHOWN_MAX} more" if len(rest) > SHOWN_MAX else ""
+    return {"text": text + more, "still": rest}
 
 
 def _also(latches: list[Latch], nothing: str) -> str:

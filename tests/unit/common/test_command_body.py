@@ -6,6 +6,7 @@ import pytest
 
 from libs.common.command_body import LENIENT, BadBody, check_body
 from libs.common.commands import VERBS
+from libs.common.messages import Command, encode
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -36,3 +37,12 @@ def test_what_makes_things_safer_is_obeyed_beside_unknown_fields(verb: str) -> N
 def test_numbers_that_python_does_not_read_are_refused() -> None:
     with pytest.raises(BadBody, match="4300"):
         check_body(b'{"q": ' + b"1" * 5_000 + b"}", "halt")
+
+
+def test_an_unknown_field_that_says_nothing_is_none() -> None:
+    check_body(b'{"scope": "global", "later": null}', "flatten")
+
+
+def test_only_what_is_said_is_sent() -> None:
+    """A console of a newer version is understood by services of an older one, as long as it says nothing new."""
+    assert encode(Command(scope="global", confirm=True)) == b'{"scope":"global","confirm":true}'

@@ -122,6 +122,10 @@ def test_a_halt_is_on_the_screen_with_the_command_that_ends_it() -> None:
         assert "permit 0.2 s" in shown
 
 
+def test_what_is_shut_in_part_is_not_called_shut() -> None:
+    assert "deployment main   1 scope shut" in text(seen(permit(STALE)), 80)
+
+
 def test_a_permit_that_is_old_permits_nothing() -> None:
     status = seen(permit(), age_us=3_000_000)
     assert not status.permit["fresh"]

@@ -95,6 +95,7 @@ def test_each_verb_latches_its_level_on_its_scope(verb: str, control: str, level
         since_us=office.wall_us,
     )
     ends_by = "fundarb resume" if verb == "pause" else "fundarb reset"
+    assert result.pop("text").startswith(f"venue:binance is now at {level.value}; `{ends_by}")
     assert result == {
         "scope": "venue:binance",
         "level": level.value,
@@ -115,7 +116,9 @@ def test_said_twice_it_is_one_latch_since_the_first_time() -> None:
     office.done("halt", reason="a")
     first = office.latches.get("global", OPERATOR_HALT)
     assert first is not None
-    assert office.done("halt", reason="a")["changed"] is False
+    again = office.done("halt", reason="a")
+    assert again["changed"] is False
+    assert again["text"] == "global has been at reduce_only; `fundarb reset` ends it"
     assert office.latches.get("global", OPERATOR_HALT) == first
 
 
