@@ -10,8 +10,8 @@ from libs.common.message import Message
 
 
 class Command(Message, frozen=True, kw_only=True, omit_defaults=True):
-    """Body of `cmd.{verb}`; may be empty. Only what is said is sent: services of an older version refuse fields
-    that they do not know.
+    """Body of `cmd.{verb}`; may be empty. Only what is said is sent: services of an older version refuse
+    fields that they do not know.
 
     `direction` and `notional_usd` (a decimal number as text) belong to `open`: what they leave out is what
     the last evaluation and the config say. `hard` belongs to `close`: both legs at once, at any price within

@@ -44,5 +44,5 @@ def test_an_unknown_field_that_says_nothing_is_none() -> None:
 
 
 def test_only_what_is_said_is_sent() -> None:
-    """A console of a newer version is understood by services of an older one, as long as it says nothing new."""
+    """A newer console is understood by services of an older version, as long as it says nothing new."""
     assert encode(Command(scope="global", confirm=True)) == b'{"scope":"global","confirm":true}'
