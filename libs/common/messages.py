@@ -123,7 +123,10 @@ class Quarantine(Message, frozen=True, kw_only=True):
 
 
 class VenueHealth(Message, frozen=True, kw_only=True):
-    """How well a venue is seen. Ages in seconds since the last frame or confirming poll, by kind."""
+    """How well a venue is seen. Ages in seconds since the last frame or confirming poll, by kind.
+
+    `breaker`: the level at which risk has the venue, `no_permit` while it is silent, "" where none runs.
+    """
 
     venue: str
     connected: bool
@@ -132,6 +135,7 @@ class VenueHealth(Message, frozen=True, kw_only=True):
     errors: dict[str, int] = {}
     clock_offset_ms: float | None = None
     quarantined: tuple[Quarantine, ...] = ()
+    breaker: str = ""
     recv_us: int
 
 

@@ -25,8 +25,10 @@ from libs.common.effects import (
 from libs.common.inbox import conflation_key as by_subject
 from libs.common.instant import US_PER_MS, US_PER_SEC, MarketClock, Now
 from libs.common.messages import AlertLevel, ClockState, Message, Opportunity, Want
+from libs.common.messages_exec import Permit
 from libs.exchange.port import GapSeen
 from services.feed.intake import Prices
+from services.feed.marks import Marks
 from services.feed.source import Source
 from services.feed.venue import VenueFeed
 from services.feed.work import FetchSettled, Observed, VenueRequest
@@ -62,8 +64,14 @@ class FeedActor:
     """All venues of a config; each keeps to itself."""
 
     def __init__(
-        self, sources: Sequence[Source], *, monitor: Monitor, market: MarketClock | None = None
+        self,
+        sources: Sequence[Source],
+        *,
+        monitor: Monitor,
+        market: MarketClock | None = None,
+        build: str = "",
     ) -> None:
+        self._marks = Marks(build=build)
         prices = Prices()
         self._venues = {source.venue: VenueFeed(source, monitor=monitor, prices=prices) for source in sources}
         self._market = market or MarketClock()
@@ -78,6 +86,9 @@ class FeedActor:
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         """One event; effects in the order in which they are to be done."""
+        return self._marks.marked(self._handle(event, now), now)
+
+    def _handle(self, event: Event, now: Now) -> Iterable[Effect]:
         match event:
             case Started():
                 yield from self._start(now)
@@ -145,6 +156,8 @@ class FeedActor:
                 yield from self._resend(message.what, now)
             case Opportunity():
                 self._heat(message)
+            case Permit():
+                self._marks.apply(message, now)
             case _:
                 pass
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.assembly import Assembly, Background, ServiceContext
+from libs.common.build import build
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Request
 from libs.common.instant import Clock
@@ -61,8 +62,10 @@ def assembly_of(context: ServiceContext, opener: Opener) -> Assembly:
     )
     handlers[RecallWatermarks] = clients.recall
     return Assembly(
-        actor=FeedActor(sources, monitor=config.monitor, market=context.clock.market),
-        subscriptions=(subjects.CLOCK, subjects.want("feed"), subjects.ALL_OPPORTUNITIES),
+        actor=FeedActor(
+            sources, monitor=config.monitor, market=context.clock.market, build=build(context.env)
+        ),
+        subscriptions=(subjects.CLOCK, subjects.want("feed"), subjects.ALL_OPPORTUNITIES, subjects.PERMIT),
         handlers=handlers,
         background=tuple(stream_of(clients, source.venue, kind) for source in sources for kind in STREAMED),
         lane_of=lane_of,
