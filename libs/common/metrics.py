@@ -77,6 +77,11 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_breaker_level": _gauge("0 normal, 1 no opens, 2 reduce only, 3 flatten", "scope"),
     "fundarb_max_ratio": _gauge("Share of its size that a pair may keep", "pair"),
     "fundarb_day_loss_ratio": _gauge("Lost of the UTC day's first equity (< 0: won)"),
+    # Who is told.
+    "fundarb_notifications_total": _counter("Messages by what became of them", "channel", "outcome"),
+    "fundarb_notifications_waiting": _gauge("Matters that a channel was not told of yet", "channel"),
+    "fundarb_notifications_oldest_seconds": _gauge("How long the oldest of them waits", "channel"),
+    "fundarb_alerts_unacknowledged": _gauge("Critical alerts that nobody has acknowledged"),
     # The service itself.
     "fundarb_bus_lag_seconds": _gauge("Oldest age on arrival of a bus message in the last second"),
     "fundarb_bus_published_total": _counter("Messages given to the bus"),

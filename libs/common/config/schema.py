@@ -209,9 +209,9 @@ class Report(Section, frozen=True, kw_only=True):
 
 
 class Channel(Section, frozen=True, kw_only=True):
-    """One way to reach a person. `url` (a secret): the web address of a Feishu or Lark custom bot, or an apprise
-    URL (`mailtos://`, `tgram://`, `slack://`, `jsons://`, ...); `secret` signs for Feishu. None is what
-    `notify.min_level` and `notify.quiet_hours` say.
+    """One way to reach a person. `url` (a secret): the web address of a Feishu or Lark custom bot, or an
+    apprise URL (`mailtos://`, `tgram://`, `slack://`, `jsons://`, ...); `secret` signs for Feishu. None is
+    what `notify.min_level` and `notify.quiet_hours` say.
     """
 
     type: Literal["feishu", "apprise"] = "apprise"
@@ -225,8 +225,8 @@ class Channel(Section, frozen=True, kw_only=True):
 class Notify(Section, frozen=True, kw_only=True):
     """Where alerts go; URLs are secrets.
 
-    A channel of `escalation` after the first gets only what nobody acknowledged in time on the one before it,
-    or what that one could not deliver. `quiet_hours` ("22:00-07:00" in `timezone`) hold back level info alone.
+    A channel of `escalation` after the first gets only what nobody acknowledged in time on the one before,
+    or what that one could not deliver. `quiet_hours` ("22:00-07:00" in `timezone`) hold back info alone.
     `opportunities` None: in mode observer. `webhook_listen` (host:port) takes Alertmanager's webhook.
     """
 
