@@ -215,6 +215,8 @@ class Lane:
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when what venues should show changed last
+        self.free: dict[int, tuple[Decimal, Decimal]] = {}  # spot leg -> free coins, what all pairs had then
+        self.free_told: set[int] = set()
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
         self.look_first = False  # a venue denies that there is anything to reduce: look before the next try
         self.looked_us = 0  # monotonic: when a difference was seen last

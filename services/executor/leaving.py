@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import msgspec
 
-from services.executor import making
+from services.executor import making, wallet
 from services.executor.debts import short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side
@@ -34,7 +34,7 @@ def take_now(lane: Lane, draft: Draft) -> None:
 def prepare(lane: Lane, draft: Draft) -> bool:
     """Set this try's goals by the plan's style; False while a maker is at work and nothing is to be taken."""
     plan = plan_of(draft)
-    if plan.style != "concurrent" and short_leg(draft) is not None:
+    if plan.style != "concurrent" and (short_leg(draft) is not None or wallet.is_short(lane, draft)):
         take_now(lane, draft)
     elif plan.style == "sequential":
         draft.set(plan=replace(plan, goals=_in_turn(lane, draft)))

@@ -83,12 +83,18 @@ def on_answered(lane: Lane, draft: Draft, event: OrderAnswered) -> None:
         return
     if event.outcome is None:
         raise AssertionError(f"{event.id}: an answer with neither outcome nor refusal")
-    if isinstance(event.outcome, Rejected) and event.outcome.reason == "reduce_only":
+    if isinstance(event.outcome, Rejected) and _denies(lane, intent, event.outcome):
         lane.look_first = True
     after = order.on_outcome(intent, event.outcome, base=fee_coin(lane, intent.leg))
     if isinstance(event.outcome, Done):
         ledger.on_trades(lane, draft, intent, after, event.outcome.fills)
     learn(lane, draft, intent, after, since_us=event.sent_mono_us)
+
+
+def _denies(lane: Lane, intent: Intent, rejected: Rejected) -> bool:
+    """Whether a venue denies that there is what we want to sell: look at its account before the next try."""
+    sells = intent.side == "sell" and lane.kinds[intent.leg] is SPOT and not intent.margin
+    return rejected.reason == "reduce_only" or (rejected.reason == "funds" and sells)
 
 
 def on_report(lane: Lane, draft: Draft, report: OrderReport) -> None:

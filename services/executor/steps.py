@@ -11,6 +11,7 @@ from libs.common.effects import SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
+from services.executor import wallet
 from services.executor.debts import cover
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Side, Trigger
@@ -104,6 +105,10 @@ def reduce_leg(
     side: Side = "sell" if held.quantity > 0 else "buy"
     if collar is None:
         collar = ladder_collar(plan.tries[leg], spot_buy=held.kind is SPOT and side == "buy")
+    amount = wallet.within(lane, draft, leg, amount) if side == "sell" else amount
+    if amount == 0:
+        count_try(draft, leg)  # nothing can be sold now: the next try looks again
+        return False
     draft.order(leg, side, amount, purpose, price=price_for(lane, leg, side, collar))
     count_try(draft, leg)
     return True

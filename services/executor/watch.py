@@ -16,7 +16,7 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
-from services.executor import holding, ledger, news, recheck
+from services.executor import holding, ledger, news, recheck, wallet
 from services.executor.debts import bought_back, is_recall
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
@@ -86,6 +86,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     if not lane.loaded or moving or told or seen.asked_mono_us <= lane.changed_us:
         return
     legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
+    wallet.note(lane, draft, seen)
     if draft.state.state is State.STUCK:
         lane.doubted_us.clear()
         missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
