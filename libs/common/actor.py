@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from libs.common.assembly import Assembly, Offer
 from libs.common.bus import Bus, Subscription
@@ -95,6 +95,8 @@ class Runtime:
         self.requests = Requests(
             assembly.handlers,
             answer=self._take,
+            at_once=assembly.at_once,
+            ahead=assembly.ahead,
             running_max=assembly.requests_max,
             waiting_max=assembly.requests_waiting_max,
         )
@@ -258,7 +260,7 @@ class Runtime:
     def _carry_out(self, turn: Turn) -> None:
         for effect in turn.effects:
             if isinstance(effect, Persist):  # always the last: the rest comes from `settle`
-                self._spawn(self._persist(turn.lane, effect))
+                self.requests.get_ready(self._spawn(self._persist(turn.lane, effect)), turn.behind)
                 return
             try:
                 self._apply(effect)
@@ -331,10 +333,11 @@ class Runtime:
         self.publish(alert_subject(alert.level.value), raised)
         self.store_log.add(ALERTS, alert_entry(raised))
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _fault(self, what: str, error: BaseException | None) -> None:
         self.metrics.measure("fundarb_actor_faults_total", 1)

@@ -46,6 +46,10 @@ class Assembly:
 
     - `subscriptions`: bus patterns whose messages come to the actor as `Received`
     - `handlers`: one async function for each kind of `Request`; its result or error comes as `Answered`
+    - `at_once`: what a handler can do of such a request within the turn in which it is due; what is left is
+      awaited and answered as ever. None: its handler does it all, in a task of its own
+    - `ahead`: told of a request behind a `Persist` while that is being written; nothing may come of it that
+      would be wrong if the write failed
     - `background`: coroutines that offer events of their own (streams, servers); one that ends with an
       exception ends the service, which its supervisor restarts
     - `lane_of`: which events wait for each other behind a `Persist`
@@ -60,6 +64,8 @@ class Assembly:
     actor: Actor
     subscriptions: tuple[str, ...] = ()
     handlers: Mapping[type[Request], RequestHandler] = field(default_factory=dict)
+    at_once: Mapping[type[Request], Callable[[Any], Awaitable[Any] | None]] = field(default_factory=dict)
+    ahead: Mapping[type[Request], Callable[[Any], None]] = field(default_factory=dict)
     background: tuple[Background, ...] = ()
     lane_of: LaneOf = lane_of
     conflate: KeyOf = conflation_key

@@ -39,12 +39,14 @@ LaneOf = Callable[[Event], str]
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """Effects to carry out now, in order. Only the last can be a `Persist`: then `settle` must follow.
 
+    `behind`: what is behind that barrier, for those who get ready for it.
     `waited_us`: how long the event was in the inbox (monotonic).
     """
 
     event: Event
     lane: str
     effects: tuple[Effect, ...]
+    behind: tuple[Effect, ...] = ()
     waited_us: int = 0
 
     @property
@@ -213,6 +215,7 @@ class Core:
     def _turn(self, event: Event, lane: str, effects: tuple[Effect, ...], now: Now, waited_us: int) -> Turn:
         """Keep timers here, close the lane at the first barrier, hand out what is before it."""
         out: list[Effect] = []
+        behind: tuple[Effect, ...] = ()
         for index, effect in enumerate(effects):
             match effect:
                 case SetTimer():
@@ -221,12 +224,12 @@ class Core:
                     self._timers.cancel(effect.name)
                 case Persist():
                     out.append(effect)
-                    rest = effects[index + 1 :]
-                    self._closed[lane] = _Closed(event=event, persist=effect, rest=rest, held=deque())
+                    behind = effects[index + 1 :]
+                    self._closed[lane] = _Closed(event=event, persist=effect, rest=behind, held=deque())
                     break
                 case _:
                     out.append(effect)
-        return Turn(event=event, lane=lane, effects=tuple(out), waited_us=waited_us)
+        return Turn(event=event, lane=lane, effects=tuple(out), behind=behind, waited_us=waited_us)
 
 
 class Timers:

@@ -38,6 +38,7 @@ from libs.exchange.trading_values import (
     Urgency,
     Wallet,
 )
+from services.executor.ahead import Droppable
 from services.executor.reach import Reach, Tally
 
 T = TypeVar("T")
@@ -70,6 +71,23 @@ class CountedOrder:
     async def abandon(self, why: str) -> NeverSent:
         """See trading.Prepared."""
         return await self._held.abandon(why)
+
+
+class CountedReady(CountedOrder):
+    """An order that was made ready at once. See ahead.Droppable."""
+
+    def __init__(self, held: Droppable, tally: Tally, clock: Clock) -> None:
+        super().__init__(held, tally, clock)
+        self._ready = held
+
+    @property
+    def alive(self) -> bool:
+        """See ahead.Droppable."""
+        return self._ready.alive
+
+    def drop(self, why: str) -> NeverSent:
+        """See ahead.Droppable."""
+        return self._ready.drop(why)
 
 
 class CountedTrading:
@@ -106,6 +124,12 @@ class CountedTrading:
         """Nothing is written yet, so that nothing is counted."""
         held = await self._port.prepare(request)
         return held if isinstance(held, NeverSent) else CountedOrder(held, self.tally, self._clock)
+
+    def at_once(self, request: OrderRequest) -> CountedReady | None:
+        """`prepare` without a wait, where the port can; nothing is written yet."""
+        at_once: Callable[[OrderRequest], Droppable | None] | None = getattr(self._port, "at_once", None)
+        held = None if at_once is None else at_once(request)
+        return None if held is None else CountedReady(held, self.tally, self._clock)
 
     async def submit(self, request: OrderRequest) -> Outcome:
         """Counted as what it is made of."""

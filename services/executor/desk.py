@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from libs.common.effects import Event, Request
@@ -28,6 +28,7 @@ from libs.exchange.trading_values import (
     QueryOutcome,
     Unknown,
 )
+from services.executor.ahead import Ahead
 from services.executor.books_work import LANE
 from services.executor.events import (
     AccountLooked,
@@ -89,6 +90,7 @@ class Desk:
         self._failpoints = failpoints or Failpoints()
         self.pairs = pairs or {}
         self._kept: dict[str, AccountSeen] = {}  # venue -> its newest look
+        self._ahead = Ahead(self.tradings, clock)
         self._looks: dict[str, Shared[AccountSeen]] = {}
         self._settings: dict[str, asyncio.Lock] = {}
         self.fees: dict[tuple[str, str], FeeRates] = {}
@@ -121,16 +123,36 @@ class Desk:
         """Prepare, ask the gate, release: all of them or none. Each answer is offered as it comes."""
         self._failpoints.hit("after_persist")
         prepared = await asyncio.gather(*(self._prepare(request, intent) for intent in request.intents))
+        await self._go(request, prepared)
+
+    def ahead(self, request: SendOrders) -> None:
+        """Its orders may be made ready: what makes them durable is on its way to the store."""
+        self._ahead.make(request)
+
+    def at_once(self, request: SendOrders) -> Awaitable[None] | None:
+        """`send` up to the release within this turn of the loop; None where that would have to wait."""
+        prepared = self._ahead.take(request)
+        if prepared is None:
+            return None
+        self._failpoints.hit("after_persist")
+        return self._go(request, prepared)
+
+    def _go(self, request: SendOrders, prepared: Sequence[Prepared | NeverSent]) -> Awaitable[None]:
+        """The gate, and right behind it the release, of all or none; what is left to await."""
         self._failpoints.hit("after_prepare")
         refusal = self.gate(request, self._clock.now())
         unready = next((leg.why for leg in prepared if isinstance(leg, NeverSent)), None)
         if refusal is not None or unready is not None:
-            await self._hold_back(request, prepared, refusal, unready or "")
-            return
+            return self._hold_back(request, prepared, refusal, unready or "")
         ready = [leg for leg in prepared if not isinstance(leg, NeverSent)]
         sent_us = self._clock.now().mono_us
         failed = [_released(leg) for leg in ready]
         self._failpoints.hit("after_release")
+        return self._answers(request, ready, failed, sent_us)
+
+    async def _answers(
+        self, request: SendOrders, ready: list[Prepared], failed: list[str], sent_us: int
+    ) -> None:
         legs = zip(request.intents, ready, failed, strict=True)
         await asyncio.gather(*(self._await(intent, leg, sent_us, why) for intent, leg, why in legs))
 
@@ -177,7 +199,7 @@ class Desk:
     async def _hold_back(
         self,
         request: SendOrders,
-        prepared: list[Prepared | NeverSent],
+        prepared: Sequence[Prepared | NeverSent],
         refusal: Refusal | None,
         unready: str,
     ) -> None:

@@ -48,7 +48,7 @@ class KeyWatch:
     """An executor's actor, and beside it the look at its keys. `venues`: those whose keys it holds."""
 
     def __init__(self, actor: Actor, world: World, venues: Iterable[str], rules: KeyRules) -> None:
-        self._actor = actor
+        self.actor = actor
         self._world = world
         self._rules = rules
         self._venues = tuple(venues)
@@ -70,7 +70,7 @@ class KeyWatch:
                     yield SetTimer(name=TIMER + venue, after_us=HOUR_US)
             case _:
                 pass
-        yield from self._actor.handle(event, now)
+        yield from self.actor.handle(event, now)
 
     def _answered(self, venue: str, event: Answered, now: Now) -> Iterable[Effect]:
         may = event.result if isinstance(event.result, KeyPermissions) else None

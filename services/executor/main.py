@@ -38,6 +38,7 @@ from services.executor.bookkeeper import Bookkeeper
 from services.executor.books_work import LANE
 from services.executor.calls import Counting
 from services.executor.desk import Desk
+from services.executor.events import SendOrders
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
 from services.executor.key_reading import KeyReader
@@ -237,6 +238,8 @@ async def assembly_of(
             *(account.run for account in accounts),
             *(house.background if house is not None else ()),
         ),
+        at_once={SendOrders: desk.at_once},
+        ahead={SendOrders: desk.ahead},
         lane_of=executor.lane_of,
         requests_max=REQUESTS_MAX,
         reloads=True,

@@ -38,6 +38,7 @@ from libs.common.store import Store, Transition
 from libs.exchange.factory import open_trading
 from libs.exchange.live.adapter import CcxtTrading
 from libs.exchange.redirect import Redirect
+from services.executor.keys import KeyWatch
 from services.executor.lane import Lane
 from services.executor.main import assembly_of, with_keys
 from services.executor.with_books import WithBooks
@@ -159,8 +160,10 @@ class Chain:
             return opened
 
         assembly = await assembly_of(context, pair_specs(config), config, opener)
-        assert isinstance(assembly.actor, WithBooks)
-        self.lane = assembly.actor.pairs.lanes[PAIR]
+        watching = assembly.actor
+        assert isinstance(watching, KeyWatch)
+        assert isinstance(watching.actor, WithBooks)
+        self.lane = watching.actor.pairs.lanes[PAIR]
         self._run(context, assembly)
         await asyncio.sleep(0.2)  # until the subscriptions stand
         await self._describe()

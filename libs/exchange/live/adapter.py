@@ -14,11 +14,11 @@ from libs.exchange.errors import one_line
 from libs.exchange.fit import Unfit, check
 from libs.exchange.live.account import Account
 from libs.exchange.live.causes import Causes
-from libs.exchange.live.held import Counted, hold, noted
+from libs.exchange.live.held import Counted, Read, hold, noted
 from libs.exchange.live.lists import open_orders_of, trades_since
 from libs.exchange.live.orders import Arguments, arguments_of, assert_unchanged
 from libs.exchange.live.places import Open, Place, Places
-from libs.exchange.live.plans import Plans, order_by
+from libs.exchange.live.plans import Plans, Ready, order_by
 from libs.exchange.live.record import Ids, TradingRecord
 from libs.exchange.live.reports import Unreadable, fills_in, order_of
 from libs.exchange.live.stream import UserStream
@@ -106,10 +106,7 @@ class CcxtTrading:
         except (Unfit, VenueError) as error:
             return NeverSent(why=str(error))
         self.touched.add((request.instrument, request.margin))
-
-        def read(raw: Any) -> Done | Unknown:
-            return self._done(raw, item, request)
-
+        read = self._reader(item, request)
         held: Prepared | NeverSent
         if plan is not None:
             held = await self.plans.prepare(plan, request, place, arguments, read=read)
@@ -118,6 +115,31 @@ class CcxtTrading:
             marker = self.ids.to_venue(item.kind, request.client_id)
             held = await hold(self.venue, request, marker, order_by(place, arguments, whole=whole), read)
         return held if isinstance(held, NeverSent) else Counted(held, place)
+
+    def at_once(self, request: OrderRequest) -> Ready | None:
+        """`prepare` without a wait, for orders of a shape that is known and where a connection is idle; None
+        where `prepare` is to be asked, be it only for its words.
+        """
+        plan = self.plans.known(request, hedged=self._hedged)
+        if plan is None or not plan.exact:
+            return None
+        try:
+            item, place = self.places.instrument(request.instrument), self.places.of(request.instrument)
+            arguments = self._arguments(request, item)
+        except (Unfit, VenueError):
+            return None
+        read = self._reader(item, request)
+        flight = self.plans.at_once(plan, request, place, arguments, read=read)
+        if flight is None:
+            return None
+        self.touched.add((request.instrument, request.margin))
+        return Ready(flight, place)
+
+    def _reader(self, item: Instrument, request: OrderRequest) -> Read:
+        def read(raw: Any) -> Done | Unknown:
+            return self._done(raw, item, request)
+
+        return read
 
     def _arguments(self, request: OrderRequest, item: Instrument) -> Arguments:
         refused = self.places.refusal(item)

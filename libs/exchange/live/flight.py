@@ -75,6 +75,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         async with asyncio.timeout(self.timeout.total):
             return await self.session.connector.connect(self.request, traces=[], timeout=self.timeout)
 
+    def idle(self) -> aiohttp.connector.Connection | None:
+        """A connection of the pool, which answers without a wait; None when none is open and free."""
+        if self.session.connector is None:
+            return None
+        asked = self.session.connector._get(self.request.connection_key, [])  # noqa: SLF001 - see `fits`
+        try:
+            asked.send(None)
+        except StopIteration as found:
+            return cast("aiohttp.connector.Connection | None", found.value)
+        asked.close()
+        return None
+
     def cookies(self) -> str:
         """The header line of the venue's cookies, as aiohttp writes it; empty without any."""
         jar = self.session.cookie_jar
@@ -168,6 +180,12 @@ class Flight:
         self._expiry = loop.call_later(hold_sec, self._drop, why)
         call.instead = self._answer
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be written still: not dropped, and the connection stands and is in order."""
+        protocol = self._connection.protocol
+        return protocol is not None and not protocol.should_close and protocol.is_connected()
+
     def release(self) -> None:
         """See trading.Prepared. One write; a connection that has ended meanwhile gets none of it."""
         if self._task is not None:
@@ -177,15 +195,15 @@ class Flight:
         if self._dropped:
             return  # too late: `outcome` says so
         self._expiry.cancel()
-        protocol = self._connection.protocol
-        if protocol is None or protocol.should_close or not protocol.is_connected():
+        transport = self._connection.transport
+        if transport is None or not self.alive:
             self._drop("its connection had ended before it was let go")
             return
         self._call.released = self._call.connected = True
         context = contextvars.copy_context()
         context.run(CALL.set, self._call)
         self._task = asyncio.get_running_loop().create_task(self._follow(), context=context)
-        cast("asyncio.Transport", protocol.transport).write(self._wire)
+        transport.write(self._wire)
 
     async def outcome(self) -> Outcome:
         """See trading.Prepared. When the waiting is cancelled so is the reading: it stays unknown."""
@@ -201,6 +219,10 @@ class Flight:
 
     async def abandon(self, why: str) -> NeverSent:
         """See trading.Prepared."""
+        return self.drop(why)
+
+    def drop(self, why: str) -> NeverSent:
+        """`abandon` without a wait."""
         if self._task is not None:
             raise RuntimeError("an order that was let go cannot be abandoned")
         self._abandoned = True

@@ -19,7 +19,7 @@ import msgspec
 from libs.common.subjects import SPOT
 from libs.exchange.errors import describe
 from libs.exchange.live.flight import Flight, Order, OrderSession, Route, fits, rehearse
-from libs.exchange.live.held import Read
+from libs.exchange.live.held import Counted, Read
 from libs.exchange.live.orders import Arguments, arguments_of
 from libs.exchange.live.places import Place
 from libs.exchange.live.record import TradingRecord
@@ -123,6 +123,10 @@ class Plans:
         exact = _rounds_alike(exchange, item)
         return Plan(shape=shape, form=form, stencil=stencil, route=route, exact=exact)
 
+    def known(self, request: OrderRequest, *, hedged: bool) -> Plan | None:
+        """The plan of an order whose shape was rehearsed before, as far as there is one."""
+        return self._known.get(shape_of(request, hedged=hedged))
+
     async def prepare(
         self, plan: Plan, request: OrderRequest, place: Place, arguments: Arguments, *, read: Read
     ) -> Flight | NeverSent:
@@ -131,6 +135,27 @@ class Plans:
             connection = await plan.route.connect()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return NeverSent(why=f"could not connect: {describe(error)}")
+        return self._flight(plan, request, place, arguments, connection, read=read)
+
+    def at_once(
+        self, plan: Plan, request: OrderRequest, place: Place, arguments: Arguments, *, read: Read
+    ) -> Flight | None:
+        """The same on a connection that is open and idle; None when there is none."""
+        connection = plan.route.idle()
+        if connection is None:
+            return None
+        return self._flight(plan, request, place, arguments, connection, read=read)
+
+    def _flight(
+        self,
+        plan: Plan,
+        request: OrderRequest,
+        place: Place,
+        arguments: Arguments,
+        connection: aiohttp.connector.Connection,
+        *,
+        read: Read,
+    ) -> Flight:
         blanks = Blanks(
             client_id=str(arguments.params["clientOrderId"]),
             amount=arguments.amount,
@@ -170,6 +195,23 @@ class Plans:
             self._venue,
             plan.shape,
         )
+
+
+class Ready(Counted):
+    """A flight that counts against the venue's order limits, and can be dropped without a wait."""
+
+    def __init__(self, flight: Flight, place: Place) -> None:
+        super().__init__(flight, place)
+        self._flight = flight
+
+    @property
+    def alive(self) -> bool:
+        """Whether its connection still stands."""
+        return self._flight.alive
+
+    def drop(self, why: str) -> NeverSent:
+        """`abandon` without a wait."""
+        return self._flight.drop(why)
 
 
 def _rounds_alike(exchange: Any, item: Instrument) -> bool:
