@@ -36,6 +36,7 @@ GATHER_SEC: Final = 1.0
 BEAT_SEC: Final = 1.2
 """Who does not answer is listened for so long: every service beats each second."""
 
+NAMED_MAX: Final = 3
 CONSEQUENCE: Final = {
     "flatten": "closes every position of {scope} at the market, and keeps it shut until a reset",
     "reset": "clears the latches of {scope}: what they kept shut may open again",
@@ -193,8 +194,24 @@ def _told(result: Mapping[str, Any]) -> str:
     """`text` is a service's own sentence; without it the figures are listed."""
     if text := result.get("text"):
         return f": {text}"
-    figures = [f"{name} {_plain(value)}" for name, value in result.items() if value not in (None, "", [], {})]
+    figures = [
+        _pairs_told(value) if name == "pairs" and isinstance(value, dict) else f"{name} {_plain(value)}"
+        for name, value in result.items()
+        if value not in (None, "", [], {}) and (name, value) != ("scope", "global")
+    ]
     return f": {', '.join(figures)}" if figures else ""
+
+
+def _pairs_told(pairs: Mapping[str, Any]) -> str:
+    """Pairs that answer alike are named together: a reset of everything asks dozens."""
+    alike: dict[str, list[str]] = {}
+    for pair, one in pairs.items():
+        alike.setdefault(_plain(one), []).append(pair)
+    return "; ".join(f"{_some(names)}: {said}" for said, names in alike.items())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= NAMED_MAX else f"{len(names)} pairs"
 
 
 def _plain(value: object) -> str:
@@ -202,7 +219,7 @@ def _plain(value: object) -> str:
         case list():
             return "; ".join(_plain(one) for one in value)
         case dict():
-            return "; ".join(f"{name} {_plain(one)}" for name, one in value.items())
+            return ", ".join(f"{name} {_plain(one)}" for name, one in value.items() if one not in (None, ""))
         case bool():
             return "yes" if value else "no"
         case _:
