@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from libs.common.messages_exec import Level
 from services.risk.board import Cause, fold
 from services.risk.hysteresis import Extremes, Switch, Window
-from tests.unit.risk.rig import BTC, Rig, contract, order
+from tests.unit.risk.rig import Rig, order
+from tests.unit.risk.world import BTC, contract
 
 SCOPES = ("global", "venue:binance", "venue:bitget", f"pair:{BTC}", "symbol:binance-BTC-USDT-PERP")
 

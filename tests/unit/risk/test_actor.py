@@ -18,7 +18,8 @@ from libs.common.store import StoreConflict
 from services.risk.actor import BEAT_US, Recall
 from services.risk.keeper import EPOCH_KEY
 from services.risk.main import RiskStore, assemble
-from tests.unit.risk.rig import BTC, BUILD, CONFIG, Rig
+from tests.unit.risk.rig import Rig
+from tests.unit.risk.world import BTC, BUILD, CONFIG
 
 
 async def test_nothing_is_said_before_the_store_has_given_epoch_and_latches() -> None:

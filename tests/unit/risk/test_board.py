@@ -12,7 +12,8 @@ from libs.common.permit import PermitView, scopes_of
 from services.risk.board import PERMIT_BYTES_MAX, Cause, changed, fitted, fold, of_latch
 from services.risk.latches import Latch
 from services.risk.scopes import Scopes
-from tests.unit.risk.rig import CONFIG, Rig
+from tests.unit.risk.rig import Rig
+from tests.unit.risk.world import CONFIG
 
 MANY = Config(
     symbols=tuple(f"COIN{number}/USDT" for number in range(400)),

@@ -7,7 +7,8 @@ import pytest
 from libs.common.effects import Effect, Persist, Publish, Reply
 from libs.common.messages_exec import Breaker, Level, Permit
 from services.risk.latches import BREAKERS, Latch, Latches, changes, decoded
-from tests.unit.risk.rig import BTC, Rig, order
+from tests.unit.risk.rig import Rig, order
+from tests.unit.risk.world import BTC
 
 HALTED = {"global": ("reduce_only", ("operator_halt",))}
 

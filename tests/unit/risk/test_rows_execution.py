@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.risk.rig import BTC, ETH, Rig, contract, fill, order, replace
+from tests.unit.risk.rig import Rig, fill, order
+from tests.unit.risk.world import BTC, ETH, contract, replace
 
 BTC_SCOPE = f"pair:{BTC}"
 PERP_SCOPE = "symbol:binance-BTC-USDT-PERP"

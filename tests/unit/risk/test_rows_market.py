@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from libs.common.instant import MarketClock
-from tests.unit.risk.rig import BTC, CONFIG, ETH, Rig, replace
+from tests.unit.risk.rig import Rig
+from tests.unit.risk.world import BTC, CONFIG, ETH, replace
 
 PERP = ("binance", "BTC-USDT-PERP")
 PERP_SCOPE = "symbol:binance-BTC-USDT-PERP"

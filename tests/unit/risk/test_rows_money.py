@@ -7,7 +7,8 @@ from decimal import Decimal
 from libs.common.config.schema import Limits, Mode
 from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import AccountBalance, LedgerKind, LedgerLine
-from tests.unit.risk.rig import BTC, CONFIG, ETH, Rig, contract, replace
+from tests.unit.risk.rig import Rig
+from tests.unit.risk.world import BTC, CONFIG, ETH, contract, replace
 
 BTC_SCOPE = f"pair:{BTC}"
 PERP = ("binance", "BTC-USDT-PERP")
