@@ -184,6 +184,16 @@ def test_what_rests_is_cancelled_when_nothing_may_increase(act: Any, bound_sec: 
     assert all(one.order_class is OrderClass.REDUCE for one in rig.sent[1:])
 
 
+def test_a_level_cancels_what_rests_at_once_and_its_fill_is_hedged() -> None:
+    rig = posted()
+    rig.stream_on = False
+    rig.fill_resting("0.3")
+    halt(rig)  # its permit comes between two looks of the pair
+    rig.until(lambda: rig.venues.resting() == [], 0.05)
+    rig.until(lambda: rig.shown == (Decimal("0.3"), Decimal("-0.3")), 1.5)
+    assert [one.order_class for one in rig.sent[1:]] == [OrderClass.REDUCE]
+
+
 def test_a_part_is_not_kept_against_the_config_when_risk_ends_the_making() -> None:
     rig = posted(keep_partial=False)
     rig.fill_resting("0.5")
