@@ -1,8 +1,10 @@
-"""What a Redis or Valkey server says of itself, judged: may it hold state, and does it keep it. Pure."""
+"""What a Redis or Valkey server says of itself, judged: may it hold state, does it keep it, has it room."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from libs.common.store import Durability
@@ -48,3 +50,29 @@ def durability_of(info: Mapping[str, Any], fsync: str | None) -> Durability:
             " set appendfsync always",
         )
     return Durability(durable=True)
+
+
+LOOPBACK: Final = ("127.0.0.1:", "localhost:", "[::1]:", "::1:", "/")
+"""How the address of a server on this machine begins; a socket's path begins with a slash."""
+
+
+def free_of(info: Mapping[str, Any], address: str) -> float:
+    """The least free share of memory and disk, from INFO server, memory and persistence.
+
+    A disk is looked at when the server runs on this machine and its config file lies where it says: embedded
+    servers have their data beside it. Of any other server only its own word tells: the last write of its
+    journal or snapshot failed, so that it will refuse the next.
+    """
+    states = [info.get("aof_last_write_status", "ok") if int(info.get("aof_enabled", 0)) else "ok"]
+    states.append(info.get("rdb_last_bgsave_status", "ok"))
+    if any(state != "ok" for state in states):
+        return 0.0
+    shares = [1.0]
+    if (limit := int(info.get("maxmemory", 0))) > 0:
+        used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
+        shares.append(1.0 - used / limit)
+    config = Path(str(info.get("config_file") or ""))
+    if address.startswith(LOOPBACK) and config.is_file():
+        disk = shutil.disk_usage(config.parent)
+        shares.append(disk.free / disk.total)
+    return min(1.0, max(0.0, min(shares)))

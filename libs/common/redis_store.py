@@ -33,7 +33,7 @@ from redis.exceptions import (
 )
 
 from libs.common import clock
-from libs.common.redis_fit import durability_of, unfit
+from libs.common.redis_fit import durability_of, free_of, unfit
 from libs.common.store import (
     STORE_ID,
     Durability,
@@ -232,12 +232,7 @@ class RedisStore:
 
     async def free_ratio(self) -> float:
         with self._answering("memory"):
-            memory = await self._info("memory")
-        limit = int(memory.get("maxmemory", 0))
-        if limit <= 0:
-            return 1.0
-        used = int(memory["used_memory"]) - int(memory.get("mem_not_counted_for_evict", 0))
-        return min(1.0, max(0.0, 1.0 - used / limit))
+            return free_of(await self._info("server", "memory", "persistence"), self.address)
 
     async def close(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # leaving anyway

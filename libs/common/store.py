@@ -192,7 +192,9 @@ class Store(Protocol):
         ...
 
     async def free_ratio(self) -> float:
-        """Share of the memory limit that is free, 1.0 when there is no limit."""
+        """The least share that is free of its memory limit and, where that is known, of its disk; 1.0 without
+        either, 0.0 when it could not write its journal.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -36,5 +36,5 @@ class StoreRoom:
                 free = await self._store.free_ratio()
         except (StoreUnavailable, TimeoutError):
             return
-        full = f"the store is {1 - free:.0%} full: nothing is opened on it"
+        full = f"the store is {1 - free:.0%} full (memory, disk or journal): nothing is opened on it"
         self._world.scarce = full if free < STORE_FREE_RATIO_MIN else ""

@@ -126,7 +126,7 @@ async def test_a_full_store_refuses_whole_changes_and_still_reads_renews_and_tri
         await store.put("pair:a", b"before")
         for number in range(400):
             await store.append("journal", {"n": b"%d" % number, "x": b"x" * 10_000})
-        assert 0.5 < await store.free_ratio() < 1.0
+        assert 0.0 < await store.free_ratio() < 1.0  # of memory, or of the disk when that is scarcer
         await store._execute("CONFIG", "SET", "maxmemory", "4mb")
         assert await store.free_ratio() == 0.0
         entries = len(await store.read("journal", count=100_000))

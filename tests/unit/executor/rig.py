@@ -15,7 +15,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -163,7 +163,7 @@ class Rig:
         wanted = Intent(pair=self.pair, action=action, notional_usd=usd, reason="carry", **values)
         self.hear(wanted, intent(self.pair))
 
-    def opened(self, usd: str = "100") -> Rig:
+    def opened(self, usd: str = "100") -> Self:
         """With a hedged position to begin with."""
         self.wish("open", usd)
         self.until(lambda: self.state is m.State.ACTIVE, 5)
