@@ -25,11 +25,12 @@ class RawRedis(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, url: str) -> RawRedis:
-        """To a server of the embedded kind: the password in the URL. It learns the transition's script."""
+        """To a server of the embedded kind (user and password in the URL), which learns the script."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(cls, parts.hostname or "127.0.0.1", parts.port or 6379)
-        await client.ask(packed(["AUTH", parts.password or ""]))
+        login = [parts.username] if parts.username else []
+        await client.ask(packed(["AUTH", *login, parts.password or ""]))
         await client.ask(packed(["SCRIPT", "LOAD", TRANSITION.text]))
         return client
 
