@@ -21,12 +21,14 @@ import msgspec
 from libs.common import subjects
 from libs.common.assembly import Assembly, CannotStart, Offer, ServiceContext
 from libs.common.build import build
+from libs.common.command_memory import recent_ids
 from libs.common.config import live
 from libs.common.config.legs import PairSpec, pair_specs, venue_slug
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Actor
 from libs.common.instant import US_PER_SEC, Clock
 from libs.common.run import serve
+from libs.common.store import StoreUnavailable
 from libs.exchange.factory import NoKeys, open_trading
 from libs.exchange.permissions import KeyRules
 from libs.exchange.port import VenueError
@@ -56,6 +58,7 @@ from services.executor.world import World
 log = logging.getLogger(__name__)
 
 USAGE: Final = 2
+UNREACHABLE: Final = 3
 OPEN_SEC_MAX: Final = 20.0
 """So long the start waits for accounts; those that take longer are opened while the others work."""
 
@@ -212,6 +215,7 @@ async def assembly_of(
         reach_of=counted.reach_of,
     )
     pairs = ExecutorActor(world, lanes)
+    pairs.commands.desk.remember(await taken_before(context))
     executor = WithBooks(pairs, books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
     if house is None:  # on paper there is no key
@@ -245,6 +249,14 @@ async def assembly_of(
         reloads=True,
         close=close,
     )
+
+
+async def taken_before(context: ServiceContext) -> tuple[str, ...]:
+    """Ids of commands of earlier lives: none is obeyed twice. Raises CannotStart."""
+    try:
+        return await recent_ids(context.store, "executor", wall_us=context.clock.now().wall_us)
+    except StoreUnavailable as error:
+        raise CannotStart(f"the audit stream cannot be read: {error}", code=UNREACHABLE) from error
 
 
 def records_every_us(interval_sec: float, speed: float) -> int:
