@@ -81,6 +81,7 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_notifications_total": _counter("Messages by what became of them", "channel", "outcome"),
     "fundarb_notifications_waiting": _gauge("Matters that a channel was not told of yet", "channel"),
     "fundarb_notifications_oldest_seconds": _gauge("How long the oldest of them waits", "channel"),
+    "fundarb_webhook_alerts_total": _counter("Alerts taken from Alertmanager, by their level", "level"),
     "fundarb_alerts_unacknowledged": _gauge("Critical alerts that nobody has acknowledged"),
     # The service itself.
     "fundarb_bus_lag_seconds": _gauge("Oldest age on arrival of a bus message in the last second"),

@@ -44,6 +44,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "halt": ("halt", "only reduce from now on, until `reset`; asks nothing"),
     "flatten": ("flatten", "close everything in a scope hard, until `reset`; asks first"),
     "reset": ("reset", "clear the latches of a scope, leave STUCK; asks first"),
+    "ack": ("ack", "say that you know of a critical alert"),
     "reload": ("reload", "read the config again where that is possible"),
     "backtest": (LATER, "replay the archive through the same decisions (later)"),
     "report": (LATER, "the daily report (later)"),

@@ -29,6 +29,7 @@ from libs.console.output import UNREACHABLE, UserError, is_terminal
 from libs.console.watch import PATTERNS, Watch
 
 OBSERVER_SERVICES: Final = ("feed", "signal", "recorder")
+NOTIFIER_SERVICE: Final = ("notifier",)
 TRADING_SERVICES: Final = (*OBSERVER_SERVICES, "risk", "executor")
 SERVERS_STAGE, VENUE_STAGE, SERVICES_STAGE = 0, 1, 2
 VENUE_FILE: Final = "venue.json"

@@ -32,6 +32,7 @@ from libs.common.effects import (
 from libs.common.instant import US_PER_MS, US_PER_SEC, Now
 from libs.common.messages import AlertLevel, AlertRaised, Evaluation, Opportunity
 from libs.common.messages_exec import BookSummary
+from services.notifier.alertmanager import ALERTMANAGER
 from services.notifier.desk import Desk
 from services.notifier.escalation import due
 from services.notifier.lane import Lane
@@ -154,7 +155,7 @@ class Notifier:
     def _receive(self, event: Received, now: Now) -> Iterable[Effect]:
         match event.message:
             case AlertRaised() as raised:
-                self._hear(raised, now)
+                return self._hear(raised, now)
             case Opportunity() as opportunity:
                 self._recap.see(opportunity)
                 if self.desk.position is not None:
@@ -166,11 +167,15 @@ class Notifier:
                 return self._obey(asked) if isinstance(asked, Asked) else asked
         return ()
 
-    def _hear(self, raised: AlertRaised, now: Now) -> None:
+    def _hear(self, raised: AlertRaised, now: Now) -> list[Effect]:
         self._read_wanted = True
         self._recap.count(raised.level)
         if raised.level is AlertLevel.CRITICAL and len(self._heard) < HEARD_MAX:
             self._heard.setdefault((raised.service, raised.key, raised.wall_us), (raised, now.mono_us))
+        if raised.service != ALERTMANAGER:
+            return []
+        level = {"level": raised.level.value}
+        return [Measure(metric="fundarb_webhook_alerts_total", value=1, labels=level)]
 
     def _speak_for_the_store(self, now: Now) -> None:
         """Critical alerts that were heard, and are still not in the stream."""

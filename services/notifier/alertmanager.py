@@ -11,6 +11,7 @@ import msgspec
 
 from libs.common.messages import AlertLevel, AlertRaised
 
+ALERTMANAGER: Final = "alertmanager"
 ALERTS_MAX: Final = 200
 _LEVELS: Final = {
     "critical": AlertLevel.CRITICAL,
@@ -60,7 +61,7 @@ def _alert(one: _Alert, wall_us: int) -> AlertRaised:
         level=_LEVELS.get(one.labels.get("severity", ""), AlertLevel.WARNING),
         key=f"{name}:{one.fingerprint}" if one.fingerprint else name,
         text=text,
-        service="alertmanager",
+        service=ALERTMANAGER,
         context=context,
         wall_us=wall_us,
     )

@@ -193,7 +193,7 @@ async def test_a_mail_arrives_and_one_that_is_not_taken_is_a_failure() -> None:
             content = mail.content
             assert isinstance(content, bytes)
             parsed = BytesParser(policy=email.policy.default).parsebytes(content)
-            assert parsed["subject"] == "CRITICAL: naked leg  [main]"
+            assert parsed["subject"] == "CRITICAL: naked leg [main]"
             text = parsed.get_body(("plain",))
             assert text is not None
             assert "120 USD" in text.get_content()

@@ -63,6 +63,11 @@ def usable_channels(config: Config) -> dict[str, Channel]:
     return {name: channel for name, channel in channels.items() if is_local(channel.url)}
 
 
+def wants_notifier(config: Config, mode: Mode) -> bool:
+    """Whether a notifier has anything to do. A rehearsal replays: it tells nobody."""
+    return mode is not Mode.DEMO and bool(config.notify.channels)
+
+
 def refusals(facts: Facts, config: Config) -> Iterator[Problem]:
     """All that is wrong in `notify.*`."""
     for name, channel in config.notify.channels.items():

@@ -15,8 +15,7 @@ from libs.console.output import USAGE, UserError
 NAME = "run"
 HELP = "run one service in this process"
 
-SERVICES: Final = ("feed", "signal", "executor", "risk", "recorder", "venue")
-LATER: Final = ("notifier",)
+SERVICES: Final = ("feed", "signal", "executor", "risk", "recorder", "notifier", "venue")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Until SIGTERM; the service's own exit code."""
-    if args.service in LATER:
-        raise UserError(
-            f"fundarb run {args.service}: comes with trading, which is not part of this version yet; "
-            f"there are {', '.join(SERVICES)}",
-            USAGE,
-        )
     if args.service not in SERVICES:
         close = difflib.get_close_matches(args.service, SERVICES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SERVICES)}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from libs.common.clock import wall_us
 from libs.common.config import live
+from libs.common.config.channels import wants_notifier
 from libs.common.config.legs import pair_specs
 from libs.common.config.load import Loaded
 from libs.common.config.schema import Config, Mode
@@ -20,6 +21,7 @@ from libs.console.options import NO_PAIRS, NO_PAIRS_REMEDY, add_config, config_p
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
 from libs.console.servers import NATS_ENV, REDIS_ENV, ask, nats_url, redis_url
 from libs.console.stack import (
+    NOTIFIER_SERVICE,
     OBSERVER_SERVICES,
     TRADING_SERVICES,
     Plan,
@@ -114,7 +116,10 @@ async def _run(args: argparse.Namespace, paths: tuple[Path, ...], loaded: Loaded
                 **(rehearsal(config, deployment) if args.rehearse else {}),
                 **({live.LIVE_ENV: "1"} if mode is Mode.LIVE else {}),
             },
-            services=OBSERVER_SERVICES if mode is Mode.OBSERVER else TRADING_SERVICES,
+            services=(
+                *(OBSERVER_SERVICES if mode is Mode.OBSERVER else TRADING_SERVICES),
+                *(NOTIFIER_SERVICE if wants_notifier(config, mode) else ()),
+            ),
             venue=args.rehearse,
             durable=True,
             nats_url=args.nats,

@@ -72,7 +72,6 @@ def test_verbs_of_later_versions_say_so_in_a_sentence_of_their_own(
         (["config", "shwo"], "invalid choice"),
         (["config", "show", "--messages"], "belongs to `fundarb config schema`"),
         (["run", "fed"], "did you mean feed?"),
-        (["run", "notifier"], "comes with trading"),
         (["check", "--config", "/nowhere/x.json"], "/nowhere/x.json: there is no such file"),
     ],
 )
@@ -236,7 +235,7 @@ def test_a_crash_leaves_its_traceback_in_a_private_file(
         ["health", "--help"],
         ["health"],
         ["calc", "--rate", "0.0001", "--interval", "8", "--json"],
-        ["run", "notifier"],
+        ["run", "nobody"],
         ["config", "schema"],
         ["check", "--offline", "--json", "--config", "config/example.json"],
     ],
