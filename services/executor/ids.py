@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Final
 
@@ -12,6 +13,7 @@ _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MARK_HEX: Final = 4
 
 
+@functools.lru_cache(maxsize=64)
 def mark_of(deployment: str) -> str:
     """`fa` and 4 hex digits of the deployment: what our ids begin with."""
     return "fa" + hashlib.sha256(deployment.encode()).hexdigest()[:_MARK_HEX]
@@ -23,10 +25,11 @@ def order_id(*, store_id: str, deployment: str, pair: str, leg: int, purpose: st
     `store_id` is new with every store, so that a counter that restarts with a lost store makes other ids.
     """
     text = f"{store_id}.{deployment}.{pair}.{leg}.{purpose}.{n}"
-    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
     mark = mark_of(deployment)
+    places = LENGTH - len(mark)
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big") % len(_DIGITS) ** places
     tail = []
-    for _ in range(LENGTH - len(mark)):
+    for _ in range(places):
         number, digit = divmod(number, len(_DIGITS))
         tail.append(_DIGITS[digit])
     return mark + "".join(tail)

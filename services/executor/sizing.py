@@ -5,6 +5,7 @@ Rules are the instrument's filters in base units (contract sizes are already app
 
 from __future__ import annotations
 
+import functools
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Final
@@ -53,6 +54,7 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
         return (value / step).to_integral_value(rounding=ROUND_CEILING) * step
 
 
+@functools.lru_cache(maxsize=1_024)
 def common_step(first: Decimal, second: Decimal) -> Decimal:
     """The smallest quantity that is a multiple of both steps: 0.001 and 0.0002 -> 0.001, 3 and 2 -> 6."""
     with localcontext() as context:
