@@ -7,7 +7,7 @@ export PYTHONSAFEPATH := 1
 # Tests and benches are no part of the distribution: they are found from here.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check bench sim docs lock clean
+.PHONY: setup demo test check bench sim docs dashboards lock clean
 
 setup: $(STAMP)
 
@@ -40,11 +40,15 @@ bench: setup
 sim: setup
 	@$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),100) --start $(or $(SEED_START),0)
 
+dashboards: setup
+	@$(BIN)/python -m deploy.dashboards
+
 docs: setup
 	@$(BIN)/python -m libs.console.docs
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 pyproject.toml -c requirements.lock -o deploy/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What belongs to running fundarb in containers. Only `deploy.dashboards` is Python."""

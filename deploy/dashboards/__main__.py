@@ -1,0 +1,48 @@
+"""Write the dashboards: `python -m deploy.dashboards` (or `make dashboards`)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from deploy.dashboards import runbook
+from deploy.dashboards.board import Board, dashboard_of
+from deploy.dashboards.machine import INTERNALS, RISK, VENUES
+from deploy.dashboards.money import OPPORTUNITIES, OVERVIEW, PAIR_BOARD
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "grafana" / "dashboards"
+BOARDS: Final = (OVERVIEW, OPPORTUNITIES, PAIR_BOARD, RISK, VENUES, INTERNALS)
+
+
+def files() -> dict[str, str]:
+    """File name -> JSON, the runbook's page among them."""
+    text = runbook.PAGE.read_text(encoding="utf-8")
+    links = runbook.addresses(text)
+    return {file_of(board): json_of(board, links) for board in (*BOARDS, runbook.board(text))}
+
+
+def file_of(board: Board) -> str:
+    """`overview.json`."""
+    return f"{board.uid.removeprefix('fundarb-')}.json"
+
+
+def json_of(board: Board, links: dict[str, str]) -> str:
+    """A dashboard as Grafana reads it."""
+    return JSONEncoder(sort_keys=True, indent=2).encode(dashboard_of(board, links)) + "\n"
+
+
+def main() -> int:
+    """Write all of them, and say which changed."""
+    for name, text in files().items():
+        path = FOLDER / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {path.relative_to(FOLDER.parents[2])}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,119 @@
+"""Dashboards: the committed JSON is the generator's, laid out without overlap, and means the same to the SDK.
+
+Loading them in Grafana itself is not tested: there is none here. Their queries are run on Prometheus.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from deploy.dashboards import __main__ as made
+from deploy.dashboards import runbook
+from deploy.dashboards.board import COLUMNS, Board, placed
+from libs.common.metrics import METRICS
+
+TEXT: Final = runbook.PAGE.read_text(encoding="utf-8")
+ALL: Final = (*made.BOARDS, runbook.board(TEXT))
+BUILT_IN: Final = {"fundarb_service_up", "up"}
+NARROW_PX: Final = 800
+PX_A_COLUMN: Final = NARROW_PX / COLUMNS
+STAT_PX_MIN: Final = 130
+
+
+def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+@pytest.mark.parametrize("name", sorted(made.files()))
+def test_the_committed_json_is_the_generators(name: str) -> None:
+    text = (made.FOLDER / name).read_text(encoding="utf-8")
+    assert text == made.files()[name], "run `make dashboards` and commit what it wrote"
+
+
+def test_no_file_is_left_over() -> None:
+    assert {path.name for path in made.FOLDER.glob("*.json")} == set(made.files())
+
+
+@pytest.mark.parametrize("name", sorted(made.files()))
+def test_the_sdk_reads_back_what_it_wrote(name: str) -> None:
+    text = made.files()[name]
+    again = JSONEncoder(sort_keys=True, indent=2).encode(Dashboard.from_json(json.loads(text))) + "\n"
+    assert again == text
+
+
+@pytest.mark.parametrize("board", ALL, ids=lambda board: board.uid)
+def test_nothing_overlaps_and_every_id_is_its_own(board: Board) -> None:
+    dashboard = json.loads(made.files()[made.file_of(board)])
+    taken: set[tuple[int, int]] = set()
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert all(ids)
+    assert len(ids) == len(set(ids))
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= COLUMNS
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+@pytest.mark.parametrize("board", ALL, ids=lambda board: board.uid)
+def test_panels_are_readable_on_a_narrow_screen(board: Board) -> None:
+    for panel, _, _, _ in placed(board):
+        assert panel.width * PX_A_COLUMN >= STAT_PX_MIN, panel.title
+        assert panel.kind in ("stat", "text") or panel.width >= 6, panel.title
+
+
+@pytest.mark.parametrize("board", made.BOARDS, ids=lambda board: board.uid)
+def test_every_panel_says_what_it_shows_in_which_unit(board: Board) -> None:
+    dashboard = json.loads(made.files()[made.file_of(board)])
+    for panel in panels_of(dashboard):
+        assert panel["title"]
+        assert panel["description"].endswith((".", "?")), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["targets"], panel["title"]
+        for target in panel["targets"]:
+            assert '=~"$deployment"' in target["expr"] or "$deployment" in target["expr"], panel["title"]
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    assert names[0] == "deployment"
+
+
+@pytest.mark.parametrize("board", made.BOARDS, ids=lambda board: board.uid)
+def test_queries_name_metrics_that_there_are(board: Board) -> None:
+    known = set(METRICS)
+    for panel, _, _, _ in placed(board):
+        for query in panel.queries:
+            for name in re.findall(r"\bfundarb_[a-z0-9_]+", query.expr):
+                assert re.sub(r"_(bucket|sum|count)$", "", name) in known | BUILT_IN, (panel.title, name)
+
+
+def test_every_link_to_the_runbook_has_its_heading() -> None:
+    links = runbook.addresses(TEXT)
+    for board in made.BOARDS:
+        for panel, _, _, _ in placed(board):
+            assert not panel.runbook or panel.runbook in links, panel.title
+
+
+def test_the_runbook_says_the_same_four_things_under_each_heading() -> None:
+    sections = runbook.sections(TEXT)
+    assert len(sections) >= 25
+    for heading, body in sections.items():
+        said = re.findall(r"^- \*\*(\w+)\.\*\* ", body, re.MULTILINE)
+        assert said == ["Symptom", "Check", "Act", "Verify"], heading
+
+
+def test_a_panel_that_is_too_wide_is_refused() -> None:
+    row = made.BOARDS[0].rows[0]
+    wide = type(row.panels[0])(title="wide", description="Too wide.", width=COLUMNS + 1)
+    board = Board(uid="x", title="x", description="x", rows=(type(row)("r", (wide,)),))
+    with pytest.raises(ValueError, match="25 columns"):
+        placed(board)
