@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from libs.common.subjects import Kind
 from services.executor.failpoints import ENV, POINTS
@@ -88,6 +89,40 @@ async def test_a_kill_at_any_step_of_a_send_leaves_no_id_sent_twice_and_every_pa
             assert states[reached] == "active", f"{reached}: both legs had been filled"
         sent = await made.sent()
         assert sent
+        assert set(sent.values()) == {1}, "no id is sent twice"
+        assert not [one for one in made.alerts if "halted" in one.text]
+
+
+CLOSES: Final = {"after_persist:2": "BTC", "after_release:2": "ETH", "before_answer:3": "SOL"}
+"""The second send of a life is its close; an opening has two answers, the third is a close's first."""
+
+
+async def one_close(made: Lab, point: str, base: str) -> None:
+    """Opened, killed while it closes, and back: the close goes on by itself to its end."""
+    pair, pairs = pair_of(base), {f"{base}/USDT": BINANCE}
+    executor = await made.start("executor", pairs, **{ENV: point})
+    await made.ask("open", pair, until="active")
+    closing = asyncio.create_task(made.ask("close", pair, until="never", sec=DEATH_SEC))
+    dead = asyncio.create_task(executor.process.wait())
+    await asyncio.wait({closing, dead}, return_when=asyncio.FIRST_COMPLETED)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert executor.process.returncode == -9, f"{point}: {executor.text[-2_000:]}"
+    executor = await comes_back(made, base)
+    await assert_agrees(made, base)
+    if made.state(pair) == "active":
+        await made.ask("close", pair, until="idle")
+    assert made.state(pair) == "idle", (point, made.pairs[pair])
+    await assert_agrees(made, base)
+    assert await executor.stop() == 0
+
+
+async def test_a_kill_during_a_close_leaves_no_id_sent_twice_and_the_close_ends(tmp_path: Path) -> None:
+    pairs = {f"{base}/USDT": BINANCE for base in CLOSES.values()}
+    async with lab(tmp_path, pairs) as made:
+        await asyncio.gather(*(one_close(made, point, base) for point, base in CLOSES.items()))
+        sent = await made.sent()
+        assert len(sent) >= 4 * len(CLOSES)
         assert set(sent.values()) == {1}, "no id is sent twice"
         assert not [one for one in made.alerts if "halted" in one.text]
 
