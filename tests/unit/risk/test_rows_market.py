@@ -154,13 +154,16 @@ async def test_a_jump_of_5_percent_stops_opens_and_10_reduces_until_ten_calm_min
 
 
 async def test_a_spike_between_two_looks_counts() -> None:
-    rig = await Rig.started()
-    await rig.hear(
-        "md.quote.binance.BTC-USDT-PERP",
-        replace(rig.world.quote(PERP, rig.clock.now()), bid=56_000.0, ask=56_000.0),
-    )
-    await rig.hear("md.quote.binance.BTC-USDT-PERP", rig.world.quote(PERP, rig.clock.now()))
-    await rig.run(0.5)
+    rig = Rig()
+    rig.clock.market = MarketClock(speed=1_000.0)
+    await rig.run(4.0)
+    subject = "md.quote.binance.BTC-USDT-PERP"
+    spike = replace(rig.world.quote(PERP, rig.clock.now()), bid=56_000.0, ask=56_000.0)
+    await rig.hear(subject, rig.world.quote(PERP, rig.clock.now()))
+    await rig.hear(subject, spike)
+    rig.clock.advance(ms=100)  # it has left the window of 60 s before anybody looks
+    await rig.hear(subject, rig.world.quote(PERP, rig.clock.now()))
+    await rig.run(0.25)
     assert rig.level(PERP_SCOPE) == "reduce_only"
 
 
