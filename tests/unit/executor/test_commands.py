@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Breaker, Level
 from libs.common.subjects import exec_pair
 from services.executor import events
@@ -124,11 +125,30 @@ def test_an_answer_comes_after_what_it_says_is_durable() -> None:
     assert rig.state is State.ACTIVE, "what was refused is not done later"
 
 
+def test_what_a_busy_pair_did_not_begin_in_time_is_never_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    write = rig._write
+    slow = lambda lane, persist: rig.later(2 * US_PER_SEC, lambda: write(lane, persist))  # noqa: E731
+    with monkeypatch.context() as patched:
+        patched.setattr(rig, "_write", slow)
+        say(rig, "open", pair=rig.pair, direction="forward", notional_usd="100")
+        rig.run(1)
+        code, text = refused(rig, "close", pair=rig.pair)
+    assert code == "busy"
+    assert "nothing is changed" in text
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    rig.run(5)
+    assert rig.state is State.ACTIVE
+    assert rig.shown == ONE
+
+
 def test_who_does_not_lead_a_pair_says_who_does() -> None:
     rig = Rig().opened()
     status = pair_status(rig.lane, rig.now)
+    rig.hear(status, exec_pair(rig.pair))
     rig.offer(events.LeaseLost(pair=rig.pair, text="another executor has taken it", taken=True))
     rig.run(0.1)
+    rig.hear(status, exec_pair(rig.pair))
     code, text = refused(rig, "close", pair=rig.pair)
     assert code == "no_owner", "our own words of a moment ago name no other"
     assert "another executor has taken it" in text

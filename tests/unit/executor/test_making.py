@@ -188,8 +188,9 @@ def test_a_level_cancels_what_rests_at_once_and_its_fill_is_hedged() -> None:
     rig = posted()
     rig.stream_on = False
     rig.fill_resting("0.3")
-    halt(rig)  # its permit comes between two looks of the pair
-    rig.until(lambda: rig.venues.resting() == [], 0.05)
+    rig.run(0.43 - rig.now.mono_us / 1e6 % 0.25)  # 180 ms after a look of the pair, and long after its first
+    halt(rig)
+    rig.until(lambda: rig.venues.resting() == [], 0.03)
     rig.until(lambda: rig.shown == (Decimal("0.3"), Decimal("-0.3")), 1.5)
     assert [one.order_class for one in rig.sent[1:]] == [OrderClass.REDUCE]
 

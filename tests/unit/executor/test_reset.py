@@ -105,6 +105,7 @@ def test_a_reset_lets_other_pairs_open_again() -> None:
     assert "is stuck" in rig.world.forbidden("another", rig.lane.keys, rig.now)
     reset(rig)
     assert rig.world.forbidden("another", rig.lane.keys, rig.now) == ""
+    assert not rig.durable.halts
 
 
 def test_an_orphan_that_a_person_has_sold_is_over() -> None:
@@ -195,6 +196,25 @@ def test_a_look_from_before_the_request_proves_nothing() -> None:
     rig.run(1)
     rig.venues.held[PERP_KEY] += Decimal("0.5")
     assert refused(rig, "reset", pair=rig.pair, confirm=True)[0] == "differs"
+
+
+def test_a_look_that_was_begun_before_the_request_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = meddled()
+    before = rig.now.mono_us
+    rig.venues.held[PERP_KEY] -= Decimal("0.5")
+    positions, balances = rig.venues.account("binance")
+    rig.venues.held[PERP_KEY] += Decimal("0.5")
+    rig.run(1)
+    cut_off(rig, monkeypatch)
+    say(rig, "reset", pair=rig.pair, confirm=True)
+    rig.run(0.1)
+    late = events.AccountSeen(
+        venue="binance", positions=positions, balances=balances, asked_mono_us=before + 1
+    )
+    rig.offer(Answered(request=events.ReadAccount(venue="binance", pair=rig.pair), result=late))
+    rig.run(1)
+    assert rig.state is State.STUCK
+    assert audits(rig)[-1][1].startswith("no_look")
 
 
 def test_a_reset_needs_to_be_confirmed() -> None:
