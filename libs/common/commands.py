@@ -36,6 +36,10 @@ IDS_MAX: Final = 10_000
 """So many ids are remembered; a command with `ts_ms` is too late long before its id is forgotten."""
 
 
+EVERY: Final = f"{CMD}.*"
+"""All commands, as the access table grants them: one token behind the family."""
+
+
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
     """What a verb needs. `one_pair`: exactly one pair, in place of any scope. `answerers`: without an `ok`
     of each of them it has not fully happened (`flatten` while risk is away is the executor's).
@@ -143,7 +147,7 @@ class CommandDesk:
     def subscriptions(self) -> tuple[str, ...]:
         """What its service subscribes to."""
         if self._catches_unknown:
-            return (f"{CMD}.*",)
+            return (EVERY,)
         return tuple(command(verb) for verb in sorted(self.verbs))
 
     def remember(self, ids: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from libs.common.assembly import Assembly, Offer, ServiceContext
 from libs.common.bus import Bus, BusUnavailable, Frame, Subscription
 from libs.common.command_body import BadBody, check_body
-from libs.common.commands import Asked, CommandDesk
+from libs.common.commands import EVERY, Asked, CommandDesk
 from libs.common.config.load import secrets_of
 from libs.common.config.problems import ConfigError
 from libs.common.config.reload import Refused, compare
@@ -58,7 +58,7 @@ class Reloader:
         self._clock = clock
         self._bus = bus
         self._takes = takes
-        self._refuses_unread = ALL_CMD not in subscriptions
+        self._refuses_unread = not {ALL_CMD, EVERY} & {*subscriptions}
         self._desk = CommandDesk(service, verbs=(VERB,), pairs={})
         self.entries: StoreLog | None = None
 

@@ -123,6 +123,15 @@ async def test_what_belongs_to_open_and_close_travels_with_them(folder: Path, na
     assert (closed.pair, closed.hard) == (PAIR, True)
 
 
+async def test_a_raised_limit_is_confirmed_by_yes(folder: Path, nats: RealServer) -> None:
+    await nats.ready()
+    running(folder, nats.url, "feed")
+    async with services(nats.url, ok("feed")) as heard:
+        assert await fundarb("reload") == 0
+        assert await fundarb("reload", "--yes") == 0
+    assert [one.confirm for one in heard.said] == [False, True]
+
+
 async def test_one_refusal_among_answers_is_a_no(
     folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

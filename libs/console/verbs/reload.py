@@ -12,10 +12,11 @@ HELP: Final = "read the config again: what may change while running is taken ove
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The common ones alone: a config is everybody's."""
+    """A config is everybody's: no scope."""
+    parser.add_argument("--yes", action="store_true", help="a limit that was raised is meant so")
     commanding.add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when every service that answers has taken it over, 1 when one refuses, by the setting's name."""
-    return commanding.send(args)
+    return commanding.send(args, confirm=args.yes)

@@ -14,6 +14,7 @@ import pytest
 
 from libs.common.bus import Frame
 from libs.common.clock import SystemClock, wall_us
+from libs.common.commands import EVERY
 from libs.common.config.load import load_config
 from libs.common.config.schema import Config
 from libs.common.effects import Event, Reloaded
@@ -203,9 +204,13 @@ async def test_late_repeated_and_unreadable_commands_have_no_effect(tmp_path: Pa
         assert repeated.code == "repeated"
 
 
-async def test_who_hears_every_command_answers_an_unreadable_one_by_itself(tmp_path: Path) -> None:
-    async with desk(tmp_path, subscriptions=(ALL_CMD,)) as made:
+@pytest.mark.parametrize("pattern", [ALL_CMD, EVERY])
+async def test_who_hears_every_command_answers_an_unreadable_one_by_itself(
+    pattern: str, tmp_path: Path
+) -> None:
+    async with desk(tmp_path, subscriptions=(pattern,)) as made:
         made.operator.publish("cmd.reload", b"{", reply="_INBOX.test")
+        made.operator.publish("cmd.reload", b'{"confirm": true, "confirm": true}', reply="_INBOX.test")
         made.operator.publish("cmd.reload", b"x" * 20_000, reply="_INBOX.test")
         await asyncio.sleep(0.1)
         assert made.replies == []
