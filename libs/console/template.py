@@ -120,5 +120,10 @@ _TEMPLATE: Final = """\
 
   // What accounts of mode paper begin with; without it 50000 of its legs' quote coin in every wallet:
   // , "paper": {{"balances": {{"binance": {{"spot": {{"USDT": 9000}}, "futures": {{"USDT": 9000}}}}}}}}
+
+  // Who is told of alerts (docs/notifications.md); urls and secrets come from files that you alone can read:
+  // , "notify": {{"channels": {{
+  //     "team": {{"type": "feishu", "url_file": "secrets/feishu-url", "secret_file": "secrets/feishu-secret"}},
+  //     "mail": {{"url_file": "secrets/mail-url"}}}}, "escalation": ["team", "mail"], "timezone": "UTC"}}
 }}
 """

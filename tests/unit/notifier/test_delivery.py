@@ -45,7 +45,7 @@ async def test_a_process_that_dies_anywhere_loses_nothing() -> None:
     confirmed: list[str] = []
     for _life in range(12):
         rig = await Rig(setting("phone"), store=rig.store).start()
-        await rig.run(20)
+        await rig.run(1)
         confirmed += rig.ids("phone")
     assert len(confirmed) == len(set(confirmed)) == 60
 
@@ -211,3 +211,23 @@ async def test_the_watchdog_is_not_pinged_when_nobody_can_be_reached() -> None:
     pings = rig.pings
     await rig.run(300)
     assert rig.pings == pings
+
+
+async def test_an_entry_that_was_appended_twice_is_no_repeat() -> None:
+    rig = await Rig(setting("phone")).start()
+    raised = await rig.raise_("a")
+    await rig.store.append(ALERTS, {"json": _json(raised)})
+    await rig.run(900)
+    assert rig.texts("phone") == ["about a"]
+
+
+async def test_a_send_behind_a_write_that_failed_is_made_up_for() -> None:
+    rig = await Rig(setting("phone")).start()
+    await rig.run(2)
+    await rig.raise_("a")
+    rig.store.full = True
+    await rig.run(5)
+    assert rig.tried == []
+    rig.store.full = False
+    await rig.run(5)
+    assert rig.texts("phone") == ["about a"]
