@@ -176,6 +176,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     lane.looked_us = draft.now.mono_us
     if leg not in lane.doubted_us:
         recheck.of_leg(lane, draft, leg)
+    if lane.others_due.get(leg) and _held_up(lane, (venue, instrument)):
+        lane.doubted_us[leg] = draft.now.mono_us
     since_us = lane.doubted_us.setdefault(leg, draft.now.mono_us)
     searched = lane.kinds[leg] is SPOT or lane.searched.get(leg, 0) >= SEARCHES
     patience_us = OTHERS_US if lane.others_due.get(leg) else FOREIGN_AFTER_US
@@ -190,6 +192,15 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms)
         )
+
+
+def _held_up(lane: Lane, key: Key) -> bool:
+    """Whether a pair that shares an instrument cannot look now: an order may be unknown for a minute."""
+    return any(
+        not one.ready or any(not intent.state.is_final for intent in one.intents.values())
+        for one in lane.world.lanes.values()
+        if one is not lane and key in one.keys
+    )
 
 
 def _foreign(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.world import World
 
-RECORDS_EVERY_US: Final = 10 * US_PER_SEC
+ROUND_US_MAX: Final = 8 * US_PER_SEC
+RECORDS_EVERY_US: Final = 7 * US_PER_SEC
 
 
 class Compared(Accountant):
@@ -52,6 +53,7 @@ class Accounts:
     def __init__(self, world: World) -> None:
         self.world = world
         self.compared_us: dict[str, int] = {}
+        self.moved_us: dict[str, int] = {}  # when an order of this venue was written last
 
     def on_compared(self, done: Round, now: Now) -> None:
         """I8, at a quiet moment."""
@@ -70,6 +72,8 @@ class Accounts:
             return True
         if world.agreement.unbooked_recall(venue):
             return True
+        if world.now.mono_us - self.moved_us.get(venue, -ROUND_US_MAX) < ROUND_US_MAX:
+            return True  # its trades may have been written while the ledger was on its way back
         keys = {pair.id: pair.keys for pair in PAIRS}
         return any(
             not (one.state.is_final and fills_complete(one))

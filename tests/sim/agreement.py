@@ -41,7 +41,9 @@ class Agreement:
 
     def on_intent(self, intent: Intent) -> None:
         """An order was written."""
-        ids = self.open[KEYS_OF[intent.pair][intent.leg]]
+        key = KEYS_OF[intent.pair][intent.leg]
+        ids = self.open[key]
+        self.world.accounts.moved_us[key[0]] = self.world.now.mono_us
         if intent.state.is_final and fills_complete(intent):
             ids.discard(intent.id)
         else:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 QUOTE_EVERY_US: Final = 4 * US_PER_SEC // 5
 DESCRIBE_EVERY_US: Final = 10 * US_PER_SEC
-FUNDING_EVERY_US: Final = 40 * US_PER_SEC
-"""Market time runs like the wall's here, and a settlement each eight hours would never come."""
+FUNDING_EVERY_US: Final = 150 * US_PER_SEC
+"""Market time runs like the wall's here: eight hours would never pass. Nothing opens a minute around one."""
 
 TOLD_BEFORE_US: Final = 15 * US_PER_SEC
 RATES: Final = ("0.0001", "-0.0001", "0.0007", "-0.0003", "0")
@@ -55,7 +55,7 @@ class Market:
         """Set everything going."""
         self.describe()
         self._quotes()
-        self.world.time.after(FUNDING_EVERY_US - TOLD_BEFORE_US, self._announce)
+        self.world.time.after(self.rng.randrange(10, 100) * US_PER_SEC, self._announce)
 
     def describe(self) -> None:
         """Instruments, said again every 10 s, and at once when one changes by the venue's word."""

@@ -1,7 +1,7 @@
 """The code broken on purpose, one safety rule at a time: the oracle must notice every one.
 
 Each mutant replaces one function for the length of a run. `caught_by` names the invariants of which at least
-one must be violated, `first_seed` where the search for that begins.
+one must be violated, `misfortunes` what has to go wrong for that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import msgspec
 from libs.common.effects import Persist
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import NeverSent, Unknown
-from services.executor import actor, advance, gate, lane, ledger, order, recovery, resolve, setup, steps
+from services.executor import advance, gate, lane, ledger, order, recovery, resolve, setup, steps, watch
 from services.executor.model import Intent, IntentState, OrderClass
 from services.executor.sizing import floor_to
 from tests.sim import node as sim_node
+from tests.sim.plan import Misfortune
 
 replace = msgspec.structs.replace
 
@@ -30,7 +31,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     places: tuple[tuple[Any, str, Callable[[Any], Any]], ...]
     caught_by: frozenset[str]
-    first_seed: int = 0
+    misfortunes: frozenset[Misfortune] = frozenset()
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -147,12 +148,12 @@ def _fees_are_ours(whole: Any) -> Any:
 def _remembers_the_wallet(whole: Any) -> Any:
     """What the account shows of each coin, as a close that trusts it would keep it."""
 
-    def compare(self: Any, one: Any, draft: Any, seen: Any) -> None:
-        wallet = self.world.__dict__.setdefault("wallet", {})
+    def on_account(one: Any, draft: Any, seen: Any, own: Any, *, disturbed: bool) -> None:
+        wallet = one.world.__dict__.setdefault("wallet", {})
         wallet.update({(seen.venue, balance.asset): balance.free for balance in seen.balances})
-        whole(self, one, draft, seen)
+        whole(one, draft, seen, own, disturbed=disturbed)
 
-    return compare
+    return on_account
 
 
 def _sells_the_wallet(whole: Any) -> Any:
@@ -188,6 +189,7 @@ def _forgets_a_fee(whole: Any) -> Any:
 MUTANTS = (
     Mutant(
         name="a time-out counts as a failure",
+        misfortunes=frozenset({Misfortune.REPLY_LOST, Misfortune.LATE_LANDING}),
         places=((order, "on_outcome", _timeout_is_failure),),
         caught_by=frozenset({"I3", "I12", "I9", "I5"}),
     ),
@@ -198,6 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         name="ids know nothing of the store",
+        misfortunes=frozenset({Misfortune.STORE_LOST}),
         places=((lane, "order_id", _no_store_id),),
         caught_by=frozenset({"I2"}),
     ),
@@ -208,36 +211,43 @@ MUTANTS = (
     ),
     Mutant(
         name="after a crash open orders count as failed",
+        misfortunes=frozenset({Misfortune.CRASH, Misfortune.CRASH_OPENING, Misfortune.CRASH_CLOSING}),
         places=((recovery, "on_loaded", _crash_is_failure),),
         caught_by=frozenset({"I3", "I9", "I12", "I5"}),
     ),
     Mutant(
         name="the first not-found is believed at once",
+        misfortunes=frozenset({Misfortune.REPLY_LOST, Misfortune.FALSE_NOT_FOUND, Misfortune.LATE_LANDING}),
         places=((resolve, "window_us", _at_once), (resolve, "NOT_FOUNDS_APART_US", lambda _: 0)),
         caught_by=frozenset({"I12", "I3"}),
     ),
     Mutant(
         name="a pair acts while an order is unknown",
+        misfortunes=frozenset({Misfortune.REPLY_LOST, Misfortune.LATE_LANDING, Misfortune.CRASH_OPENING}),
         places=((advance, "may_act", _ignores_unknown),),
         caught_by=frozenset({"I5", "I3", "I4"}),
     ),
     Mutant(
         name="fills are counted as often as they are told",
+        misfortunes=frozenset({Misfortune.STREAM_DOUBLED}),
         places=((order, "on_fill", _fills_again),),
         caught_by=frozenset({"I9", "I3", "I5"}),
     ),
     Mutant(
         name="breakers and stale permits do not stop opens",
+        misfortunes=frozenset({Misfortune.RISK_HALTS, Misfortune.RISK_DEAD}),
         places=((gate, "_increase", _no_breaker),),
         caught_by=frozenset({"I6", "I7"}),
     ),
     Mutant(
         name="a breaker stops closes",
+        misfortunes=frozenset({Misfortune.RISK_HALTS, Misfortune.RISK_FLATTENS}),
         places=((sim_node, "verdict", _blocks_reduce),),
         caught_by=frozenset({"I13", "I4"}),
     ),
     Mutant(
         name="the lease is not asked before the wire",
+        misfortunes=frozenset({Misfortune.SUSPENDED, Misfortune.SECOND_EXECUTOR}),
         places=((sim_node, "verdict", _no_lease),),
         caught_by=frozenset({"I11", "I1"}),
     ),
@@ -248,14 +258,16 @@ MUTANTS = (
     ),
     Mutant(
         name="a close sells the wallet's balance",
+        misfortunes=frozenset({Misfortune.USER_COINS}),
         places=(
-            (actor.ExecutorActor, "_compare", _remembers_the_wallet),
+            (watch, "on_account", _remembers_the_wallet),
             (steps, "reducible", _sells_the_wallet),
         ),
         caught_by=frozenset({"I3"}),
     ),
     Mutant(
         name="opens before the accounts are set up",
+        misfortunes=frozenset({Misfortune.SETUP_REFUSED, Misfortune.SETUP_STALE, Misfortune.CRASH}),
         places=((setup.SetUps, "why_not", _acts_at_once),),
         caught_by=frozenset({"SET"}),
     ),

@@ -155,13 +155,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_seed(seed: int) -> Plan:
-    """The plan of a seed: about half of all misfortunes, a style, a length."""
+    """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
-    chosen = frozenset(kind for kind in Misfortune if rng.random() < 0.45)
+    density = rng.choice((0.12, 0.25, 0.4))
+    chosen = frozenset(kind for kind in Misfortune if rng.random() < density)
     return Plan(
         seed=seed,
         misfortunes=chosen,
-        active_us=rng.randrange(30, 110) * US_PER_SEC,
+        active_us=rng.randrange(25, 90) * US_PER_SEC,
         calm_us=400 * US_PER_SEC,
         style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),

@@ -113,7 +113,7 @@ class Trouble:
         if world.hits(Misfortune.FILTER_CHANGE, 0.015):
             self._refilter(key)
         perp = self.rng.choice(PERPS)
-        if world.hits(Misfortune.DELISTING, 0.002):
+        if world.hits(Misfortune.DELISTING, 0.003):
             self._relist(perp, status=MarketStatus.DELISTED)
         if world.hits(Misfortune.USER_SETTINGS, 0.02):
             try:
@@ -210,10 +210,10 @@ class Trouble:
             if owner is not None:
                 owner.fuse = self.rng.randrange(1, FUSE_MAX)
         entered = before.state is not after.state
-        if entered and after.state is State.UNWINDING and world.hits(Misfortune.UNWIND_REFUSED, 0.1):
+        if entered and after.state is State.UNWINDING and world.hits(Misfortune.UNWIND_REFUSED, 0.08):
             self._shut_legs(after)
         hard = after.plan is not None and after.plan.hard
-        if hard and after.state is State.CLOSING and world.hits(Misfortune.CLOSE_REFUSED, 0.3):
+        if hard and after.state is State.CLOSING and world.hits(Misfortune.CLOSE_REFUSED, 0.6):
             self._shut_legs(after)
 
     def _shut_legs(self, state: PairState) -> None:

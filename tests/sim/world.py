@@ -306,7 +306,7 @@ class World:
             (Misfortune.RISK_HALTS, Level.REDUCE_ONLY, 0.01, 30),
             (Misfortune.RISK_FLAPS, Level.NO_OPENS, 0.03, 3),
             (Misfortune.RISK_BLIND, Level.NO_OPENS, 0.01, 15),
-            (Misfortune.RISK_FLATTENS, Level.FLATTEN, 0.006, 30),
+            (Misfortune.RISK_FLATTENS, Level.FLATTEN, 0.012, 30),
         ):
             if self.hits(kind, chance):
                 scope = "global" if kind is Misfortune.RISK_BLIND else self.rng.choice(scopes)

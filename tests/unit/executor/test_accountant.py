@@ -119,6 +119,21 @@ def test_money_that_was_there_before_is_the_opening_and_never_booked() -> None:
     assert start in (usdt + bnb, usdt + bnb + 2 * rig.life.prices["BTC"])
 
 
+def test_an_opening_that_the_store_refuses_at_first_does_not_count_its_own_money_again() -> None:
+    rig = BooksRig(seed=8)
+    rig.store_down = True
+    rig.run(6)
+    assert VENUE in rig.accountant.books.openings
+    rig.store_down = False
+    rig.run(70)
+    assert rig.lines() == []
+    assert rig.accountant.venues[VENUE].residual == {}
+    rig.start()
+    rig.run(8)
+    assert rig.lines() == []
+    assert rig.books.residual_usd == 0
+
+
 def settle_one(rig: BooksRig, *, rate: str = "0.001") -> tuple[int, Decimal]:
     """An announced payment on what is held settles; answers (instant, what it should pay)."""
     position = next(

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from services.executor import watch
 from services.executor.lane import Draft
-from services.executor.model import State
+from services.executor.model import IntentState, State
 from services.executor.watch import EVERY_US, FOREIGN_AFTER_US
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
 
@@ -95,3 +95,15 @@ def test_a_pair_may_bear_more_of_a_trade_later_but_never_more_than_the_trade() -
         assert draft.state.legs[1].quantity == Decimal(borne) - 1
         ids.update(draft.ledger_ids)
     assert len(ids) == 3, "each share has a line of its own"
+
+
+def test_an_order_that_the_venue_denies_ends_although_its_pair_is_stuck() -> None:
+    rig = Rig().opened()
+    rig.acts("spot", "lost")
+    rig.wish("close")
+    rig.run(0.5)
+    rig.venues.held[PERP_KEY] += Decimal("0.3")
+    rig.until(lambda: rig.state is State.STUCK, 120)
+    rig.until(lambda: all(one.state.is_final for one in rig.lane.intents.values()), 120)
+    (denied,) = (one for one in rig.lane.intents.values() if one.filled == 0)
+    assert denied.state in (IntentState.NOT_ACCEPTED, IntentState.FOREIGN)
