@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import Final
 
+from msgspec import structs
+
 from libs.common.runtime_file import Deployment
 from libs.console.deployment import find
 from libs.console.output import UNREACHABLE, UserError
@@ -26,9 +28,18 @@ def reached(args: argparse.Namespace) -> tuple[str, Deployment]:
     if args.nats is not None:
         return args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
     try:
-        return find(args)
+        name, known = find(args)
     except UserError as error:
         url = nats_url(None, os.environ)
         if url is None or args.deployment or error.exit_code != UNREACHABLE:
             raise
         return "?", Deployment(nats_url=url)
+    if known.nats_url:
+        return name, known
+    url = nats_url(None, os.environ)  # services that were started one by one do not announce their bus
+    if url is None:
+        remedy = "name it with --nats or FUNDARB_NATS_URL"
+        raise UserError(
+            f"{name}: services run here, and nobody has announced their bus; {remedy}", UNREACHABLE
+        )
+    return name, structs.replace(known, nats_url=url)
