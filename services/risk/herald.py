@@ -61,10 +61,12 @@ class Herald:
             current[latch.key] = _Told(latch.level, alert, latch.reason, latch.since_us)
         for key, told in current.items():
             before = self._told.get(key)
+            if _is_first_sight(told):
+                continue  # a start is no news; health names it while it lasts
             if before is None or before.level.rank < told.level.rank:
                 yield _say(key, told, f"{key[0]}: {_effect(told.level)}{told.reason}", told.alert)
         for key, told in self._told.items():
-            if key not in current:
+            if key not in current and not _is_first_sight(told):
                 ended = None if told.alert is None else AlertLevel.INFO
                 yield _say(key, told, f"{key[0]}: over: {told.reason}", ended)
                 self._alerts.pop(key, None)
@@ -79,6 +81,10 @@ class Herald:
             if self._shown.get(scope) != rank:
                 self._shown[scope] = rank
                 yield Measure(metric="fundarb_breaker_level", value=float(rank), labels={"scope": scope})
+
+
+def _is_first_sight(told: _Told) -> bool:
+    return told.alert is None and told.reason.startswith("blind:")
 
 
 def _effect(level: Level) -> str:

@@ -118,7 +118,9 @@ class DataAge(Quiet):
             return f"blind: no md.health of {venue} has come yet: is the feed running?", False
         if (age_us := heard.age_us(now)) > HEALTH_US_MAX:
             return f"blind: no md.health of {venue} for {age_us // US_PER_SEC} s: is the feed running?", True
-        return ("", True) if heard.message.connected else (f"the feed has lost {venue}", True)
+        if heard.message.connected:
+            return "", True
+        return f"the feed is not connected to {venue}", venue_scope(venue) in self._switches
 
     def _pair(self, pair: str, now: Now) -> tuple[str, bool]:
         heard = self._facts.pairs.get(pair)

@@ -84,6 +84,26 @@ async def test_what_risk_is_blind_for_opens_nothing_and_is_named() -> None:
     ]
 
 
+async def test_a_venue_not_connected_yet_opens_with_its_first_sight_and_a_lost_one_waits() -> (
+    None
+):
+    rig = Rig()
+    rig.world.venue("bitget", connected=False)
+    await rig.run(6.0)
+    assert rig.shut() == {"venue:bitget": ("no_opens", ("data_age",))}
+    assert rig.alerts("data_age") == [], "a start is no news"
+    rig.world.venue("bitget", connected=True)
+    await rig.run(1.0)
+    assert rig.shut() == {}
+    rig.world.venue("bitget", connected=False)
+    await rig.run(1.0)
+    rig.world.venue("bitget", connected=True)
+    await rig.run(29.0)
+    assert rig.shut() == {"venue:bitget": ("no_opens", ("data_age",))}
+    await rig.run(2.0)
+    assert rig.shut() == {}
+
+
 async def test_a_pair_that_no_executor_speaks_of_opens_nothing() -> None:
     rig = await Rig.started()
     rig.world.quiet.add(f"exec.pair.{ETH}")
