@@ -29,6 +29,7 @@ from libs.common.effects import (
     Persisted,
     Publish,
     Received,
+    Reloaded,
     Reply,
     Request,
     SetTimer,
@@ -105,6 +106,9 @@ class RiskActor:
                 yield Recall()
                 want = Want(service="risk", what=("instruments",))
                 yield Publish(subject=subjects.want("feed"), message=want)
+            case Reloaded(config=config):
+                self._facts.config = config
+                yield from self._look(now)
             case Draining():
                 pass
             case _:

@@ -58,7 +58,9 @@ class LegFacts:
 
 
 class Facts:
-    """Owned by the actor. `born_us`: monotonic time from which on silence counts."""
+    """Owned by the actor. `born_us`: monotonic time from which on silence counts. `config` may be reloaded:
+    controls read what may change of it each time.
+    """
 
     def __init__(self, config: Config, specs: Iterable[PairSpec]) -> None:
         self.config = config

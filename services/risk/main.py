@@ -97,6 +97,7 @@ async def assemble(context: ServiceContext) -> Assembly:
         ),
         handlers=handlers,
         lane_of=lane_of,
+        reloads=True,
     )
 
 

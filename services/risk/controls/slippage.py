@@ -42,11 +42,7 @@ class Slippage(Base):
     name = "slippage"
 
     def __init__(self, facts: Facts) -> None:
-        costs = facts.config.costs
-        self._limit_bps = {
-            key: max(BPS_MIN, MODELLED_TIMES * BPS * leg_terms(costs, key[0], leg.kind).slip)
-            for key, leg in facts.legs.items()
-        }
+        self._facts = facts
         self._windows: dict[Key, Window] = {}
         self._worst: dict[Key, float] = {}
         self._found: list[Finding] = []
@@ -58,7 +54,7 @@ class Slippage(Base):
             return
         key, bps = (message.venue, message.instrument), slippage_bps(message)
         name = f"{message.venue}:{message.instrument}:{message.trade}"
-        if bps is None or key not in self._limit_bps or name in self._seen:
+        if bps is None or key not in self._facts.legs or name in self._seen:
             return
         self._seen[name] = None
         if len(self._seen) > SEEN_MAX:
@@ -66,9 +62,13 @@ class Slippage(Base):
         if bps > BPS_ONCE:
             text = f"a fill of order {message.order} cost {bps:.1f} bps beyond the mid"
             self._found.append(self._finding(key, text, "a reset", None))
-        if bps > self._limit_bps[key]:
+        if bps > self._limit_bps(key):
             self._windows.setdefault(key, Window(HOUR_US)).add(now.mono_us)
             self._worst[key] = bps
+
+    def _limit_bps(self, key: Key) -> float:
+        modelled = leg_terms(self._facts.config.costs, key[0], self._facts.legs[key].kind).slip
+        return max(BPS_MIN, MODELLED_TIMES * BPS * modelled)
 
     def judge(self, now: Now) -> Iterable[Finding]:
         """Latched: an hour outlasts restarts."""
@@ -76,7 +76,7 @@ class Slippage(Base):
         self._found.clear()
         for key, window in sorted(self._windows.items()):
             if (count := window.count(now.mono_us)) >= FILLS_MAX:
-                text = f"{count} fills within an hour cost more than {self._limit_bps[key]:.1f} bps"
+                text = f"{count} fills within an hour cost more than {self._limit_bps(key):.1f} bps"
                 text += f" beyond the mid, the last {self._worst[key]:.1f}"
                 yield self._finding(key, text, "an hour after the third", now.wall_us + HOUR_US)
                 window.clear()

@@ -84,9 +84,7 @@ async def test_what_risk_is_blind_for_opens_nothing_and_is_named() -> None:
     ]
 
 
-async def test_a_venue_not_connected_yet_opens_with_its_first_sight_and_a_lost_one_waits() -> (
-    None
-):
+async def test_a_venue_not_connected_yet_opens_with_its_first_sight_and_a_lost_one_waits() -> None:
     rig = Rig()
     rig.world.venue("bitget", connected=False)
     await rig.run(6.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from libs.common.config.schema import Limits, Mode
+from libs.common.effects import Reloaded
 from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import AccountBalance, LedgerKind, LedgerLine
 from tests.unit.risk.rig import Rig
@@ -44,6 +45,14 @@ async def test_more_held_than_a_limit_allows_opens_nothing_and_names_it() -> Non
     rig.world.pair(BTC, notional_usd=Decimal(2_250))
     await rig.run(1.0)
     assert rig.shut() == {}
+
+
+async def test_limits_that_are_lowered_while_running_count_at_once() -> None:
+    rig = await held()
+    lowered = replace(CONFIG, limits=replace(CONFIG.limits, max_notional_usd=999.0))
+    rig.core.offer(Reloaded(config=lowered), rig.clock.now())
+    await rig.pump()
+    assert rig.shut()["global"] == ("no_opens", ("limits",))
 
 
 async def test_too_many_pairs_and_too_much_leverage() -> None:
