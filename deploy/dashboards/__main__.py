@@ -10,8 +10,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.dashboards import runbook
 from deploy.dashboards.board import Board, dashboard_of
-from deploy.dashboards.machine import INTERNALS, RISK, VENUES
-from deploy.dashboards.money import OPPORTUNITIES, OVERVIEW, PAIR_BOARD
+from deploy.dashboards.internals import INTERNALS
+from deploy.dashboards.opportunities import OPPORTUNITIES
+from deploy.dashboards.overview import OVERVIEW
+from deploy.dashboards.pair import PAIR_BOARD
+from deploy.dashboards.risk import RISK
+from deploy.dashboards.venues import VENUES
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "grafana" / "dashboards"
 BOARDS: Final = (OVERVIEW, OPPORTUNITIES, PAIR_BOARD, RISK, VENUES, INTERNALS)

@@ -1,0 +1,154 @@
+"""Does the machine keep up: bus, store, inboxes, memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.dashboards.board import DEPLOYMENT, Board, Row
+from deploy.dashboards.panels import UP, Panel, Query
+from deploy.dashboards.terms import D, quantile
+
+INTERNALS: Final = Board(
+    uid="fundarb-internals",
+    title="fundarb / Internals",
+    description="Bus, store, inboxes, fsync, memory: does the machine keep up?",
+    variables=(DEPLOYMENT,),
+    since="now-1h",
+    rows=(
+        Row(
+            "Services",
+            (
+                Panel(
+                    title="Well",
+                    description="1 while the service has no problem. `fundarb health` says what it is.",
+                    kind="states",
+                    queries=(Query(f"fundarb_service_up{{{D}}}", "{{service}}"),),
+                    words=UP,
+                    width=12,
+                    runbook="a-service-is-down",
+                ),
+                Panel(
+                    title="Memory",
+                    description="Resident, by service.",
+                    unit="bytes",
+                    queries=(Query(f"fundarb_resident_bytes{{{D}}}", "{{service}}"),),
+                    stacked=True,
+                    zero=True,
+                    width=6,
+                ),
+                Panel(
+                    title="Build",
+                    description="All services must run one build: a permit of another build does not count.",
+                    kind="table",
+                    queries=(Query(f"count by (build) (fundarb_build_info{{{D}}})", instant=True),),
+                    columns={"build": "Build", "Value": "Services"},
+                    width=6,
+                ),
+            ),
+        ),
+        Row(
+            "Bus",
+            (
+                Panel(
+                    title="Age on arrival",
+                    description="The oldest message of the last second.",
+                    unit="s",
+                    queries=(Query(f"fundarb_bus_lag_seconds{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=8,
+                    runbook="the-bus-is-behind",
+                ),
+                Panel(
+                    title="Published a second",
+                    description="Messages given to the bus.",
+                    unit="cps",
+                    queries=(Query(f"rate(fundarb_bus_published_total{{{D}}}[1m])", "{{service}}"),),
+                    zero=True,
+                    width=8,
+                ),
+                Panel(
+                    title="Lost or malformed a minute",
+                    description="Not published while disconnected, or not what the subject promises.",
+                    queries=(
+                        Query(f"increase(fundarb_bus_lost_total{{{D}}}[1m])", "{{service}} lost"),
+                        Query(
+                            f"increase(fundarb_bus_bad_messages_total{{{D}}}[1m])", "{{service}} malformed"
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="the-bus-is-behind",
+                ),
+            ),
+        ),
+        Row(
+            "Inboxes and the event loop",
+            (
+                Panel(
+                    title="Events that wait",
+                    description="Bounded: market data is conflated first.",
+                    queries=(Query(f"fundarb_inbox_depth{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=6,
+                ),
+                Panel(
+                    title="Longest wait",
+                    description="Of an event in the inbox, in the last second.",
+                    unit="s",
+                    queries=(Query(f"fundarb_inbox_wait_seconds{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=6,
+                ),
+                Panel(
+                    title="Time an event takes",
+                    description="99 of 100 are handled within this time.",
+                    unit="s",
+                    queries=(Query(quantile("fundarb_handle_seconds", "service"), "{{service}}"),),
+                    zero=True,
+                    width=6,
+                ),
+                Panel(
+                    title="Event loop late",
+                    description="At the last beat. A machine that is too small shows here first.",
+                    unit="s",
+                    queries=(Query(f"fundarb_loop_lag_seconds{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=6,
+                ),
+            ),
+        ),
+        Row(
+            "Store",
+            (
+                Panel(
+                    title="Until a write is durable",
+                    description="With appendfsync always, the way to the disk included.",
+                    unit="s",
+                    queries=(
+                        Query(quantile("fundarb_persist_seconds", "service"), "{{service}} p99"),
+                        Query(quantile("fundarb_persist_seconds", "service", share=0.5), "{{service}} p50"),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="the-store-is-slow-or-full",
+                ),
+                Panel(
+                    title="Writes of unknown outcome a minute",
+                    description="Nothing is sent behind them; state is read again first.",
+                    queries=(Query(f"increase(fundarb_store_failures_total{{{D}}}[1m])", "{{service}}"),),
+                    zero=True,
+                    width=8,
+                    runbook="the-store-is-slow-or-full",
+                ),
+                Panel(
+                    title="Faults a minute",
+                    description="Events on which an actor raised. Any is a defect: its log has the trace.",
+                    queries=(Query(f"increase(fundarb_actor_faults_total{{{D}}}[1m])", "{{service}}"),),
+                    zero=True,
+                    width=8,
+                    runbook="an-actor-has-faults",
+                ),
+            ),
+        ),
+    ),
+)

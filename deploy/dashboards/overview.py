@@ -1,0 +1,172 @@
+"""What do I hold, what did it earn, is it safe, and why is nothing happening?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.dashboards.board import DEPLOYMENT, Board, Row
+from deploy.dashboards.panels import LEVELS, Panel, Query
+from deploy.dashboards.terms import NOTHING_HELD, D
+
+OVERVIEW: Final = Board(
+    uid="fundarb-overview",
+    title="fundarb / Overview",
+    description="What do I hold, what did it earn today, is it safe, and why is nothing happening?",
+    variables=(DEPLOYMENT,),
+    since="now-24h",
+    rows=(
+        Row(
+            "Is it safe?",
+            (
+                Panel(
+                    title="Strictest breaker",
+                    description="The strictest level of any scope. Anything above normal stops openings.",
+                    kind="stat",
+                    queries=(Query(f"max(fundarb_breaker_level{{{D}}})"),),
+                    words=LEVELS,
+                    width=4,
+                    height=5,
+                    runbook="a-breaker-is-not-normal",
+                ),
+                Panel(
+                    title="Unhedged now",
+                    description="USD that price moves can reach because a leg is missing, all pairs together.",
+                    kind="stat",
+                    unit="currencyUSD",
+                    queries=(Query(f"sum(rate(fundarb_naked_usd_seconds_total{{{D}}}[1m])) or vector(0)"),),
+                    steps=((None, "green"), (50, "orange"), (500, "red")),
+                    decimals=0,
+                    width=4,
+                    height=5,
+                    runbook="naked-exposure",
+                ),
+                Panel(
+                    title="Worst margin ratio",
+                    description="Maintenance margin over equity, the worst venue. 1 is liquidation.",
+                    kind="stat",
+                    unit="percentunit",
+                    queries=(Query(f"max(fundarb_margin_ratio{{{D}}})"),),
+                    steps=((None, "green"), (0.04, "yellow"), (0.06, "orange"), (0.10, "red")),
+                    decimals=1,
+                    width=4,
+                    height=5,
+                    runbook="margin-ratio",
+                    may_be_empty=NOTHING_HELD,
+                ),
+                Panel(
+                    title="Services up",
+                    description="Services without a problem, of those that run.",
+                    kind="stat",
+                    queries=(
+                        Query(f"sum(fundarb_service_up{{{D}}})", "well"),
+                        Query(f"count(fundarb_service_up{{{D}}})", "of"),
+                    ),
+                    width=4,
+                    height=5,
+                    runbook="a-service-is-down",
+                ),
+                Panel(
+                    title="Age of the permit",
+                    description="Since risk's last word, as each service that obeys it sees it. Over 1 s opens nothing.",
+                    kind="stat",
+                    unit="s",
+                    queries=(Query(f"max(fundarb_permit_age_seconds{{{D}}})"),),
+                    steps=((None, "green"), (1, "orange"), (30, "red")),
+                    decimals=1,
+                    width=4,
+                    height=5,
+                    runbook="no-permit",
+                ),
+                Panel(
+                    title="Unexplained money",
+                    description="Change of equity that no ledger line explains. More than 1 bp of notional is an alert.",
+                    kind="stat",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_equity_residual_usd{{{D}}}"),),
+                    steps=((None, "red"), (-1, "orange"), (-0.1, "green"), (0.1, "orange"), (1, "red")),
+                    decimals=4,
+                    width=4,
+                    height=5,
+                    runbook="money-that-no-line-explains",
+                ),
+            ),
+        ),
+        Row(
+            "What do I hold, and what did it earn?",
+            (
+                Panel(
+                    title="Held",
+                    description="Value of each pair's larger leg.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_pair_notional_usd{{{D}}} > 0", "{{pair}}"),),
+                    stacked=True,
+                    zero=True,
+                    width=8,
+                    may_be_empty=NOTHING_HELD,
+                ),
+                Panel(
+                    title="Equity",
+                    description="By venue, without price changes of coins that are the user's own.",
+                    unit="currencyUSD",
+                    queries=(
+                        Query(f"fundarb_equity_usd{{{D}}}", "{{venue}}"),
+                        Query(f"sum(fundarb_equity_usd{{{D}}})", "all"),
+                    ),
+                    width=8,
+                ),
+                Panel(
+                    title="Funding received, by pair",
+                    description="Since each pair was opened; below zero was paid.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_funding_received_usd{{{D}}} != 0", "{{pair}}"),),
+                    width=8,
+                    may_be_empty="no settlement yet",
+                ),
+            ),
+        ),
+        Row(
+            "Why is nothing happening?",
+            (
+                Panel(
+                    title="Refused, by reason",
+                    description="Evaluations a second that each rule refused. The tallest is what stands in the way.",
+                    unit="cps",
+                    queries=(
+                        Query(
+                            f"topk(8, sum by (reason) (rate(fundarb_refusals_total{{{D}}}[5m])))",
+                            "{{reason}}",
+                        ),
+                    ),
+                    stacked=True,
+                    zero=True,
+                    width=12,
+                ),
+                Panel(
+                    title="Breakers that are not normal",
+                    description="Scope and level: 1 no opens, 2 reduce only, 3 flatten.",
+                    kind="states",
+                    queries=(Query(f"fundarb_breaker_level{{{D}}}", "{{scope}}"),),
+                    words=LEVELS,
+                    width=12,
+                    runbook="a-breaker-is-not-normal",
+                ),
+                Panel(
+                    title="Pairs that pass every rule",
+                    description="None is a normal answer: then nothing is worth doing after costs.",
+                    queries=(Query(f"fundarb_opportunities_passing{{{D}}}", "passing"),),
+                    zero=True,
+                    width=12,
+                ),
+                Panel(
+                    title="Alerts a minute",
+                    description="By level. Critical ones page.",
+                    queries=(
+                        Query(f"sum by (level) (increase(fundarb_alerts_total{{{D}}}[1m]))", "{{level}}"),
+                    ),
+                    zero=True,
+                    width=12,
+                ),
+            ),
+        ),
+    ),
+)

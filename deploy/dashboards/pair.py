@@ -1,0 +1,161 @@
+"""One pair from near: state, hedge, money, orders."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.dashboards.board import DEPLOYMENT, PAIR, Board, Row
+from deploy.dashboards.panels import Panel, Query
+from deploy.dashboards.terms import NOTHING_HELD, D, P
+
+NOTHING_UNWOUND: Final = "nothing had to be unwound"
+STATES: Final = {
+    "1": ("idle", "text"),
+    "2": ("opening", "blue"),
+    "3": ("active", "green"),
+    "4": ("closing", "purple"),
+    "5": ("unwinding", "orange"),
+    "6": ("stuck", "red"),
+}
+RANKED: Final = " or ".join(
+    f'({number} * (fundarb_pair_state{{{P}, state="{word}"}} == 1))'
+    for number, (word, _) in ((int(key), value) for key, value in STATES.items())
+)
+"""One number a pair, so that a timeline can show which state is the true one."""
+
+PAIR_BOARD: Final = Board(
+    uid="fundarb-pair",
+    title="fundarb / Pair",
+    description="One pair from near: its states, legs, delta, funding, orders and costs.",
+    variables=(DEPLOYMENT, PAIR),
+    since="now-3h",
+    rows=(
+        Row(
+            "State",
+            (
+                Panel(
+                    title="State over time",
+                    description="Idle, opening, active, closing, unwinding, stuck. Only a person leaves stuck.",
+                    kind="states",
+                    queries=(Query(RANKED, "{{pair}}"),),
+                    words=STATES,
+                    width=24,
+                    height=9,
+                    runbook="a-pair-is-stuck",
+                ),
+            ),
+        ),
+        Row(
+            "Hedge",
+            (
+                Panel(
+                    title="Value held",
+                    description="Of the larger leg.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_pair_notional_usd{{{P}}}", "{{pair}}"),),
+                    zero=True,
+                    width=8,
+                ),
+                Panel(
+                    title="Delta",
+                    description="Difference of the legs over the larger one. Above the rebalance threshold it is trimmed.",
+                    unit="percentunit",
+                    queries=(Query(f"fundarb_pair_delta_ratio{{{P}}}", "{{pair}}"),),
+                    steps=((None, "green"), (0.002, "orange"), (0.05, "red")),
+                    decimals=2,
+                    width=8,
+                    runbook="naked-exposure",
+                ),
+                Panel(
+                    title="Unhedged USD x seconds",
+                    description="Added up a minute: how much was open, and for how long.",
+                    queries=(Query(f"increase(fundarb_naked_usd_seconds_total{{{P}}}[1m])", "{{pair}}"),),
+                    zero=True,
+                    width=8,
+                    runbook="naked-exposure",
+                    may_be_empty="nothing was ever unhedged",
+                ),
+            ),
+        ),
+        Row(
+            "Money",
+            (
+                Panel(
+                    title="Funding received",
+                    description="Since the opening; below zero was paid.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_funding_received_usd{{{P}}}", "{{pair}}"),),
+                    width=8,
+                    may_be_empty=NOTHING_HELD,
+                ),
+                Panel(
+                    title="Fees paid",
+                    description="By liquidity: taker or maker. Below zero is a rebate.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_fees_usd{{{P}}}", "{{pair}} {{liquidity}}"),),
+                    width=8,
+                    may_be_empty=NOTHING_HELD,
+                ),
+                Panel(
+                    title="Cost of rebalancing",
+                    description="Fees and slippage of trims. 30 % of what is earned suggests a higher threshold.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_rebalance_cost_usd{{{P}}}", "{{pair}}"),),
+                    width=8,
+                    may_be_empty="nothing was rebalanced",
+                ),
+            ),
+        ),
+        Row(
+            "Orders",
+            (
+                Panel(
+                    title="Orders a minute, by outcome",
+                    description="Unknown means: sent, and not answered clearly. It is resolved before anything else is sent.",
+                    queries=(
+                        Query(
+                            f"sum by (venue, outcome) (increase(fundarb_orders_total{{{D}}}[1m]))",
+                            "{{venue}} {{outcome}}",
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="unknown-orders",
+                    may_be_empty="no order was sent",
+                ),
+                Panel(
+                    title="Answer of an order",
+                    description="From the release of an order to its answer.",
+                    unit="s",
+                    queries=(
+                        Query(
+                            f"histogram_quantile(0.99, sum by (le) (rate(fundarb_order_latency_seconds_bucket{{{D}}}[5m])))",
+                            "p99",
+                        ),
+                        Query(
+                            f"histogram_quantile(0.5, sum by (le) (rate(fundarb_order_latency_seconds_bucket{{{D}}}[5m])))",
+                            "p50",
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    may_be_empty="no order was sent",
+                ),
+                Panel(
+                    title="Unwinds an hour",
+                    description="Legs that had to be taken back, by reason. Three within an hour quarantine the symbol.",
+                    queries=(
+                        Query(
+                            f"sum by (pair, reason) (increase(fundarb_unwinds_total{{{P}}}[1h]))",
+                            "{{pair}} {{reason}}",
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="unwinds",
+                    may_be_empty=NOTHING_UNWOUND,
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,118 @@
+"""How well each venue is seen, and how it answers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from deploy.dashboards.board import DEPLOYMENT, VENUE, Board, Row
+from deploy.dashboards.panels import Panel, Query
+from deploy.dashboards.terms import V
+
+VENUES: Final = Board(
+    uid="fundarb-venues",
+    title="fundarb / Venues",
+    description="How well each venue is seen and answers: errors, ages, gaps, clock, quarantine.",
+    variables=(DEPLOYMENT, VENUE),
+    since="now-6h",
+    rows=(
+        Row(
+            "Errors",
+            (
+                Panel(
+                    title="Failed calls a minute",
+                    description="By class. More than a fifth of 50 calls stops openings at the venue.",
+                    queries=(
+                        Query(
+                            f"sum by (venue, class) (increase(fundarb_venue_errors_total{{{V}}}[1m]))",
+                            "{{venue}} {{class}}",
+                        ),
+                    ),
+                    zero=True,
+                    width=12,
+                    runbook="a-venue-fails",
+                    may_be_empty="no call has failed",
+                ),
+                Panel(
+                    title="Streams that broke",
+                    description="Gaps an hour; after each the state is read again by REST.",
+                    queries=(Query(f"increase(fundarb_data_gaps_total{{{V}}}[1h])", "{{venue}}"),),
+                    zero=True,
+                    width=6,
+                    may_be_empty="no stream broke",
+                ),
+                Panel(
+                    title="Shut out",
+                    description="Instruments in quarantine for nonsense, and why they are is in `fundarb status`.",
+                    queries=(Query(f"fundarb_quarantined{{{V}}}", "{{venue}}"),),
+                    zero=True,
+                    width=6,
+                    runbook="an-instrument-is-shut-out",
+                ),
+            ),
+        ),
+        Row(
+            "Freshness",
+            (
+                Panel(
+                    title="Age of quotes",
+                    description="2 s when streamed; 2.5 times its interval when polled.",
+                    unit="s",
+                    queries=(
+                        Query(f'max by (venue) (fundarb_data_age_seconds{{{V}, kind="quote"}})', "{{venue}}"),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="data-is-old",
+                ),
+                Panel(
+                    title="Age of funding",
+                    description="120 s stops openings of the symbol.",
+                    unit="s",
+                    queries=(
+                        Query(
+                            f'max by (venue) (fundarb_data_age_seconds{{{V}, kind="funding"}})', "{{venue}}"
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="data-is-old",
+                ),
+                Panel(
+                    title="Clock offset",
+                    description="The venue's clock minus ours.",
+                    unit="s",
+                    queries=(Query(f"fundarb_clock_offset_seconds{{{V}}}", "{{venue}}"),),
+                    decimals=3,
+                    width=8,
+                    runbook="a-clock-is-wrong",
+                ),
+            ),
+        ),
+        Row(
+            "Orders and money",
+            (
+                Panel(
+                    title="Orders a minute, by outcome",
+                    description="Done, rejected, unknown, never sent.",
+                    queries=(
+                        Query(
+                            f"sum by (venue, outcome) (increase(fundarb_orders_total{{{V}}}[1m]))",
+                            "{{venue}} {{outcome}}",
+                        ),
+                    ),
+                    zero=True,
+                    width=12,
+                    runbook="unknown-orders",
+                    may_be_empty="no order was sent",
+                ),
+                Panel(
+                    title="Equity",
+                    description="Without price changes of coins that are the user's own.",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_equity_usd{{{V}}}", "{{venue}}"),),
+                    width=12,
+                ),
+            ),
+        ),
+    ),
+)
