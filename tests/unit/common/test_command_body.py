@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from libs.common.bus import Frame
 from libs.common.command_body import LENIENT, BadBody, check_body
 from libs.common.commands import VERBS
+from libs.common.effects import Event
+from libs.common.intake import Intake
+from libs.common.memory_bus import MemoryBroker, MemoryBus
+from libs.common.memory_store import MemoryStore
 from libs.common.messages import Command, encode
+from libs.common.store_log import StoreLog
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -46,3 +52,19 @@ def test_an_unknown_field_that_says_nothing_is_none() -> None:
 def test_only_what_is_said_is_sent() -> None:
     """A newer console is understood by services of an older version, as long as it says nothing new."""
     assert encode(Command(scope="global", confirm=True)) == b'{"scope":"global","confirm":true}'
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [("halt", b'{"pair": "a", "pair": "b"}'), ("flatten", b'{"scpoe": "x", "confirm": true}')],
+)
+async def test_a_service_never_sees_such_a_body(verb: str, body: bytes) -> None:
+    offered: list[Event] = []
+    store = MemoryStore()
+    entries = StoreLog(store)
+    intake = Intake(service="risk", bus=MemoryBus(MemoryBroker()), offer=offered.append, entries=entries)
+    intake.take(Frame(subject=f"cmd.{verb}", payload=body, reply="", recv_us=0))
+    assert offered == []
+    assert len(entries) == 1, "it is audited"
+    intake.take(Frame(subject=f"cmd.{verb}", payload=b"", reply="", recv_us=0))
+    assert len(offered) == 1
