@@ -223,7 +223,7 @@ class Evaluation(Message, frozen=True, kw_only=True):
 
 
 class Intent(Message, frozen=True, kw_only=True):
-    """What the executor is asked to do; expired intents are void."""
+    """What the executor is asked to do; expired intents are void. `tick_us`: wall time of the tick behind it."""
 
     pair: str
     action: Literal["open", "close", "rebalance"]
@@ -231,6 +231,7 @@ class Intent(Message, frozen=True, kw_only=True):
     notional_usd: str
     reason: str
     expires_us: int
+    tick_us: int | None = None
 
 
 # --- system ----------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_venue_errors_total": _counter("Failed venue calls", "venue", "class"),
     "fundarb_recorded_rows_total": _counter("Rows written to the archive", "kind"),
     # What is traded.
+    "fundarb_pair_state": _gauge("1 for the state that a pair is in, 0 for the others", "pair", "state"),
+    "fundarb_orders_total": _counter("Orders by what came of them", "venue", "outcome"),
+    "fundarb_tick_to_order_seconds": _histogram("From the arrival of a tick to the order that it led to"),
     "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer"),
     "fundarb_unwinds_total": _counter("Positions that had to be unwound, by reason", "pair", "reason"),
     "fundarb_pair_notional_usd": _gauge("Value of a pair's larger leg", "pair"),
@@ -74,7 +77,9 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_margin_ratio": _gauge("Maintenance margin over equity", "venue"),
     "fundarb_pair_delta_ratio": _gauge("Difference of a pair's legs over the larger one", "pair"),
     # What risk allows.
+    "fundarb_permit_age_seconds": _gauge("Since risk was heard last, by who obeys it"),
     "fundarb_breaker_level": _gauge("0 normal, 1 no opens, 2 reduce only, 3 flatten", "scope"),
+    "fundarb_control_level": _gauge("Level that one control of risk asks for", "scope", "control"),
     "fundarb_max_ratio": _gauge("Share of its size that a pair may keep", "pair"),
     "fundarb_day_loss_ratio": _gauge("Lost of the UTC day's first equity (< 0: won)"),
     # Who is told.

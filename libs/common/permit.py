@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from libs.common.effects import Measure
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages_exec import Breaker, Level, Permit
 
@@ -15,6 +16,8 @@ LEASE_US: Final = US_PER_SEC
 
 WALL_AGE_US_MAX: Final = US_PER_SEC
 """An older stamp does not count: a backlog of permits must not extend the lease."""
+
+SILENT_SEC: Final = 1e6
 
 CLOCKS_APART_US: Final = 250_000
 """Further in the future than this, the clocks of two processes cannot be compared."""
@@ -61,6 +64,12 @@ class PermitView:
     def age_us(self, now: Now) -> int | None:
         """Monotonic time since it was received, None before the first."""
         return None if self._received_us is None else now.mono_us - self._received_us
+
+    def measured(self, now: Now) -> Measure:
+        """Its age for Prometheus; one that never came is older than every threshold."""
+        age_us = self.age_us(now)
+        seconds = SILENT_SEC if age_us is None else age_us / US_PER_SEC
+        return Measure(metric="fundarb_permit_age_seconds", value=seconds)
 
     def fresh(self, now: Now) -> bool:
         """Whether the lease runs."""

@@ -29,7 +29,7 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Command, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
 from libs.common.messages_exec import PairStatus, Permit
-from services.executor import loans, news, recovery, watch, wishes
+from services.executor import loans, meters, news, recovery, watch, wishes
 from services.executor.advance import advance
 from services.executor.answers import Work, work_of
 from services.executor.commands import PREFIX, Commands, lane_timer
@@ -73,6 +73,7 @@ class ExecutorActor:
         self.commands = Commands(world, self.lanes, self.together)
         world.lanes = self.lanes
         self._said_us: dict[str, int] = {}
+        self._orders = meters.Orders()
 
     # --- lanes ------------------------------------------------------------------------------------
 
@@ -133,9 +134,8 @@ class ExecutorActor:
         work: Work
         match event:
             case OrderAnswered():
-                if event.latency_us is not None:
-                    seconds = event.latency_us / US_PER_SEC
-                    yield Measure(metric="fundarb_order_latency_seconds", value=seconds)
+                if (lane := self.lanes.get(event.pair)) is not None:
+                    yield from self._orders.answered(lane, event, now)
                 work = lambda lane, draft: news.on_answered(lane, draft, event)  # noqa: E731
             case OrderSeen(report=report):
                 work = lambda lane, draft: news.on_report(lane, draft, report)  # noqa: E731
@@ -181,6 +181,7 @@ class ExecutorActor:
                 yield Measure(metric="fundarb_unwinds_total", value=1, labels=labels)
         if draft.moves:
             self._said_us[pair] = now.mono_us
+            yield from meters.of_state(lane)
 
     # --- from the bus -----------------------------------------------------------------------------
 
@@ -193,6 +194,7 @@ class ExecutorActor:
             case InstrumentInfo() as info:
                 self.world.on_info(info)
             case Wanted() as wanted:
+                self._orders.asked(wanted)
                 yield from self._turn(
                     wanted.pair, now, lambda lane, draft: wishes.on_intent(lane, draft, wanted)
                 )
@@ -233,6 +235,8 @@ class ExecutorActor:
             yield from self._turn(pair, now, wishes.on_tick)
             yield from self._set_up(pair, now)
             yield from self._say(pair, now)
+            if pair == next(iter(self.lanes)):
+                yield self.world.permits.measured(now)
 
     def _set_up(self, pair: str, now: Now) -> Iterable[Effect]:
         """Ask for what the accounts of our legs are set to. Nothing is changed beneath a position."""
@@ -253,6 +257,7 @@ class ExecutorActor:
         status = pair_status(lane, now)
         yield Publish(subject=subjects.exec_pair(pair), message=status)
         yield Measure(metric="fundarb_pair_delta_ratio", value=status.delta_ratio, labels={"pair": pair})
+        yield from meters.of_state(lane)
 
     # --- answers ----------------------------------------------------------------------------------
 

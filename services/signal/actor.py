@@ -190,6 +190,8 @@ class SignalActor:
             case "sweep":
                 yield SetTimer(name=SWEEP, after_us=SWEEP_US)
                 yield from self._sweep(now)
+                if self._standing is not None:
+                    yield self._standing.permits.measured(now)
             case notebook.RELOAD:
                 yield LoadSelection()
             case _:

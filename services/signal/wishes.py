@@ -126,6 +126,7 @@ def intent_of(item: Opportunity, action: Literal["open", "close"], reason: str, 
         notional_usd=money_text(item.notional_usd),
         reason=reason,
         expires_us=now.wall_us + good_us,
+        tick_us=item.tick_us,
     )
 
 
