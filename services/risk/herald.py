@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.effects import Alert, Effect, Measure, Note
+from libs.common.effects import Alert, Effect, Forget, Measure, Note
 from libs.common.instant import Now
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import Breaker, Level
@@ -34,6 +34,7 @@ class Herald:
         self._told: dict[Key, _Told] = {}
         self._alerts: dict[Key, AlertLevel | None] = {}
         self._shown: dict[str, int] = {}
+        self._asked: dict[Key, int] = {}
 
     def since_us(self, key: Key, now: Now) -> int:
         """Since when it is known here; now for what is new."""
@@ -70,7 +71,19 @@ class Herald:
                 ended = None if told.alert is None else AlertLevel.INFO
                 yield _say(key, told, f"{key[0]}: over: {told.reason}", ended)
                 self._alerts.pop(key, None)
+        yield from self._measure_controls(current)
         self._told = current
+
+    def _measure_controls(self, current: Mapping[Key, _Told]) -> Iterator[Effect]:
+        """What each control asks for, apart: an alert of Prometheus names the control and its remedy."""
+        ranks = {key: told.level.rank for key, told in current.items()}
+        for (scope, control), rank in ranks.items():
+            if self._asked.get((scope, control)) != rank:
+                labels = {"scope": scope, "control": control}
+                yield Measure(metric="fundarb_control_level", value=float(rank), labels=labels)
+        for scope, control in self._asked.keys() - ranks.keys():
+            yield Forget(metric="fundarb_control_level", labels={"scope": scope, "control": control})
+        self._asked = ranks
 
     def measure(self, breakers: Mapping[str, Breaker]) -> Iterator[Effect]:
         """The level of every scope that is, or was, not normal, and of the large ones in any case."""
