@@ -15,7 +15,7 @@ LINES_MAX = 350
 PYTHON = [path for path in tracked(".py") if "tests" not in path.relative_to(ROOT).parts[:1]]
 # What only tests import today: the kernel's fakes pass the same contract suite as the real parts.
 FAKES = {"libs.common.memory_bus", "libs.common.memory_store"}
-ENTRY_POINTS = re.compile(r"(main|__main__|__init__|compact|docs|make_sample|launch)\.py$")
+ENTRY_POINTS = re.compile(r"(main|__main__|__init__|compact|credentials|docs|make_sample|launch)\.py$")
 
 
 def module_of(path: Path) -> str:
