@@ -223,7 +223,10 @@ class Evaluation(Message, frozen=True, kw_only=True):
 
 
 class Intent(Message, frozen=True, kw_only=True):
-    """What the executor is asked to do; expired intents are void. `tick_us`: wall time of the tick behind it."""
+    """What the executor is asked to do; expired intents are void.
+
+    `tick_us`: wall time of the tick behind it.
+    """
 
     pair: str
     action: Literal["open", "close", "rebalance"]

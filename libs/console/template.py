@@ -114,7 +114,7 @@ _TEMPLATE: Final = """\
   }},
 
   "limits": {{
-    "max_notional_usd": {most}, // USD that all legs together may hold
+    "max_notional_usd": {most}, // USD a leg that all pairs together may hold
     "max_pairs": 10
   }}
 
@@ -123,7 +123,8 @@ _TEMPLATE: Final = """\
 
   // Who is told of alerts (docs/notifications.md); urls and secrets come from files that you alone can read:
   // , "notify": {{"channels": {{
-  //     "team": {{"type": "feishu", "url_file": "secrets/feishu-url", "secret_file": "secrets/feishu-secret"}},
+  //     "team": {{"type": "feishu",
+  //              "url_file": "secrets/feishu-url", "secret_file": "secrets/feishu-secret"}},
   //     "mail": {{"url_file": "secrets/mail-url"}}}}, "escalation": ["team", "mail"], "timezone": "UTC"}}
 }}
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 import nats
 import pytest
 import redis.asyncio
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
@@ -137,7 +138,7 @@ async def test_a_command_of_an_operator_is_answered_and_one_of_a_service_never_a
     signal = await nats.connect(servers.nats.urls["signal"], error_cb=_silent)
     arrived: list[str] = []
 
-    async def answer(message: nats.aio.msg.Msg) -> None:
+    async def answer(message: Msg) -> None:
         arrived.append(message.subject)
         await message.respond(b'{"service":"risk","ok":true}')
 

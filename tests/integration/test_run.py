@@ -205,7 +205,7 @@ async def test_a_life_from_first_health_to_last_words(tmp_path: Path) -> None:
         assert kept.value == b"bye"
         await eventually(lambda: r.healths[-1].problems == ("stopped",))
         await r.ended("exit code 0")
-        assert "the secret url is redis://:***@127.0.0.1" in r.log
+        assert "the secret url is redis://fundarb:***@127.0.0.1" in r.log
         assert r.env["FUNDARB_REDIS_URL"] not in r.log
 
 

@@ -98,7 +98,7 @@ ANSWERS = {
     "demo": {0},
     "health": {0, 1, 3},
     # nothing runs where a reader's commands are tried, and they must reach nothing that runs elsewhere
-    **dict.fromkeys(("halt", "reset", "pause", "resume", "flatten", "close", "open", "rebalance"), {3}),
+    **{verb: {3} for verb in ("halt", "reset", "pause", "resume", "flatten", "close", "open", "rebalance")},
 }
 
 

@@ -17,9 +17,10 @@ from libs.common.config.load import Loaded
 from libs.common.config.schema import Config, Mode
 from libs.common.embedded import EmbeddedError, folder_lock
 from libs.common.runtime_file import runtime_dir
+from libs.common.server_url import NATS_ENV, REDIS_ENV
 from libs.console.options import NO_PAIRS, NO_PAIRS_REMEDY, add_config, config_paths, load
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs, warn
-from libs.console.servers import NATS_ENV, REDIS_ENV, ask, nats_url, redis_url
+from libs.console.servers import ask, nats_url, redis_url
 from libs.console.stack import (
     NOTIFIER_SERVICE,
     OBSERVER_SERVICES,

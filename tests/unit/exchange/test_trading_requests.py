@@ -56,7 +56,7 @@ def opened(venue: str) -> tuple[CcxtTrading, list[tuple[str, str, str]]]:
     def open_exchange(spec: ClientSpec, _: bool) -> Any:  # noqa: FBT001 - one of two kinds
         exchange = make_exchange(
             spec,
-            session=None,  # type: ignore[arg-type]  # nothing is sent
+            session=None,  # nothing is sent
             timeout_sec=1.0,
             options=options[spec.ccxt_id],
             keys=KEYS,
