@@ -81,6 +81,8 @@ class Desk:
         """`pairs`: who is told of the books' looks, by their legs."""
         self.tradings: dict[str, Trading] = {}
         self.offer: Callable[[Event], None] = _nobody
+        self.bad_key: Callable[[], str] = str
+        """Why an API key is not to be used any more, asked before each order."""
         self._store = store
         self._clock = clock
         self.permits = permits
@@ -181,6 +183,7 @@ class Desk:
             bounds=self._bounds,
             rate=self._rate(request),
             now=now,
+            bad_key=self.bad_key(),
         )
 
     def _rate(self, request: SendOrders) -> str:

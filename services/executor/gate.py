@@ -50,11 +50,13 @@ def verdict(
     bounds: Bounds,
     rate: str,
     now: Now,
+    bad_key: str = "",
 ) -> Refusal | None:
     """None lets all of them pass; one refusal holds all of them back.
 
-    `rate` is why the order budget is used up, "" while there is room; it concerns INCREASE alone, as permit,
-    notional and age do. The lease and the fence concern every order.
+    `rate` is why the order budget is used up, `bad_key` why an API key is not to be used any more, "" while
+    all is well; they concern INCREASE alone, as permit, notional and age do. The lease and the fence concern
+    every order.
     """
     fences = {intent.fence for intent in intents}
     if lease.fence == 0 or fences != {lease.fence}:
@@ -62,6 +64,8 @@ def verdict(
     if now.mono_us >= lease.until_mono_us:
         return Refusal("lease", "the lease on the pair has run out")
     increases = [intent for intent in intents if intent.order_class is OrderClass.INCREASE]
+    if increases and bad_key:
+        return Refusal("bad_key", bad_key)
     return _increase(increases, legs, permits, bounds, rate=rate, now=now) if increases else None
 
 

@@ -182,6 +182,7 @@ async def assembly_of(
         failpoints=failpoints,
         pairs=keys,
     )
+    desk.bad_key = lambda: world.bad_key
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     keeper = LeaseKeeper(leases, store=context.store, clock=context.clock, owner=owner)
     venues = dict.fromkeys(venue for legs in keys.values() for venue, _ in legs)

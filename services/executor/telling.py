@@ -50,6 +50,7 @@ def status(world: World, lanes: Mapping[str, Lane], owner_of: OwnerOf, now: Now)
         "unknown_orders": [_order(lane, one, now) for lane, one in unknown],
         "permit": _permit(world, now),
         "store": world.scarce or "ok",
+        "keys": world.bad_key or "ok",
         "venues": _venues(world, ours),
         "quarantined_until_ms": quarantined,
     }

@@ -176,7 +176,9 @@ class Execution(Section, frozen=True, kw_only=True):
 
 
 class Limits(Section, frozen=True, kw_only=True):
-    """Bounds on capital. `max_notional_usd` is required in live mode."""
+    """Bounds on capital. `max_notional_usd`, required in live mode: USD a leg over all pairs; what lies on a
+    venue counts with each leg.
+    """
 
     max_notional_usd: float | None = None
     max_notional_per_venue_usd: float | None = None

@@ -188,6 +188,15 @@ def test_positions_and_status_tell_what_is_and_why() -> None:
     assert not told["permit"]["fresh"]
 
 
+def test_status_tells_of_a_key_that_is_not_to_be_used_any_more() -> None:
+    rig = Rig().opened()
+    assert done(rig, "status")["keys"] == "ok"
+    rig.world.bad_key = "binance: the API key may withdraw"
+    told = done(rig, "status")
+    assert told["keys"] == "binance: the API key may withdraw"
+    assert told["pairs"][rig.pair]["opens"] == "binance: the API key may withdraw"
+
+
 # --- flatten ------------------------------------------------------------------------------------------------
 
 

@@ -159,3 +159,18 @@ async def test_a_pair_is_loaded_as_it_lies_in_the_store() -> None:
     assert intents_key(PAIR) != pair_key(PAIR)
     loaded = await office.desk.load(LoadPair(pair=PAIR))
     assert (loaded.state, loaded.version) == (b"{}", 1)
+
+
+async def test_a_key_that_turned_bad_while_the_legs_were_signed_stops_what_increases() -> None:
+    office, bad = Office(), [""]
+    office.desk.bad_key = lambda: bad[0]
+
+    def found() -> None:
+        bad[0] = "a: the API key may withdraw"
+
+    office.ports["a"].on_prepare = found
+    await office.send()
+    assert office.released == []
+    assert {one.refusal.code for one in office.answers if one.refusal} == {"bad_key"}
+    await office.send(order_class=OrderClass.REDUCE)
+    assert office.released == ["release a", "release b"]

@@ -31,6 +31,7 @@ def ask(
     lease: LeaseView = LEASE,
     rate: str = "",
     now: Now | None = None,
+    bad_key: str = "",
 ) -> Refusal | None:
     return verdict(
         intents,
@@ -40,6 +41,7 @@ def ask(
         bounds=BOUNDS,
         rate=rate,
         now=now or at(0.1),
+        bad_key=bad_key,
     )
 
 
@@ -139,6 +141,18 @@ def test_one_leg_that_may_not_go_keeps_the_other_back() -> None:
 
 def test_the_rate_of_opens_is_bounded() -> None:
     assert code(ask(intent(), rate="20 a minute")) == "order_rate"
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(intent, "bad_key"), (reducing, "")])
+def test_a_key_that_is_not_to_be_used_any_more_only_reduces(kind: Any, expected: str) -> None:
+    found = ask(kind(), bad_key="binance: the API key may withdraw")
+    assert code(found) == expected
+    if found is not None:
+        assert found.text == "binance: the API key may withdraw"
+
+
+def test_a_bad_key_lets_nothing_that_reduces_out_without_the_lease() -> None:
+    assert code(ask(reducing(), lease=LeaseView(), bad_key="may withdraw")) == "lease"
 
 
 @pytest.mark.parametrize(
