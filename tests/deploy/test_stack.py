@@ -58,7 +58,7 @@ def well() -> bool:
 def positions() -> dict[str, str]:
     """Pair -> state, as the operator's own command answers it."""
     said = json.loads(compose("run", "--rm", "-T", "operator", "positions", "--json"))
-    return {one["pair"]: one["state"] for one in said["pairs"] if one["state"] != "idle"}
+    return {pair: one["state"] for pair, one in said["pairs"].items() if one["state"] != "idle"}
 
 
 def test_it_comes_up_healthy(stack: float) -> None:
@@ -97,11 +97,8 @@ def test_it_trades(stack: float) -> None:
 
 def test_prometheus_sees_every_service(stack: float) -> None:
     def up() -> bool:
-        found = {
-            one["labels"]["service"]: one["health"]
-            for one in ask("/api/v1/targets")["activeTargets"]
-            if "service" in one["labels"]
-        }
+        targets = ask("/api/v1/targets")["activeTargets"]
+        found = {one["labels"]["instance"].partition(":")[0]: one["health"] for one in targets}
         return set(found) >= set(SERVICES) and set(found.values()) == {"up"}
 
     until("every target is up", up, within_sec=60)
