@@ -35,6 +35,7 @@ class Droppable(Prepared, Protocol):
 
 
 class _Made(msgspec.Struct, frozen=True):
+    request: SendOrders
     legs: tuple[Droppable, ...]
     mono_us: int
 
@@ -51,18 +52,22 @@ class Ahead:
         """Make a request's orders ready, all or none."""
         now_us = self._clock.now().mono_us
         for ids, made in tuple(self._made.items()):
-            if now_us - made.mono_us > AGE_US_MAX:  # its write failed
+            again = ids == _ids(request) and made.request != request
+            if again or now_us - made.mono_us > AGE_US_MAX:  # its write failed
                 del self._made[ids]
                 _drop(made.legs)
         if _ids(request) not in self._made and (legs := self._ready(request)) is not None:
-            self._made[_ids(request)] = _Made(legs, now_us)
+            self._made[_ids(request)] = _Made(request, legs, now_us)
 
     def take(self, request: SendOrders) -> tuple[Droppable, ...] | None:
-        """The orders of a request, made ready before or now; None when that takes a wait."""
+        """The orders of a request, made ready before or now; None when that takes a wait.
+
+        A write that failed gives its ids back: the next orders may have them, and be others.
+        """
         made = self._made.pop(_ids(request), None)
         if made is not None:
             young = self._clock.now().mono_us - made.mono_us <= AGE_US_MAX
-            if young and all(leg.alive for leg in made.legs):
+            if young and made.request == request and all(leg.alive for leg in made.legs):
                 return made.legs
             _drop(made.legs)
         return self._ready(request)

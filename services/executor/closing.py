@@ -30,6 +30,7 @@ from services.executor.steps import (
     reduce_leg,
     reducible,
     unbalanced,
+    worth_keeping,
 )
 
 replace = msgspec.structs.replace
@@ -131,23 +132,32 @@ def _signed(draft: Draft, leg: int, quantity: Decimal) -> Decimal:
     return quantity if positive else -quantity
 
 
+def _restored(lane: Lane, draft: Draft) -> None:
+    draft.move(Trigger.RESTORED, plan_of(draft).reason)
+    draft.set(plan=None)
+    # trims and follows of the standing hedge do not wait for it
+    lane.not_before_us = 0
+    lane.close_after_us = draft.now.mono_us + back_off_us(draft.state.close_failures)
+
+
 def _restore(lane: Lane, draft: Draft) -> None:
     """Bring the shorter leg back to the longer one: REDUCE, since it lowers the net delta."""
     plan, state = plan_of(draft), draft.state
     if not unbalanced(lane, draft):
         if max(abs(leg.quantity) for leg in state.legs) == 0:
             _closed(lane, draft)
-            return
-        draft.move(Trigger.RESTORED, plan.reason)
-        draft.set(plan=None)
-        # trims and follows of the standing hedge do not wait for it
-        lane.not_before_us = 0
-        lane.close_after_us = draft.now.mono_us + back_off_us(state.close_failures)
+        else:
+            _restored(lane, draft)
         return
     leg = 0 if abs(state.legs[0].quantity) < abs(state.legs[1].quantity) else 1
     rules = lane.rules(leg)
-    missing = abs(plan.goals[leg]) - abs(state.legs[leg].quantity)
+    # the goal is of when the close failed: the venue may have taken from the longer leg since then
+    wanted = min(abs(plan.goals[leg]), abs(state.legs[1 - leg].quantity))
+    missing = wanted - abs(state.legs[leg].quantity)
     amount = floor_to(missing, rules.step) if rules is not None and missing > 0 else ZERO
+    if amount < lane.least(leg, reduces=False) and worth_keeping(lane, draft):
+        _restored(lane, draft)  # the rest is too small to be bought or sold: a held pair trims it
+        return
     amount = sellable(lane, draft, leg, amount) if plan.goals[leg] < 0 else amount
     if rules is None or plan.tries[leg] >= RESTORE_TRIES or amount < lane.least(leg, reduces=False):
         reason = f"{plan.reason}; the hedge could not be restored: {last_reason(draft, Purpose.RESTORE)}"

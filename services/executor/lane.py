@@ -264,7 +264,8 @@ class Lane:
         now = draft.now
         if not draft.is_empty:
             yield from self._persist(draft)
-        for together in _groups(draft.sends):
+        plan = draft.state.plan
+        for together in _groups(draft.sends, forced=plan is not None and plan.hard):
             yield SendOrders(pair=self.pair, intents=together, legs=self.keys)
         yield from draft.requests
         for intent in draft.changed.values():
@@ -286,10 +287,13 @@ class Lane:
         self.reserved = held_of(draft.state)
 
 
-def _groups(sends: list[Intent]) -> list[tuple[Intent, ...]]:
-    """Legs that go together or not at all; what reduces one leg must not wait for the other's venue."""
-    alone: list[tuple[Intent, ...]] = [(intent,) for intent in sends if intent.purpose in _ALONE]
-    paired = tuple(intent for intent in sends if intent.purpose not in _ALONE)
+def _groups(sends: list[Intent], *, forced: bool) -> list[tuple[Intent, ...]]:
+    """Legs that go together or not at all; what reduces one leg must not wait for the other's venue.
+
+    `forced`: a hard close, which may have begun although one venue does not answer (liquidation is near).
+    """
+    alone: list[tuple[Intent, ...]] = [(one,) for one in sends if forced or one.purpose in _ALONE]
+    paired = tuple(one for one in sends if not forced and one.purpose not in _ALONE)
     return [paired, *alone] if paired else alone
 
 

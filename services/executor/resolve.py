@@ -15,10 +15,10 @@ from libs.common.instant import US_PER_SEC
 
 UNKNOWN_VENUE_SEC: Final = 60.0
 
-# Seconds: receive window (5 s, ccxt's default) + processing + visibility + clock offset. Measured or
-# documented for these; everybody else waits `UNKNOWN_VENUE_SEC`.
+# Seconds: receive window + processing + visibility + clock offset. Measured or documented for these;
+# everybody else waits `UNKNOWN_VENUE_SEC`. Binance's receive window is what ccxt writes into each request.
 _WINDOW_SEC: Final = {
-    "binance": 5.0 + 5.0 + 2.0 + 1.0,
+    "binance": 10.0 + 5.0 + 2.0 + 1.0,
     "bitget": 30.0 + 5.0 + 2.0 + 1.0,
     "bybit": 5.0 + 5.0 + 2.0 + 1.0,
     "okx": 30.0 + 5.0 + 2.0 + 1.0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from libs.exchange.trading_values import NeverSent, OrderRequest
 from services.executor.calls import CountedTrading
@@ -136,6 +138,21 @@ async def test_what_its_write_did_not_survive_is_dropped_by_the_next() -> None:
     office.desk.ahead(await office.request())
     assert office.log == ["ready a", "ready b", "drop a", "drop b", "ready a", "ready b"]
     assert office.released == []
+
+
+@pytest.mark.parametrize("when", ["ahead", "at once"])
+async def test_orders_that_got_the_ids_of_a_failed_write_are_made_as_they_are_now(when: str) -> None:
+    office = QuickOffice()
+    request = await office.request()
+    office.desk.ahead(request)
+    less = tuple(replace(one, quantity=one.quantity / 2) for one in request.intents)
+    request = replace(request, intents=less)
+    if when == "ahead":
+        office.desk.ahead(request)
+    await begun(office, request)
+    assert office.log[2:6] == ["drop a", "drop b", "ready a", "ready b"]
+    assert [office.quick[venue].last.request.quantity for venue in ("a", "b")] == [Decimal("0.5")] * 2
+    assert office.released == ["release a", "release b"]
 
 
 async def test_a_counted_port_is_as_quick_as_the_port_inside_and_no_quicker() -> None:

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from libs.common.messages_exec import Breaker, Level
 from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, back_off_us
-from services.executor.model import OrderClass, Purpose, State
+from services.executor.events import SendOrders
+from services.executor.model import IntentState, OrderClass, Purpose, State
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act, times
 
@@ -132,6 +133,58 @@ def test_a_hard_close_forces_the_failing_leg() -> None:
     assert len(perps) == 7
     assert perps[-1].price is None
     assert rig.orders(Purpose.RESTORE) == []
+
+
+def test_a_leg_that_shrinks_meanwhile_is_not_restored_beyond_the_other() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.acts("spot", "fill", "reject")
+    rig.wish("close")
+    rig.until(lambda: [one.state for one in rig.orders(Purpose.RESTORE)] == [IntentState.REJECTED], 15)
+    rig.venues.held[PERP_KEY] += Decimal("0.6")  # ADL, between two tries
+    legs = rig.lane.state.legs
+    smaller = replace(legs[1], quantity=legs[1].quantity + Decimal("0.6"))
+    rig.lane.state = replace(rig.lane.state, legs=(legs[0], smaller))
+    rig.until(lambda: rig.state is State.ACTIVE, 15)
+    assert [one.quantity for one in rig.orders(Purpose.RESTORE)] == [Decimal(1), Decimal("0.4")]
+    assert rig.shown == (Decimal("0.4"), Decimal("-0.4"))
+
+
+def test_a_rest_that_is_too_small_to_be_restored_does_not_cost_the_position() -> None:
+    rig = failing(*times(SOFT_TRIES, "none"))
+    rig.acts("spot", "fill", "reject")
+    rig.wish("close")
+    rig.until(lambda: [one.state for one in rig.orders(Purpose.RESTORE)] == [IntentState.REJECTED], 15)
+    rig.venues.held[SPOT_KEY] = Decimal("0.98")  # as if nearly all of it had been bought
+    legs = rig.lane.state.legs
+    nearly = replace(legs[0], quantity=Decimal("0.98"))
+    rig.lane.state = replace(rig.lane.state, legs=(nearly, legs[1]))
+    rig.until(lambda: rig.moves[-1] == "closing>active", 5)
+    assert rig.told("restore") == []
+    assert rig.shown == (Decimal("0.98"), Decimal(-1)), "2 % apart: below the threshold of a trim"
+
+
+class Grouped(Rig):
+    """Notes which orders leave together or not at all."""
+
+    def _send(self, request: SendOrders) -> None:
+        self.groups.append([(one.purpose, one.leg) for one in request.intents])
+        super()._send(request)
+
+    def start(self) -> None:
+        self.groups: list[list[tuple[Purpose, int]]] = []
+        super().start()
+
+
+def test_forced_legs_do_not_wait_for_each_other_and_others_do() -> None:
+    for forced in (True, False):
+        rig = Grouped().opened()
+        if forced:
+            flatten(rig)
+        else:
+            rig.wish("close")
+        rig.until(lambda rig=rig: rig.state is State.IDLE, 5)  # type: ignore[misc]
+        both = [(Purpose.CLOSE, 0), (Purpose.CLOSE, 1)]
+        assert rig.groups[1:] == ([[both[0]], [both[1]]] if forced else [both])
 
 
 def test_flatten_hardens_a_soft_close() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import ccxt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.instant import US_PER_SEC
+from libs.common.instant import US_PER_MS, US_PER_SEC
 from services.executor.resolve import (
     NOT_FOUNDS_APART_US,
     PAUSE_US_MAX,
@@ -79,10 +80,18 @@ def test_questions_grow_rarer_to_a_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slug", "sec"), [("binance", 13), ("binance-sub1", 13), ("bybit", 13), ("bitget", 38), ("okx", 38)]
+    ("slug", "sec"), [("binance", 18), ("binance-sub1", 18), ("bybit", 13), ("bitget", 38), ("okx", 38)]
 )
 def test_known_windows(slug: str, sec: int) -> None:
     assert window_us(slug) == sec * US_PER_SEC
+
+
+@pytest.mark.parametrize(
+    ("kind", "slug"), [(ccxt.binance, "binance"), (ccxt.binanceusdm, "binance"), (ccxt.bybit, "bybit")]
+)
+def test_a_window_is_longer_than_what_ccxt_lets_the_venue_wait(kind: type[ccxt.Exchange], slug: str) -> None:
+    rest_us = 8 * US_PER_SEC  # processing, visibility, clock offset
+    assert window_us(slug) >= kind().options["recvWindow"] * US_PER_MS + rest_us
 
 
 def test_a_venue_nobody_measured_gets_the_longest_window() -> None:
