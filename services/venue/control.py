@@ -10,6 +10,8 @@ GET /arrivals     accounts' calls with the instant at which they were read (?sin
 POST /users       {"user": "u2"}: open it, with keys of all trading permissions
 POST /keys        {"venue": "binance", "user": "u1", "permissions": ["read"], "ip_bound": true}
 POST /deposits    {"venue": "binance", "user": "u1", "wallet": "spot", "asset": "BTC", "amount": "1"}
+POST /withdrawals the same: money that its owner takes out
+POST /prices      {"venue": "bitget", "base": "SOL", "factor": 1.06}: from now on all its prices times that
 POST /strike      {"kind": "adl", "venue": "binance", "symbol": "BTCUSDT", "fraction": 0.5}: a state fault,
                   now; "user" narrows it down; answers how many positions or markets it hit
 """
@@ -24,7 +26,7 @@ import msgspec
 from aiohttp import web
 
 from libs.common.clock import wall_us
-from libs.exchange.engine.commands import Refused
+from libs.exchange.engine.commands import Refused, Withdraw
 from services.venue import customers, keys, oracle
 from services.venue.faults import STATE, Fault, decode
 from services.venue.house import House
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 USAGE: Final = (
     "GET /state, /provenance, /faults, /oracle, /arrivals; POST or DELETE /faults; "
-    "POST /users, /keys, /deposits, /strike"
+    "POST /users, /keys, /deposits, /withdrawals, /prices, /strike"
 )
 
 
@@ -69,8 +71,16 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     ip_bound: bool = True
 
 
-class NewDeposit(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of POST /deposits."""
+class NewPrice(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /prices. `venue` None: both."""
+
+    base: str
+    factor: float
+    venue: Protocol | None = None
+
+
+class Movement(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of POST /deposits and /withdrawals."""
 
     venue: Protocol
     user: str
@@ -118,6 +128,8 @@ class Control:
             ("POST", "/users"): self._open_user,
             ("POST", "/keys"): self._open_key,
             ("POST", "/deposits"): self._deposit,
+            ("POST", "/withdrawals"): self._withdraw,
+            ("POST", "/prices"): self._push,
             ("POST", "/strike"): self._strike,
         }
 
@@ -171,12 +183,31 @@ class Control:
         return customers.told({wanted.venue: key})[wanted.venue]
 
     def _deposit(self, body: bytes, _query: dict[str, str]) -> Any:
-        wanted = msgspec.json.decode(body, type=NewDeposit)
-        now = self._server.now(wanted.venue)
+        wanted = msgspec.json.decode(body, type=Movement)
         house = self._house(wanted.venue)
+        now = self._server.now(wanted.venue)
         house.deposit(wanted.user, wanted.wallet, wanted.asset, wanted.amount, now)
+        return _balances(house, wanted)
+
+    def _withdraw(self, body: bytes, _query: dict[str, str]) -> Any:
+        wanted = msgspec.json.decode(body, type=Movement)
+        house = self._house(wanted.venue)
         account = house.account(wanted.user, wanted.wallet)
-        return {asset: msgspec.to_builtins(one) for asset, one in house.engine.balances(account).items()}
+        command = Withdraw(account=account, asset=wanted.asset, amount=wanted.amount)
+        house.apply(command, self._server.now(wanted.venue))
+        return _balances(house, wanted)
+
+    # --- the market ----------------------------------------------------------------------------
+
+    def _push(self, body: bytes, _query: dict[str, str]) -> Any:
+        wanted = msgspec.json.decode(body, type=NewPrice)
+        if not 0.01 <= wanted.factor <= 100.0:
+            raise Bad(f"factor: {wanted.factor} is not between 0.01 and 100")
+        market_ms = self._server.clock.at(wall_us())
+        venues = customers.PROTOCOLS if wanted.venue is None else (wanted.venue,)
+        return {
+            name: self._server.market.push(name, wanted.base, wanted.factor, market_ms) for name in venues
+        }
 
     # --- what happened -----------------------------------------------------------------------
 
@@ -196,6 +227,11 @@ class Control:
             },
             "calls": dict(server.calls),
         }
+
+
+def _balances(house: House, moved: Movement) -> Any:
+    account = house.account(moved.user, moved.wallet)
+    return {asset: msgspec.to_builtins(one) for asset, one in house.engine.balances(account).items()}
 
 
 def _json(body: Any, *, status: int = 200) -> web.Response:

@@ -6,6 +6,7 @@ missing; nothing wraps around: when a protocol's series end, its market has ende
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from typing import Final
 
@@ -66,6 +67,7 @@ class Market:
         self._series: dict[tuple[Protocol, str], Series] = {}
         self._instruments: dict[tuple[Protocol, Kind, str], Instrument] = {}
         self._ends: dict[Protocol, int] = {}
+        self._pushes: dict[tuple[Protocol, str], list[tuple[int, float]]] = {}
         self.revision = 0
         for protocol in ("binance", "bitget"):
             self._list(protocol)
@@ -176,9 +178,23 @@ class Market:
 
     # --- prices ------------------------------------------------------------------------------
 
+    def push(self, protocol: Protocol, base: str, factor: float, since_ms: int) -> float:
+        """From a market time on all prices of a coin at one protocol are `factor` times as high; answers by
+        how much they are pushed altogether. KeyError for a coin that is not there.
+        """
+        if base not in self._paths:
+            raise KeyError(base)
+        pushes = self._pushes.setdefault((protocol, base), [])
+        pushes.append((since_ms, factor))
+        return math.prod(one for _, one in pushes)
+
+    def _pushed(self, instrument: Instrument, market_ms: int) -> float:
+        pushes = self._pushes.get((instrument.protocol, instrument.base), ())
+        return math.prod(factor for since_ms, factor in pushes if since_ms <= market_ms)
+
     def mark(self, instrument: Instrument, market_ms: int) -> float:
         """The perpetual's mark."""
-        return self._paths[instrument.base].at(market_ms)
+        return self._paths[instrument.base].at(market_ms) * self._pushed(instrument, market_ms)
 
     def index(self, instrument: Instrument, market_ms: int) -> float:
         """The spot price, which is also the perpetual's index: mark / (1 + basis)."""

@@ -154,3 +154,47 @@ async def test_what_makes_no_sense_is_refused_in_words(
     status, told = await control.ask("POST", path, body)
     assert status in (400, 404)
     assert text in told["error"]
+
+
+async def test_money_that_its_owner_takes_out_is_gone_and_has_a_record(
+    venue: Venue, control: Control
+) -> None:
+    out = {"venue": "bitget", "user": "u1", "wallet": "unified", "asset": "USDT", "amount": "40000"}
+    assert (await control.ok("POST", "/withdrawals", out))["USDT"]["total"] == "60000"
+    async with venue.trader("bitget") as trader:
+        answer = await trader.private_uta_get_v3_account_financial_records({"category": "OTHER"})
+        (row,) = [one for one in answer["data"]["list"] if one["type"] == "TRANSFER_OUT"]
+        assert (row["coin"], Decimal(row["amount"])) == ("USDT", Decimal(-40_000))
+    status, refused = await control.ask("POST", "/withdrawals", {**out, "amount": "60001"})
+    assert (status, "error" in refused) == (400, True)
+
+
+async def test_prices_jump_at_one_venue_and_stay_there_and_history_is_left_alone(
+    venue: Venue, control: Control
+) -> None:
+    async with venue.exchange("binanceusdm") as binance, venue.exchange("bitget") as bitget:
+        await asyncio.gather(binance.load_markets(), bitget.load_markets())
+
+        async def mids() -> list[float]:
+            books = await asyncio.gather(*(one.fetch_order_book(PERP, 5) for one in (binance, bitget)))
+            return [(book["bids"][0][0] + book["asks"][0][0]) / 2 for book in books]
+
+        settled = await bitget.fetch_funding_rate_history(PERP, limit=3)
+        before = await mids()
+        assert await control.ok("POST", "/prices", {"base": "BTC", "venue": "bitget", "factor": 1.06}) == {
+            "bitget": 1.06
+        }
+        await asyncio.sleep(0.5)
+        after = await mids()
+        assert [new / old for new, old in zip(after, before, strict=True)] == pytest.approx(
+            [1.0, 1.06], rel=2e-3
+        )
+        assert await bitget.fetch_funding_rate_history(PERP, limit=3) == settled
+    told = await control.ok("POST", "/prices", {"base": "BTC", "factor": 0.5})
+    assert told == {"binance": 0.5, "bitget": pytest.approx(0.53)}
+    for wrong in (
+        {"base": "NOPE", "factor": 2},
+        {"base": "BTC", "factor": 0},
+        {"base": "BTC", "factor": 1e9},
+    ):
+        assert (await control.ask("POST", "/prices", wrong))[0] == 400, wrong
