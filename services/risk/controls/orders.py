@@ -30,6 +30,8 @@ UNWINDS_MAX: Final = 3
 HOUR_US: Final = 3_600 * US_PER_SEC
 QUARANTINE_US: Final = 24 * HOUR_US
 SEEN_MAX: Final = 4_096
+POST_ONLY: Final = "post_only"
+"""`OrderEvent.failure` of an order that would not have been a maker's."""
 
 
 class _Once:
@@ -124,7 +126,7 @@ class OrderFailures(Base):
         """An order that only wanted to be a maker's, and was not, has done what it should."""
         if not isinstance(message, OrderEvent) or message.state != "rejected":
             return
-        if is_post_only(message.reason) or not self._once.new(message.id):
+        if message.failure == POST_ONLY or not self._once.new(message.id):
             return
         self._windows.setdefault(message.venue, Window(TEN_MIN_US)).add(now.mono_us)
         self._last[message.venue] = message.reason
@@ -234,9 +236,3 @@ class Churn(Base):
         for key, window in self._windows.items():
             if scope in (GLOBAL, symbol_scope(*key)):
                 window.clear()
-
-
-def is_post_only(reason: str) -> bool:
-    """Whether a rejection only says that the order would not have been a maker's."""
-    text = reason.lower().replace("-", " ").replace("_", " ")
-    return "post only" in text or "maker" in text or "immediately" in text

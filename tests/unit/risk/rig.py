@@ -182,7 +182,15 @@ class Rig:
         return {key: text for key, text in found.items() if text}
 
 
-def order(name: str, state: str, *, venue: str = "binance", reason: str = "", pair: str = BTC) -> OrderEvent:
+def order(
+    name: str,
+    state: str,
+    *,
+    venue: str = "binance",
+    reason: str = "",
+    failure: str = "",
+    pair: str = BTC,
+) -> OrderEvent:
     """Something about an order."""
     return OrderEvent(
         pair=pair,
@@ -198,6 +206,7 @@ def order(name: str, state: str, *, venue: str = "binance", reason: str = "", pa
         state=state,
         filled=Decimal(0),
         reason=reason,
+        failure=failure,
         wall_us=0,
     )
 

@@ -144,9 +144,11 @@ async def test_three_unknown_orders_in_ten_minutes_halt_everything_until_a_reset
 
 async def test_three_failures_in_ten_minutes_pause_the_venue_for_a_quarter_of_an_hour() -> None:
     rig = await Rig.started()
-    await rig.hear("exec.order.x", order("p1", "rejected", reason="Post Only order will be rejected (-5022)"))
+    for name in ("p1", "p2", "p3"):
+        await rig.hear("exec.order.x", order(name, "rejected", reason="-5022", failure="post_only"))
+    words = "a market maker is not allowed immediately (-4400)"  # whatever the venue's words are
     for name in ("o1", "o2"):
-        await rig.hear("exec.order.x", order(name, "rejected", reason="no money (-2019)"))
+        await rig.hear("exec.order.x", order(name, "rejected", reason=words, failure="not_tradable"))
     assert rig.shut() == {}, "who only wanted to be a maker has not failed"
     await rig.hear("exec.order.x", order("o3", "rejected", reason="no money (-2019)"))
     assert rig.shut() == {"venue:binance": ("no_opens", ("order_failures",))}
