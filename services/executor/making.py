@@ -20,6 +20,7 @@ from services.executor.debts import sellable
 from services.executor.events import CancelOrder
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side, State
+from services.executor.neighbours import in_doubt
 from services.executor.sizing import LADDER, ceil_to, floor_to, grossed_up, ladder_pause_us
 from services.executor.steps import pause, price_for, wake
 
@@ -148,7 +149,7 @@ def _post_or_end(lane: Lane, draft: Draft, leg: int, goals: tuple[Decimal, Decim
     wait_us = lane.posts.posted_us + REPOST_US_MIN - draft.now.mono_us
     side: Side = "buy" if goals[leg] > 0 else "sell"
     price = post_price(lane, leg, side)
-    if wait_us > 0 or price is None or not fresh(lane, draft):
+    if wait_us > 0 or price is None or not fresh(lane, draft) or in_doubt(lane, others=True):
         wake(lane, draft, max(wait_us, REPOST_US_MIN // 4))
         return "wait"
     lane.posts.posted_us = draft.now.mono_us

@@ -95,10 +95,15 @@ def _is_ours(lane: Lane) -> bool:
     return lane.lease is not None and lane.loaded
 
 
-def in_doubt(lane: Lane) -> str:
-    """Which venue of a pair takes no opens, since the fate of an order there is not known (execution.md)."""
+def in_doubt(lane: Lane, *, others: bool = False) -> str:
+    """Which venue of a pair takes no opens, since the fate of an order there is not known (execution.md).
+
+    `others`: the pair's own orders aside, which it knows better within a turn.
+    """
     venues = {venue for venue, _ in lane.keys}
     for other in filter(_is_ours, lane.world.lanes.values()):
+        if others and other is lane:
+            continue
         for intent in other.intents.values():
             venue = other.keys[intent.leg][0]
             if intent.state is IntentState.UNKNOWN and venue in venues:

@@ -49,6 +49,9 @@ ATTEMPTS_A_SECOND: Final = 2
 ATTEMPTS_A_MINUTE: Final = 20
 MINUTE_US: Final = 60 * US_PER_SEC
 
+DOUBT_US: Final = US_PER_SEC // 2
+"""So long the next slice waits, each time, while an order of another pair at one of its venues is unknown."""
+
 
 def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
     """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
@@ -152,6 +155,9 @@ def advance(lane: Lane, draft: Draft) -> None:
         return
     if plan.tries == (0, 0) and making.not_on(lane, draft):
         _end(lane, draft)
+        return
+    if plan.tries == (0, 0) and in_doubt(lane, others=True):
+        pause(lane, draft, DOUBT_US)
         return
     due = legs_due(lane, plan)
     if due and (not failed(draft) or _follows(lane, plan, due)):

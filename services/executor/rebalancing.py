@@ -14,6 +14,7 @@ import msgspec
 
 from libs.common.subjects import SPOT
 from services.executor.model import ZERO, Plan, Purpose, Side
+from services.executor.neighbours import in_doubt
 from services.executor.sizing import floor_to, grossed_up
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _may_add(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> bool:
     mid = lane.world.mid(lane.keys[leg])
     if mid is None or draft.borrows(leg) or lane.world.forbidden(lane.pair, lane.keys, draft.now):
         return False
-    if not all(lane.world.fresh(key, draft.now) for key in lane.keys):
+    if in_doubt(lane, others=True) or not all(lane.world.fresh(key, draft.now) for key in lane.keys):
         return False
     after = (abs(draft.state.legs[leg].quantity) + amount) * mid
     return after <= draft.state.notional_usd and _order_of(lane, leg, amount) > 0

@@ -13,7 +13,7 @@ from libs.common.messages import Funding
 from libs.common.subjects import PERP, SPOT
 from services.executor import dust
 from services.executor.lane import Lane
-from services.executor.model import State
+from services.executor.model import IntentState, State
 from services.executor.unwinding import QUARANTINE_MS
 from services.executor.world import Key
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
@@ -35,6 +35,36 @@ def refusal(rig: Rig) -> str:
     rig.wish("open")
     rig.run(0.2)
     return rig.notes[-1] if rig.notes and rig.sent == [] else ""
+
+
+# --- doubt ------------------------------------------------------------------------------------------------
+
+
+def doubted(rig: Rig, venue: str) -> Lane:
+    """Another pair of this executor with an order of unknown fate at a venue."""
+    other = beside(rig, ((venue, "ETH-USDT-PERP"), ("okx", "ETH-USDT-PERP")))
+    other.lease = rig.lane.lease
+    order = replace(rig.sent[-1], id="fa-other", pair="other", leg=0, state=IntentState.UNKNOWN)
+    other.intents = {order.id: order}
+    return other
+
+
+@pytest.mark.parametrize("style", ["concurrent", "sequential", "maker_first"])
+@pytest.mark.parametrize("venue", ["binance", "bitget"])
+def test_an_opening_under_way_goes_on_when_its_venue_is_out_of_doubt(style: str, venue: str) -> None:
+    rig = Rig(slices=2, slice_interval_sec=1.0, style=style)
+    rig.wish("open")
+    half = (Decimal("0.5"), Decimal("-0.5"))
+    rig.until(lambda: rig.held == half, 15)
+    other = doubted(rig, venue)
+    sent = len(rig.sent)
+    if venue == "binance":
+        rig.run(8)
+        assert len(rig.sent) == sent
+        assert (rig.state, rig.held) == (State.OPENING, half)
+        other.intents = {}
+    rig.until(lambda: rig.state is State.ACTIVE, 15)
+    assert rig.held == (Decimal(1), Decimal(-1)) == rig.shown
 
 
 # --- quarantine -------------------------------------------------------------------------------------------
