@@ -6,6 +6,7 @@ reason where there is none. One stack serves all tests of this file, in their or
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -124,6 +125,7 @@ async def test_a_command_needs_the_operators_login(stack: float) -> None:
     operator = await nats.connect(login("operator"))
     try:
         await signal_client.publish("cmd.halt", b"{}")
+        await asyncio.sleep(0)  # else the PING of the flush overtakes it
         await signal_client.flush()
         assert any("cmd.halt" in one.lower() for one in refused)
         answer = await operator.request("cmd.halt", b'{"reason": "a rehearsal"}', timeout=5)
