@@ -7,7 +7,7 @@ export PYTHONSAFEPATH := 1
 # Tests and benches are no part of the distribution: they are found from here.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check bench sim docs dashboards lock clean
+.PHONY: setup demo test check bench sim docs dashboards tools lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,16 @@ sim: setup
 
 dashboards: setup
 	@$(BIN)/python -m deploy.dashboards
+	@$(BIN)/python -m deploy.alerts
+
+# What some tests need and pip does not have. Where they are missing those tests are skipped, and say so.
+tools:
+	@for tool in promtool amtool prometheus; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then echo "promtool, amtool and prometheus are here"; \
+	elif command -v apt-get >/dev/null; then \
+	  $$(test "$$(id -u)" = 0 || echo sudo) apt-get install -y --no-install-recommends prometheus prometheus-alertmanager; \
+	else echo "missing:$$missing. Install Prometheus (2.42 or newer) and Alertmanager (0.25 or newer) so that they are" \
+	  "in PATH: brew install prometheus alertmanager, or the archives of https://prometheus.io/download" >&2; exit 1; fi
 
 docs: setup
 	@$(BIN)/python -m libs.console.docs

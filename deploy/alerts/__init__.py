@@ -1,0 +1,1 @@
+"""Prometheus's rules as code: `make dashboards` writes deploy/prometheus/rules/*.yml."""
