@@ -184,7 +184,8 @@ class AccountStatus(Message, frozen=True, kw_only=True):
     `margin_ratio` = maintenance margin / equity. `liquidation_distance`: the least
     |mark - liquidation| / mark over its positions. `borrow_daily`: asset -> fraction a day. `trusted`
     False: it could not be read lately. `calls`: of how many of the executor's last private calls the two
-    next figures tell (at most 50); refusals for a reason (funds, filters) are no failures.
+    next figures tell (at most 50); refusals for a reason (funds, filters) are no failures. `unexplained_usd`:
+    dollars that came (> 0) or went and that no ledger line explains yet, None while nothing was compared.
     """
 
     venue: str
@@ -201,6 +202,7 @@ class AccountStatus(Message, frozen=True, kw_only=True):
     calls: int = 0
     calls_failed: int = 0
     call_p99_ms: float | None = None
+    unexplained_usd: float | None = None
     wall_us: int
 
 

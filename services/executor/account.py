@@ -122,6 +122,7 @@ def status_of(
     reach: Reach,
     problems: tuple[str, ...] = (),
     trusted: bool = True,
+    unexplained: Decimal | None = None,
     now: Now,
 ) -> AccountStatus:
     """The account for risk and signal. Coins without a price are no part of the equity, and are named."""
@@ -147,6 +148,7 @@ def status_of(
         call_p99_ms=reach.p99_ms,
         problems=problems,
         trusted=trusted,
+        unexplained_usd=None if unexplained is None else float(unexplained),
         wall_us=now.wall_us,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -18,7 +18,6 @@ from libs.carry.identity import Explained, in_usd, opening_of, residuals
 from libs.carry.pnl import Key
 from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
-from libs.common.messages_exec import LedgerLine
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
 from services.executor import records
@@ -27,12 +26,10 @@ from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
+from services.executor.unexplained import Unexplained, usd_of
 
 if TYPE_CHECKING:
-    from services.executor.books import Books, MarketOf
-    from services.executor.expect import Announcements
-    from services.executor.reach import ReachOf
-    from services.executor.world import World
+    from services.executor.round_owner import Owner
 
 LOOK_US: Final = 5 * US_PER_SEC
 SOON_US: Final = 3 * US_PER_SEC
@@ -58,26 +55,6 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: str
     residual: dict[str, Decimal]
-
-
-class Owner(Protocol):
-    """What a venue's part needs of the whole."""
-
-    world: World
-    books: Books
-    announced: Announcements
-    market_of: MarketOf
-    reach_of: ReachOf
-    tails: int
-
-    @property
-    def is_quiet(self) -> bool: ...
-
-    def book(self, once: str, lines: tuple[LedgerLine, ...]) -> Iterator[Effect]: ...
-
-    def keep(self, now: Now) -> Iterator[Effect]: ...
-
-    def on_round(self, done: Round, now: Now) -> Iterator[Effect]: ...
 
 
 class VenueBooks:
@@ -110,6 +87,7 @@ class VenueBooks:
         self._began_us = 0  # wall: when the first look was asked for
         self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
+        self._unexplained = Unexplained()
         self._fees: dict[str, FeeRates] = {}
         self._borrow_daily: dict[str, float] = {}
 
@@ -182,6 +160,7 @@ class VenueBooks:
         self._seen, self._read_us = seen, now.mono_us
         look = look_of(seen, self._owner.world)
         self.marks = look.marks
+        self._unexplained.look(self._apart(look))
         yield Health(key=f"books:{self.venue}", problem="")
         yield from self._publish(now, trusted=True)
         if self._phase == "second":
@@ -195,9 +174,18 @@ class VenueBooks:
             self._first = look
             yield from self._ask(now)
 
+    def _apart(self, look: Look) -> Decimal | None:
+        """USD in a look that no line explains; None while something is under way, or before the opening."""
+        books = self._owner.books
+        if not self._owner.is_quiet or books.traded_us.get(self.venue, 0) >= self._began_us:
+            return None
+        explained, opening = books.explained.get(self.venue, Explained()), books.openings.get(self.venue)
+        return usd_of(explained, opening, look, self._owner.world, self.keys)
+
     def _ask(self, now: Now) -> Iterator[Effect]:
         """The records that are due, or rest."""
         whole = self._records_us is None or now.mono_us - self._records_us >= self._every_us
+        whole = self._unexplained.wants_records(now.mono_us) or whole
         again = self._again_due(now)
         kinds: tuple[RecordKind, ...] = records.KINDS if whole else BY_ITSELF if again else ("funding",)
         if not (whole or again or self._settlement_due(now)):
@@ -341,6 +329,7 @@ class VenueBooks:
             reach=self._owner.reach_of(self.venue),
             problems=problems,
             trusted=trusted,
+            unexplained=self._unexplained.usd,
             now=now,
         )
         self._owner.world.on_account(status, now)

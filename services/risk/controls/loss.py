@@ -5,7 +5,8 @@
     equity unknown for 30 s: `no_opens` until it has been known for 60 s; no loss is counted meanwhile
 
 The day's first equity lies in the store: a restart does not forgive a loss. Deposits and withdrawals move it
-when their ledger lines come.
+when their ledger lines come; until then, for 90 s at most, dollars that the executor's books do not explain
+(`unexplained_usd`) are neither lost nor won. What no line explains by then is gone.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Final
 
 import msgspec
 
-from libs.carry.identity import is_outside
+from libs.carry.identity import USD_COINS, is_outside
 from libs.common.instant import MS_PER_DAY, US_PER_MS, US_PER_SEC, Now
 from libs.common.message import Message
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import LedgerLine, Level
+from libs.common.subjects import slug
 from services.risk.equity import Unknown, known_usd
 from services.risk.facts import Facts
 from services.risk.finding import Base, Finding, Hold
@@ -28,6 +30,8 @@ from services.risk.scopes import GLOBAL
 
 FOR_US: Final = 30 * US_PER_SEC
 KNOWN_US: Final = 60 * US_PER_SEC
+EXPLAIN_US: Final = 90 * US_PER_SEC
+"""A venue's records are read at once when a balance is not explained, and every 60 s in any case."""
 DAY_US: Final = MS_PER_DAY * US_PER_MS
 SEEN_MAX: Final = 4_096
 
@@ -70,6 +74,7 @@ class DailyLoss(Base):
         self._unknown = Switch(enter=FOR_US, leave=KNOWN_US)
         self._heard = False
         self._lines: dict[str, None] = {}
+        self._unexplained_us: dict[str, int] = {}
 
     @property
     def ratio(self) -> float | None:
@@ -79,10 +84,12 @@ class DailyLoss(Base):
         return (self.day.start_usd - self.known_usd) / self.day.start_usd
 
     def observe(self, message: Message, _now: Now) -> None:
-        """Money that came or went is no profit and no loss."""
+        """Dollars that came or went are no profit and no loss; of coins only the pairs' own count at all."""
         if not isinstance(message, LedgerLine) or self.day is None or not is_outside(message):
             return
         if message.key in self._lines or message.wall_us < self.day.since_us:
+            return
+        if slug(message.asset) not in USD_COINS:
             return
         self._lines[message.key] = None
         if len(self._lines) > SEEN_MAX:
@@ -93,7 +100,7 @@ class DailyLoss(Base):
     def judge(self, now: Now) -> Iterable[Finding]:
         """The loss while the equity is known, and its absence while it is not."""
         try:
-            self.known_usd, self.unknown = known_usd(self._facts, now), ""
+            self.known_usd, self.unknown = known_usd(self._facts, now) - self._unexplained(now), ""
             self._heard = True
         except Unknown as why:
             self.known_usd, self.unknown = None, str(why)
@@ -109,6 +116,18 @@ class DailyLoss(Base):
                 switch.reset()
         if (lost := self.ratio) is not None:
             yield from self._lost(self.day, lost, now)
+
+    def _unexplained(self, now: Now) -> float:
+        """Dollars that came or went lately and whose ledger lines are still to come."""
+        total = 0.0
+        for venue in sorted(self._facts.scopes.venues):
+            heard = self._facts.accounts.get(venue)
+            usd = None if heard is None else heard.message.unexplained_usd
+            if not usd:
+                self._unexplained_us.pop(venue, None)
+            elif now.mono_us - self._unexplained_us.setdefault(venue, now.mono_us) < EXPLAIN_US:
+                total += usd
+        return total
 
     def _lost(self, day: Day, lost: float, now: Now) -> Iterable[Finding]:
         for step in STEPS:

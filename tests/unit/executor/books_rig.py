@@ -66,7 +66,8 @@ class StoredLife(Life):
 class BooksRig:
     """One executor's books at one venue. `said`: every message by subject, newest last."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, *, records_every_sec: int = 2) -> None:
+        self._every_us = records_every_sec * US_PER_SEC
         self.store = MemoryStore()
         self.life = StoredLife(seed, self.store)
         self.said: dict[str, list[Message]] = {}
@@ -81,7 +82,7 @@ class BooksRig:
     def start(self) -> None:
         """A new process on the same store."""
         world, lanes = self.life.world, self.life.lanes
-        self.accountant = Accountant(world, lanes, market_of=market_of, records_every_us=2 * US_PER_SEC)
+        self.accountant = Accountant(world, lanes, market_of=market_of, records_every_us=self._every_us)
         self.actor = WithBooks(ExecutorActor(world, {}), self.accountant)
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
         self.keeper = Bookkeeper({}, self.store)

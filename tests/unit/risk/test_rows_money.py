@@ -7,7 +7,7 @@ from decimal import Decimal
 from libs.common.config.schema import Limits, Mode
 from libs.common.effects import Reloaded
 from libs.common.instant import US_PER_SEC
-from libs.common.messages_exec import AccountBalance, LedgerKind, LedgerLine
+from libs.common.messages_exec import AccountBalance
 from tests.unit.risk.rig import Rig
 from tests.unit.risk.world import BTC, CONFIG, ETH, contract, replace
 
@@ -249,28 +249,6 @@ async def test_both_legs_falling_together_is_no_loss_and_one_that_is_gone_is() -
     rig.world.account("binance", balances=(cash,), equity_usd=5_100.0)
     await rig.run(40.0, step_sec=1.0)
     assert rig.level("global") == "flatten"
-
-
-async def test_money_that_is_taken_out_is_no_loss_once_its_ledger_line_is_there() -> None:
-    rig = await held()
-    lose(rig, 1_000.0)
-    line = LedgerLine(
-        key="bitget:withdrawal:1",
-        kind=LedgerKind.WITHDRAWAL,
-        venue="bitget",
-        asset="USDT",
-        amount=Decimal(-1_000),
-        usd=Decimal(-1_000),
-        venue_ms=1,
-        wall_us=rig.clock.now().wall_us,
-    )
-    for _ in range(2):
-        await rig.hear("exec.ledger.none", line)
-    await rig.run(40.0, step_sec=1.0)
-    assert rig.shut() == {}
-    lose(rig, 1_195.0)
-    await rig.run(40.0, step_sec=1.0)
-    assert rig.level("global") == "no_opens", "195 of 19,000"
 
 
 async def test_an_equity_that_is_not_known_opens_nothing_and_counts_no_loss() -> None:
