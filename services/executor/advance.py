@@ -42,6 +42,7 @@ def may_act(lane: Lane, draft: Draft) -> bool:
 def advance(lane: Lane, draft: Draft) -> None:
     """As far on as is possible now; else a timer for when it is."""
     making.watch(lane, draft)
+    _stop_the_clock(lane, draft)
     if not may_act(lane, draft):
         return
     for _ in range(STEPS_MAX):
@@ -56,3 +57,17 @@ def advance(lane: Lane, draft: Draft) -> None:
         step(lane, draft)
         if draft.state == before:
             return
+
+
+def _stop_the_clock(lane: Lane, draft: Draft) -> None:
+    """The time of a ladder is that in which the fate of its orders is known: the wait for one that is not (W
+    for each) comes on top (execution.md), or a few lost answers would leave a naked leg to a person.
+    """
+    heed, now_us = lane.heed, draft.now.mono_us
+    unknown = [one.id for one in draft.live if one.state is IntentState.UNKNOWN]
+    if unknown and heed.unknown_us is None:
+        sent = (lane.doubts[one].since_us for one in unknown if one in lane.doubts)
+        heed.unknown_us = min(sent, default=now_us)
+    elif not unknown and heed.unknown_us is not None:
+        lane.entered_us += max(0, now_us - max(heed.unknown_us, lane.entered_us))
+        heed.unknown_us = None

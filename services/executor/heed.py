@@ -15,7 +15,8 @@ class Heed(msgspec.Struct, kw_only=True):
     `fetched_us`: place -> when missing trades were asked for last, `missing`: order -> since when some are.
     `rechecked`: given-up order -> how often it was asked for since. `differed`: leg of a stuck pair -> what
     its venue shows too much and since when, `differs_told` of which a person knows. `moved_us`: when an
-    account was last said to have moved. `stalled_us`: since when nothing can be done,
+    account was last said to have moved. `unknown_us`: since when the fate of an order is not known.
+    `stalled_us`: since when nothing can be done,
     `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into OPENING,
     `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that waits for
     looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
@@ -32,6 +33,7 @@ class Heed(msgspec.Struct, kw_only=True):
     rechecked: dict[str, int] = {}
     differed: dict[int, tuple[Decimal, int]] = {}
     differs_told: dict[int, Decimal] = {}
+    unknown_us: int | None = None
     stalled_us: int | None = None
     stall_told: bool = False
     unstored_us: int | None = None

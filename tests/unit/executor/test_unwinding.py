@@ -6,8 +6,9 @@ import pytest
 
 from libs.common.messages_exec import Breaker, Level
 from services.executor.model import OrderClass, Purpose, State
+from services.executor.resolve import window_us
 from services.executor.sizing import ladder_pause_us
-from services.executor.steps import TRIES_MAX
+from services.executor.steps import TRIES_MAX, UNWIND_US_MAX
 from services.executor.unwinding import QUARANTINE_AFTER
 from tests.unit.executor.rig import FLAT, Rig
 from tests.unit.executor.scripted import Act, times
@@ -45,11 +46,20 @@ def test_what_is_left_of_a_partial_unwind_goes_next() -> None:
     ]
 
 
+def test_waiting_for_unknown_orders_is_no_time_of_the_ladder() -> None:
+    rig = orphaned(*times(8, "lost"))
+    took = rig.until(lambda: rig.state in (State.IDLE, State.STUCK), 300)
+    assert took > 8 * window_us("binance") / 1e6 > UNWIND_US_MAX / 1e6
+    assert rig.state is State.IDLE
+    assert rig.shown == FLAT
+    assert rig.told("stuck") == []
+
+
 def test_an_unwind_whose_fate_is_unknown_is_resolved_before_the_next() -> None:
     rig = orphaned("lost")
     rig.run(10)
     assert len(rig.orders(Purpose.UNWIND)) == 1
-    rig.until(lambda: rig.state is State.IDLE, 15)
+    rig.until(lambda: rig.state is State.IDLE, window_us("binance") / 1e6 + 2)
     assert len(rig.orders(Purpose.UNWIND)) == 2
     assert rig.shown == FLAT
 
