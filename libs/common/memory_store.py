@@ -117,11 +117,15 @@ class MemoryStore:
         self._reads("members")
         return set(self._find(key, set) or ())
 
-    async def append(self, stream: str, fields: dict[str, bytes]) -> str:
+    async def append(self, stream: str, fields: dict[str, bytes], *, most: int | None = None) -> str:
         check_change(Transition(appends={stream: (fields,)}))
         lost = self._enter("append", grows=True)
         self._find(stream, list)
-        return self._leave("append", self._append(stream, fields), lost=lost)
+        added = self._append(stream, fields)
+        if most is not None:
+            entries = self._find(stream, list) or []
+            entries[:] = entries[-most:]
+        return self._leave("append", added, lost=lost)
 
     async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]:
         check_key(stream)

@@ -183,10 +183,11 @@ class RedisStore:
         check_key(key)
         return {member.decode() for member in await self._ask(key, "SMEMBERS", self.prefix + key)}
 
-    async def append(self, stream: str, fields: dict[str, bytes]) -> str:
+    async def append(self, stream: str, fields: dict[str, bytes], *, most: int | None = None) -> str:
         check_change(Transition(appends={stream: (fields,)}))
         flat = (part for pair in fields.items() for part in pair)
-        answer: bytes = await self._ask(stream, "XADD", self.prefix + stream, "*", *flat)
+        bound = () if most is None else ("MAXLEN", "~", most)
+        answer: bytes = await self._ask(stream, "XADD", self.prefix + stream, *bound, "*", *flat)
         return answer.decode()
 
     async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]:

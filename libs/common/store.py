@@ -165,14 +165,19 @@ class Store(Protocol):
 
     async def members(self, key: str) -> set[str]: ...
 
-    async def append(self, stream: str, fields: dict[str, bytes]) -> str: ...
+    async def append(self, stream: str, fields: dict[str, bytes], *, most: int | None = None) -> str:
+        """Add an entry, answer its id. `most`: the newest so many stay at least, and hardly more."""
+        ...
 
     async def read(self, stream: str, *, after: str = "0", count: int = 100) -> list[Entry]:
         """The next `count` entries after id `after`, oldest first."""
         ...
 
     async def trim(self, stream: str, *, before: str) -> int:
-        """Drop entries older than id `before`, answer how many; only after a snapshot or export."""
+        """Drop entries older than id `before`, answer how many.
+
+        Of what something is counted from only after a snapshot or export.
+        """
         ...
 
     async def acquire(self, name: str, *, owner: str, ttl_ms: int) -> Lease | None:

@@ -1,9 +1,11 @@
 """Stream entries that should reach the store even when it is away for a while: alerts, audit.
 
-In order, retried, bounded. An append whose outcome was unknown is repeated, so an entry can be there
-twice: an alert too many does no harm, one too few may. An entry that the store refuses for another reason
-(its stream is a key of another kind, a fault in the program) would stop all that come after it: it is set
-aside with a loud line that holds all of it, and health tells of it until the process ends.
+In order, retried, bounded, and so are the streams: where no notifier runs nothing else drops what nobody
+needs any more, and a full store would stop trading. An append whose outcome was unknown is repeated, so an
+entry can be there twice: an alert too many does no harm, one too few may. An entry that the store refuses
+for another reason (its stream is a key of another kind, a fault in the program) would stop all that come
+after it: it is set aside with a loud line that holds all of it, and health tells of it until the process
+ends.
 """
 
 from __future__ import annotations
@@ -14,14 +16,33 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
+from libs.common.instant import MS_PER_DAY
 from libs.common.log import fields
+from libs.common.notices import ALERTS, AUDIT
 from libs.common.redact import REDACTOR
-from libs.common.store import Store, StoreUnavailable
+from libs.common.store import Store, StoreConflict, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 WAITING_MAX: Final = 1_000
 RETRY_SEC: Final = (0.2, 0.5, 1.0, 2.0)
+TRIM_EVERY_MS: Final = 3_600_000
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """What stays of a stream: the newest `entries` at most, of them those of the last `days`."""
+
+    days: int
+    entries: int
+
+
+KEEP: Final = {
+    ALERTS: Keep(days=30, entries=100_000),
+    AUDIT: Keep(days=90, entries=1_000_000),
+}
+"""By the store's own clock, which stamps the entries. What is longer away than this is in the logs."""
 
 
 class StoreLog:
@@ -34,6 +55,7 @@ class StoreLog:
         self._wake = asyncio.Event()
         self._failing = False
         self._aside = 0
+        self._trimmed_ms: dict[str, int] = {}
         self._aside_why = ""
 
     def __len__(self) -> int:
@@ -64,8 +86,11 @@ class StoreLog:
                 self._wake.clear()
                 await self._wake.wait()
             entry = self._waiting[0]
+            stream, content = entry
+            keep = KEEP.get(stream)
+            added = ""
             try:
-                await self._store.append(*entry)
+                added = await self._store.append(stream, content, most=None if keep is None else keep.entries)
             except StoreUnavailable as error:
                 if not self._failing:
                     log.warning("the store takes no entries: %s", error)
@@ -78,6 +103,22 @@ class StoreLog:
             self._failing, failures = False, 0
             if self._waiting and self._waiting[0] is entry:  # not given up meanwhile
                 self._waiting.popleft()
+            if added and keep is not None:
+                await self._trim(stream, keep, added)
+
+    async def _trim(self, stream: str, keep: Keep, newest: str) -> None:
+        """Let go what is too old, once an hour; a store that does not answer is asked again in an hour."""
+        now_ms = int(newest.partition("-")[0])
+        if now_ms - self._trimmed_ms.get(stream, -TRIM_EVERY_MS) < TRIM_EVERY_MS:
+            return
+        self._trimmed_ms[stream] = now_ms
+        try:
+            dropped = await self._store.trim(stream, before=f"{max(0, now_ms - keep.days * MS_PER_DAY)}-0")
+        except (StoreUnavailable, StoreConflict) as error:
+            log.warning("%s was not trimmed: %s", stream, error)
+            return
+        if dropped:
+            log.info("%s: %d entries older than %d days were dropped", stream, dropped, keep.days)
 
     def _set_aside(
         self, entry: tuple[str, dict[str, bytes]], why: str, error: Exception | None = None

@@ -49,6 +49,7 @@ from services.executor.lane import Lane
 from services.executor.leases import Leases
 from services.executor.paper import PaperHouse
 from services.executor.permit import PermitView
+from services.executor.pruning import JournalPruner
 from services.executor.room import StoreRoom
 from services.executor.setup import SetUps, terms_of
 from services.executor.shell import Account, LeaseKeeper, Opener, PermitEar
@@ -240,6 +241,7 @@ async def assembly_of(
             PermitEar(context.bus, desk, context.clock).run,
             work,
             StoreRoom(context.store, world).run,
+            JournalPruner(context.store, context.clock).run,
             *(account.run for account in accounts),
             *(house.background if house is not None else ()),
         ),

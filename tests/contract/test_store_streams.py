@@ -124,3 +124,10 @@ async def test_an_expired_lease_is_free_and_cannot_be_renewed(store: Store) -> N
 async def test_racing_for_a_lease_gives_one_holder(store: Store) -> None:
     leases = await asyncio.gather(*(store.acquire("x", owner=f"o{n}", ttl_ms=TTL_MS) for n in range(10)))
     assert sum(lease is not None for lease in leases) == 1
+
+
+async def test_a_stream_with_a_bound_keeps_its_newest_and_grows_no_further(store: Store) -> None:
+    ids = [await store.append("s", {"n": b"%d" % number}, most=150) for number in range(700)]
+    kept = [entry.id for entry in await store.read("s", count=1_000)]
+    assert kept == ids[-len(kept) :]
+    assert 150 <= len(kept) <= 350  # a server drops whole blocks of a hundred

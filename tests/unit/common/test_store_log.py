@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from libs.common.instant import ManualClock
 from libs.common.memory_store import Fault, MemoryStore
 from libs.common.store import Transition
-from libs.common.store_log import StoreLog
+from libs.common.store_log import KEEP, Keep, StoreLog
 from tests.helpers.servers import eventually
 from tests.unit.common.runtime_rig import Puppet, Rig, running
 
@@ -19,10 +20,10 @@ from tests.unit.common.runtime_rig import Puppet, Rig, running
 class Odd(MemoryStore):
     """Raises what no store should, for one stream."""
 
-    async def append(self, stream: str, fields: dict[str, bytes]) -> str:
+    async def append(self, stream: str, fields: dict[str, bytes], *, most: int | None = None) -> str:
         if stream == "odd":
             raise RuntimeError("a bug in the store")
-        return await super().append(stream, fields)
+        return await super().append(stream, fields, most=most)
 
 
 @asynccontextmanager
@@ -118,3 +119,50 @@ async def test_health_tells_of_alerts_that_the_store_refuses() -> None:
         rig.runtime.store_log.add("alerts", {"json": b"{}"})
         await eventually(lambda: "in the log only" in " ".join(rig.beat.beat(lag_us=0).problems))
         assert not rig.ended
+
+
+@pytest.mark.parametrize(("stream", "days"), [("alerts", 30), ("audit", 90)])
+async def test_what_is_old_is_let_go_where_nobody_else_does_it(stream: str, days: int) -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    entries = StoreLog(store)
+    async with writing(entries):
+        for day in range(days + 3):
+            entries.add(stream, {"json": b"%d" % day})
+            entries.add("other", {"json": b"%d" % day})
+            await eventually(lambda: not len(entries))
+            await asyncio.sleep(0)
+            clock.advance(sec=86_400)
+        entries.add(stream, {"json": b"last"})
+        await eventually(lambda: not len(entries))
+        left = [entry.fields["json"] for entry in await store.read(stream, count=500)]
+        assert left == [b"%d" % day for day in range(3, days + 3)] + [b"last"]
+        assert len(await store.read("other", count=500)) == days + 3
+
+
+async def test_a_store_that_is_not_trimmed_takes_entries_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryStore()
+    store.fault = lambda operation: Fault.REFUSED if operation == "trim" else Fault.NONE
+    entries = StoreLog(store)
+    async with writing(entries) as task:
+        for number in range(3):
+            entries.add("alerts", {"json": b"%d" % number})
+        await eventually(lambda: not len(entries))
+        await eventually(lambda: "alerts was not trimmed" in caplog.text)
+        assert not task.done()
+    assert caplog.text.count("was not trimmed") == 1  # the next in an hour
+    assert len(await store.read("alerts")) == 3
+
+
+async def test_a_storm_is_bounded_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KEEP, "alerts", Keep(days=30, entries=50))
+    store = MemoryStore()
+    entries = StoreLog(store)
+    async with writing(entries):
+        for number in range(200):
+            entries.add("alerts", {"json": b"%d" % number})
+        await eventually(lambda: not len(entries))
+    left = [entry.fields["json"] for entry in await store.read("alerts", count=500)]
+    assert left == [b"%d" % number for number in range(150, 200)]
