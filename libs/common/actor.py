@@ -224,11 +224,11 @@ class Runtime:
             if turn is None:
                 break
             ended_us = mono_us()
+            self._carry_out(turn)
             self.metrics.measure("fundarb_handle_seconds", (ended_us - started_us) / US_PER_SEC)
             self.events[type(turn.event).__name__] += 1
             self.waited_us_max = max(self.waited_us_max, turn.waited_us)
-            self._carry_out(turn)
-            if ended_us - begun_us > PUMP_US_MAX:
+            if turn.barrier is not None or ended_us - begun_us > PUMP_US_MAX:  # a write is begun at once
                 self._schedule()
                 break
         self.arm()

@@ -13,6 +13,11 @@ DIGITS_MAX: Final = 40
 """More than any venue or ledger carries, and few enough that exact sums stay exact (`PRECISION`)."""
 
 PRECISION: Final = 60
+EXACT: Final = Context(prec=PRECISION)
+"""For operations by its methods (`EXACT.divide(a, b)`): the same figures as within a `localcontext`, at a
+part of its price.
+"""
+
 ZERO: Final = Decimal(0)
 
 _NUMBER: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
@@ -64,8 +69,8 @@ def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """`value` rounded towards zero to a multiple of `step` (> 0): never more than was asked for."""
     if step <= 0:
         raise BadAmount(f"a step is above 0, not {step}")
-    with localcontext(Context(prec=PRECISION)):
-        return (check(value) / step).to_integral_value(rounding=ROUND_DOWN) * step
+    steps = EXACT.divide(check(value), step).to_integral_value(rounding=ROUND_DOWN, context=EXACT)
+    return EXACT.multiply(steps, step)
 
 
 def cents(value: Decimal, places: int = 4) -> str:

@@ -5,6 +5,7 @@ Every service that obeys risk has one `PermitView`; the executor's gate reads it
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from libs.common.effects import Measure
@@ -101,6 +102,7 @@ class PermitView:
         return 1.0 if self._permit is None else self._permit.max_ratio.get(pair, 1.0)
 
 
+@functools.lru_cache(maxsize=4_096)
 def scopes_of(pair: str, legs: tuple[tuple[str, str], ...]) -> frozenset[str]:
     """Every scope whose breaker concerns a pair with these (venue, instrument) legs."""
     return frozenset(

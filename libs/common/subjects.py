@@ -6,6 +6,7 @@ Subjects go from general to specific, in ASCII letters, digits, `-` and `_`: a v
 
 from __future__ import annotations
 
+import functools
 import re
 from enum import StrEnum
 from typing import Final
@@ -145,6 +146,7 @@ def venues_of(pair: str) -> tuple[str, ...]:
     return match.groups() if match else ()
 
 
+@functools.lru_cache(maxsize=16_384)
 def _checked(*tokens: str) -> str:
     for token in tokens:
         if not SLUG.match(token):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -189,7 +188,10 @@ class Desk:
     def _rate(self, request: SendOrders) -> str:
         """Why a venue's request budget has no room for what increases; what reduces has a reserve."""
         increases = [one for one in request.intents if one.order_class is OrderClass.INCREASE]
-        legs = Counter(request.legs[intent.leg] for intent in increases)
+        legs: dict[LegName, int] = {}
+        for intent in increases:
+            leg = request.legs[intent.leg]
+            legs[leg] = legs.get(leg, 0) + 1
         for (venue, instrument), orders in legs.items():
             try:
                 room = self.trading(venue).room(instrument, urgency="increase", orders=orders)

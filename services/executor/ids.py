@@ -10,6 +10,9 @@ LENGTH: Final = 26
 """The most that every supported venue takes; only `[a-z0-9]`."""
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS: Final = tuple(low + high for high in _DIGITS for low in _DIGITS)
+"""Two digits at a time, the lower one first."""
+
 _MARK_HEX: Final = 4
 
 
@@ -29,9 +32,11 @@ def order_id(*, store_id: str, deployment: str, pair: str, leg: int, purpose: st
     places = LENGTH - len(mark)
     number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big") % len(_DIGITS) ** places
     tail = []
-    for _ in range(places):
-        number, digit = divmod(number, len(_DIGITS))
-        tail.append(_DIGITS[digit])
+    for _ in range(places // 2):
+        number, digits = divmod(number, len(_PAIRS))
+        tail.append(_PAIRS[digits])
+    if places % 2:
+        tail.append(_DIGITS[number])
     return mark + "".join(tail)
 
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 WAY_US_MAX: Final = 10 * US_PER_SEC
 """An older tick is not what made the order: the wish has waited for something else."""
 
+_STATES: Final = tuple((state, state.value) for state in State)
+
 
 def of_state(lane: Lane) -> Iterable[Effect]:
     """1 for the state that a pair is in, 0 for all others, so that a change is a change of two series."""
-    for state in State:
-        labels = {"pair": lane.pair, "state": state.value}
+    for state, name in _STATES:
+        labels = {"pair": lane.pair, "state": name}
         yield Measure(metric="fundarb_pair_state", value=float(lane.state.state is state), labels=labels)
 
 

@@ -79,6 +79,9 @@ class OrderClass(StrEnum):
     REDUCE = "reduce"
 
 
+_OPEN: Final = frozenset({"sent", "working", "unknown"})
+
+
 class IntentState(StrEnum):
     """SENT is written before anything is sent. The last five are final."""
 
@@ -91,21 +94,9 @@ class IntentState(StrEnum):
     NOT_ACCEPTED = "not_accepted"  # resolved: the venue has never had it
     FOREIGN = "foreign"  # resolved: the venue's position disagrees
 
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more can come of it."""
-        return self in _FINAL
-
-
-_FINAL = frozenset(
-    {
-        IntentState.DONE,
-        IntentState.REJECTED,
-        IntentState.VOID,
-        IntentState.NOT_ACCEPTED,
-        IntentState.FOREIGN,
-    }
-)
+    def __init__(self, value: str) -> None:
+        # `is_final`: nothing more can come of it. Asked of every kept order at every turn.
+        self.is_final = value not in _OPEN
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

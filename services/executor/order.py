@@ -108,6 +108,8 @@ def on_fill(intent: Intent, fill: FillReport, *, base: str) -> Intent:
 
 def fills_complete(intent: Intent) -> bool:
     """Whether every filled unit is booked by trade id, and the fee of each is known."""
+    if not intent.fills and not intent.feeless:
+        return not intent.filled
     return not intent.feeless and sum(intent.fills.values(), Decimal(0)) >= intent.filled
 
 

@@ -7,6 +7,7 @@ that is there counts, whatever the limits say today.
 
 from __future__ import annotations
 
+import functools
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -43,16 +44,24 @@ def amounts_of(state: PairState) -> dict[str, int]:
     """What a pair takes, empty when it is idle. Cents of a leg in total; of both legs at their exchanges."""
     if state.state is State.IDLE:
         return {}
-    cents = int((state.notional_usd * 100).to_integral_value(rounding=ROUND_CEILING))
-    legs = ((leg.venue, 1.0) for leg in state.legs)
-    at = {f"{TOTAL}:{name}": cents * int(count) for name, count in usd_by_exchange(legs).items()}
-    return {PAIRS: 1, TOTAL: cents, **at}
+    return dict(_taken(state.notional_usd, state.legs[0].venue, state.legs[1].venue)[0])
 
 
 def held_of(state: PairState) -> bytes | None:
     """What the hash has to hold for a pair; None for no field."""
-    amounts = amounts_of(state)
-    return value_of(amounts) if amounts else None
+    if state.state is State.IDLE:
+        return None
+    return _taken(state.notional_usd, state.legs[0].venue, state.legs[1].venue)[1]
+
+
+@functools.lru_cache(maxsize=1_024)
+def _taken(notional_usd: Decimal, first: str, second: str) -> tuple[dict[str, int], bytes]:
+    """Asked several times at every turn of a pair, and the same for as long as it is open."""
+    cents = int((notional_usd * 100).to_integral_value(rounding=ROUND_CEILING))
+    on_exchanges = usd_by_exchange(((first, 1.0), (second, 1.0)))
+    at = {f"{TOTAL}:{name}": cents * int(count) for name, count in on_exchanges.items()}
+    amounts = {PAIRS: 1, TOTAL: cents, **at}
+    return amounts, value_of(amounts)
 
 
 def wish_of(state: PairState, config: Config) -> Reservation:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import functools
 import math
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 import msgspec
 
-from libs.common.money import PRECISION
+from libs.common.money import EXACT
 from libs.common.subjects import SPOT, Kind
 from services.executor.model import ZERO, Side
 
+_ONE: Final = Decimal(1)
 FINEST: Final = Decimal("1e-18")
 """The step of an instrument that has none."""
 
@@ -42,30 +43,27 @@ class CannotSize(Exception):
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of `step` that is not above `value` (>= 0)."""
-    with localcontext() as context:
-        context.prec = PRECISION
-        return (value / step).to_integral_value(rounding=ROUND_FLOOR) * step
+    steps = EXACT.divide(value, step).to_integral_value(rounding=ROUND_FLOOR, context=EXACT)
+    return EXACT.multiply(steps, step)
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
     """The smallest multiple of `step` that is not below `value` (>= 0)."""
-    with localcontext() as context:
-        context.prec = PRECISION
-        return (value / step).to_integral_value(rounding=ROUND_CEILING) * step
+    steps = EXACT.divide(value, step).to_integral_value(rounding=ROUND_CEILING, context=EXACT)
+    return EXACT.multiply(steps, step)
 
 
 @functools.lru_cache(maxsize=1_024)
 def common_step(first: Decimal, second: Decimal) -> Decimal:
     """The smallest quantity that is a multiple of both steps: 0.001 and 0.0002 -> 0.001, 3 and 2 -> 6."""
-    with localcontext() as context:
-        context.prec = PRECISION
-        exponent = min(_exponent(first), _exponent(second))
-        scale = Decimal(1).scaleb(exponent)
-        return math.lcm(int(first / scale), int(second / scale)) * scale
+    exponent = min(_exponent(first), _exponent(second))
+    scale = _ONE.scaleb(exponent, context=EXACT)
+    steps = math.lcm(int(EXACT.divide(first, scale)), int(EXACT.divide(second, scale)))
+    return EXACT.multiply(Decimal(steps), scale)
 
 
 def _exponent(value: Decimal) -> int:
-    exponent = value.normalize().as_tuple().exponent
+    exponent = value.normalize(EXACT).as_tuple().exponent
     if not isinstance(exponent, int) or value <= 0:
         raise ValueError(f"a step is a number above 0, not {value}")
     return exponent
@@ -77,10 +75,15 @@ def order_min(rules: Rules, price: Decimal, *, reduces: bool) -> Decimal:
     A multiple of the step, also where the venue's own minimum is none. Contracts may always be reduced by a
     step (reduce-only orders are exempt from the minimum notional); spot has no such exemption.
     """
-    least = ceil_to(max(rules.step, rules.quantity_min), rules.step)
-    if reduces and rules.kind is not SPOT:
-        return least
-    return max(least, ceil_to(rules.notional_min / price, rules.step)) if rules.notional_min else least
+    exempt = reduces and rules.kind is not SPOT
+    return _least(rules.step, rules.quantity_min, ZERO if exempt else rules.notional_min, price)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _least(step: Decimal, quantity_min: Decimal, notional_min: Decimal, price: Decimal) -> Decimal:
+    """Asked several times in the turn that opens a pair, always at the same price."""
+    least = ceil_to(max(step, quantity_min), step)
+    return max(least, ceil_to(EXACT.divide(notional_min, price), step)) if notional_min else least
 
 
 def pair_quantity(notional_usd: Decimal, price: Decimal, first: Rules, second: Rules) -> Decimal:
@@ -119,9 +122,7 @@ def grossed_up(wanted: Decimal, rules: Rules) -> Decimal:
     """What to buy so that at least `wanted` less one step is received after a fee in base."""
     if rules.base_fee <= 0:
         return wanted
-    with localcontext() as context:
-        context.prec = PRECISION
-        return ceil_to(wanted / (1 - rules.base_fee), rules.step)
+    return ceil_to(EXACT.divide(wanted, EXACT.subtract(_ONE, rules.base_fee)), rules.step)
 
 
 def slice_goal(total: Decimal, slices: int, index: int, step: Decimal) -> Decimal:
@@ -134,11 +135,9 @@ def limit_price(side: Side, best: Decimal, collar: Decimal, tick: Decimal) -> De
 
     Rounded to the tick towards the book, so that it never goes beyond the collar; at least one tick.
     """
-    with localcontext() as context:
-        context.prec = PRECISION
-        if side == "buy":
-            return max(tick, floor_to(best * (1 + collar), tick), ceil_to(best, tick))
-        return max(tick, ceil_to(best * (1 - collar), tick))
+    if side == "buy":
+        return max(tick, floor_to(EXACT.multiply(best, EXACT.add(_ONE, collar)), tick), ceil_to(best, tick))
+    return max(tick, ceil_to(EXACT.multiply(best, EXACT.subtract(_ONE, collar)), tick))
 
 
 LADDER: Final = (Decimal("0.005"), Decimal("0.02"))

@@ -69,6 +69,7 @@ class World:
         self.collar = Decimal(str(config.execution.collar_bps)) / 10_000
         self.lanes: Mapping[str, Lane] = {}  # all pairs of this executor, read only
         self.quotes: dict[Key, Seen] = {}
+        self._mids: dict[Key, tuple[Seen, Decimal]] = {}  # of those quotes, as far as they were asked for
         self.marks: dict[Key, Decimal] = {}
         self.claims = Claims()
         self.rules: dict[Key, Rules] = {}
@@ -174,10 +175,11 @@ class World:
         """The share of its size that a pair may keep, and who says so: the last permit, and without permits
         the same function of our own looks, whichever is less.
         """
-        told, alone = exact(self.permits.max_ratio(pair)), self.is_alone(now)
-        own = min((self.squeezes.get(key, Squeeze()).share for key in keys), default=Decimal(1))
-        if alone and own < told:
-            return own, "without risk the collateral allows"
+        told = exact(self.permits.max_ratio(pair))
+        if self.is_alone(now):
+            own = min((self.squeezes.get(key, Squeeze()).share for key in keys), default=Decimal(1))
+            if own < told:
+                return own, "without risk the collateral allows"
         return told, "risk allows"
 
     def exhausted(self, keys: Iterable[Key], now: Now) -> str:
@@ -228,7 +230,12 @@ class World:
     def mid(self, key: Key) -> Decimal | None:
         """The last mid, whatever its age; else the mark."""
         seen = self.quotes.get(key)
-        return seen.mid if seen is not None else self.marks.get(key)
+        if seen is None:
+            return self.marks.get(key)
+        known = self._mids.get(key)
+        if known is None or known[0] is not seen:
+            known = self._mids[key] = (seen, seen.mid)
+        return known[1]
 
     def _held_down(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
         """By risk's level, by a person, or by short collateral."""

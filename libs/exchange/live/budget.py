@@ -97,7 +97,10 @@ class Budget:
         if i not in self._used or now_us - at_us >= window_us:
             used, at_us = 0, now_us - window_us
         if limit.orders:
-            used += sum(1 for stamp in self._sent if stamp > at_us)
+            for stamp in reversed(self._sent):  # the newest first: what is older than one is out too
+                if stamp <= at_us:
+                    break
+                used += 1
         return used / limit.most
 
     def _wait_sec(self, limit: Limit, now_us: int) -> float:

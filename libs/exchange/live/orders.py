@@ -6,12 +6,12 @@ formatting as another figure is refused before it is signed.
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from libs.common.money import PRECISION, plain
+from libs.common.money import EXACT, plain
 from libs.common.subjects import SPOT
 from libs.exchange.fit import Unfit
 from libs.exchange.live.record import TradingRecord
@@ -42,21 +42,15 @@ def contracts_of(quantity: Decimal, item: Instrument) -> Decimal:
     >>> contracts_of(Decimal(2500), doge)
     Decimal('2.5')
     """
-    with localcontext() as context:
-        context.prec = PRECISION
-        found = quantity / item.contract_size
-        if found * item.contract_size != quantity:
-            raise Unfit(
-                f"{plain(quantity)} {item.base} is no number of contracts of {plain(item.contract_size)}"
-            )
-        return found
+    found = EXACT.divide(quantity, item.contract_size)
+    if EXACT.multiply(found, item.contract_size) != quantity:
+        raise Unfit(f"{plain(quantity)} {item.base} is no number of contracts of {plain(item.contract_size)}")
+    return found
 
 
 def base_units(amount: Decimal, item: Instrument) -> Decimal:
     """The venue's amount in base units."""
-    with localcontext() as context:
-        context.prec = PRECISION
-        return amount * item.contract_size
+    return EXACT.multiply(amount, item.contract_size)
 
 
 def arguments_of(
@@ -97,7 +91,5 @@ def assert_unchanged(arguments: Arguments, exchange: Any, request: OrderRequest,
     price = Decimal(exchange.price_to_precision(arguments.symbol, arguments.price))
     if price != request.price:
         raise Unfit(f"ccxt would send price {price} for {arguments.price}")
-    with localcontext() as context:
-        context.prec = PRECISION
-        if base_units(sent, item) * price != request.quantity * request.price:
-            raise Unfit("the notional of what would be sent is not that of the order")
+    if EXACT.multiply(base_units(sent, item), price) != EXACT.multiply(request.quantity, request.price):
+        raise Unfit("the notional of what would be sent is not that of the order")

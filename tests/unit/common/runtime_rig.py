@@ -61,8 +61,10 @@ class GatedStore(MemoryStore):
         super().__init__()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.asked = 0
 
     async def transition(self, change: Transition) -> bool:
+        self.asked += 1
         await self.gate.wait()
         return await super().transition(change)
 

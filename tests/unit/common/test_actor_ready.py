@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 import pytest
 
 from libs.common.effects import Answered, Effect, Event, Persist, Persisted, Received
-from libs.common.messages import Want, encode
+from libs.common.messages import Command, Want, encode
 from tests.helpers.servers import eventually
 from tests.unit.common.runtime_rig import Fetch, Puppet, Rig, publish, running
 
@@ -119,3 +119,24 @@ async def test_getting_ready_may_fail_and_beginning_may_fail_and_both_are_told(
         [answered] = rig.puppet.of(Answered)
         assert (answered.error, answered.error_class) == ("it cannot be begun", "ValueError")
         assert "md.health.after" in rig.subjects()
+
+
+async def test_a_write_is_begun_before_what_else_waits_is_handled() -> None:
+    """What waits in other lanes may take its time; the orders behind the write do not wait for it."""
+    begun: list[str] = []
+
+    def answer(event: Event) -> tuple[Effect, ...]:
+        if isinstance(event, Received) and isinstance(event.message, Command):
+            return (Persist(token="t", writes={"k": b"1"}),)
+        if isinstance(event, Received) and isinstance(event.message, Want):
+            begun.append("handled after the write" if rig.store.asked else "handled before the write")
+        return ()
+
+    def lane_of(event: Event) -> str:
+        return "pair" if isinstance(event, Received) and isinstance(event.message, Command) else ""
+
+    async with running(Puppet(answer), lane_of=lane_of) as rig:
+        rig.runtime.offer(Received(subject="cmd.open", message=Command(pair="a")))
+        rig.runtime.offer(Received(subject="sys.want.x", message=Want(service="x")))
+        await eventually(lambda: bool(begun))
+        assert begun == ["handled after the write"]
