@@ -145,11 +145,12 @@ class RiskActor:
         first = self._keeper.epoch == 0
         self._keeper.recalled(epoch=found.epoch, version=found.version, latches=found.latches, day=found.day)
         yield from self._problem("store", "")
+        self.commands.remember(found.ids)
         if not first:
+            yield from self._keeper.deposed()
             return
         self._herald.remember(found.latches)
         self._controls.loss.day = found.day
-        self.commands.remember(found.ids)
         yield SetTimer(name=BEAT, after_us=BEAT_US)
         yield from self._beat(now)
         for early in self._early:

@@ -174,13 +174,17 @@ class Keeper:
         if not event.conflict:
             self._doubtful |= set(delta)
         self.problem = event.error or "the store did not take it"
-        for job in done.jobs:
-            for latch in job.eases:
-                self.decided = self.decided.add(latch)
-            yield from self._denied(job)
+        yield from self._deny(done.jobs, self.problem)
         for latch in self.decided:
             if latch.key not in self.stored:
                 self._waiting.setdefault(latch.key, now.mono_us)
+
+    def deposed(self) -> Iterator[Effect]:
+        """Another life has written, and what waits here was decided without it: that life may have obeyed the
+        same commands, and later ones. What makes things stricter stays decided, nothing else does.
+        """
+        yield from self._deny(self._jobs, "another life of risk has written meanwhile")
+        self._jobs.clear()
 
     def _stored(self, done: Writing) -> Iterator[Effect]:
         self.stored, self._day, self.problem = done.latches, done.day, ""
@@ -200,14 +204,20 @@ class Keeper:
             if not job.answered and now.mono_us - job.asked_us >= ANSWER_US:
                 yield from self._answer(job, "the store has not answered yet")
 
-    def _denied(self, job: Job) -> Iterator[Effect]:
-        yield from self._answer(job, self.problem)
+    def _deny(self, jobs: Iterable[Job], why: str) -> Iterator[Effect]:
+        for job in jobs:
+            for latch in job.eases:
+                self.decided = self.decided.add(latch)
+            yield from self._denied(job, why)
+
+    def _denied(self, job: Job, why: str) -> Iterator[Effect]:
+        yield from self._answer(job, why)
         for audit in job.taken.audits:
             stricter = not job.eases and not job.taken.resets
             yield msgspec.structs.replace(
                 audit,
                 decision="done" if stricter else "refused",
-                reason=f"{audit.reason} (not durable: {self.problem})",
+                reason=f"{audit.reason} (not durable: {why})",
             )
 
     def _answer(self, job: Job, why: str) -> Iterator[Effect]:

@@ -9,9 +9,10 @@ import pytest
 from libs.common.assembly import CannotStart, ServiceContext
 from libs.common.clock import SystemClock
 from libs.common.config.schema import Config, Mode
-from libs.common.effects import Publish
+from libs.common.effects import Publish, Reply
 from libs.common.memory_bus import MemoryBroker, MemoryBus
 from libs.common.memory_store import MemoryStore
+from libs.common.messages import Command
 from libs.common.messages_exec import Breaker, Level, Permit
 from libs.common.permit import PermitView
 from libs.common.store import StoreConflict
@@ -153,6 +154,34 @@ async def test_another_life_that_has_written_is_noticed_and_its_latches_are_take
     assert set(rig.shut()) >= {"venue:binance", "venue:bitget"}
     assert rig.permit.risk_epoch == 3
     assert any("another life" in getattr(one, "text", "") for one in rig.effects)
+
+
+async def test_who_hung_does_not_obey_what_the_life_after_it_has_obeyed() -> None:
+    """A process that slept finds commands in its backlog; by now a person may have said the opposite."""
+    rig = await Rig.started()
+    other = Rig(store=rig.store)
+    await other.run(0.25)
+    asked = Command(scope="global", confirm=True, id="once")
+    other.offer("cmd.reset", asked, reply="there")
+    await other.pump()
+    await other.command("halt", reason="the second thought")
+    rig.hangs = True
+    rig.offer("cmd.pause", Command(scope="venue:bitget"))
+    await rig.pump()
+    rig.offer("cmd.reset", Command(scope="venue:bitget", confirm=True), reply="waits")
+    await rig.pump()
+    await rig.release()
+    await rig.run(0.25)
+    epoch = rig.permit.risk_epoch
+    repeated = await rig.command("reset", scope="global", confirm=True, id="once")
+    assert repeated is not None
+    assert repeated.error is not None
+    assert repeated.error.code == "repeated"
+    await rig.run(2.0)
+    answers = [one.reply for one in rig.effects if isinstance(one, Reply) and one.to == "waits"]
+    assert [one.ok for one in answers] == [False]
+    assert rig.permit.risk_epoch == epoch, "what was decided without the other life is not done"
+    assert rig.breaker("global") is not None
 
 
 async def test_the_epoch_rises_at_each_start() -> None:
