@@ -37,6 +37,9 @@ BEAT_SEC: Final = 1.2
 """Who does not answer is listened for so long: every service beats each second."""
 
 NAMED_MAX: Final = 3
+OBSERVER: Final = "observer"
+"""The code with which a verb of those who trade is refused where nobody trades."""
+
 CONSEQUENCE: Final = {
     "flatten": "closes every position of {scope} at the market, and keeps it shut until a reset",
     "reset": "clears the latches of {scope}: what they kept shut may open again",
@@ -228,6 +231,8 @@ def _plain(value: object) -> str:
 
 def silence(verb: str, name: str, known: Deployment, answers: Answers) -> str:
     """Why an answer is missing and what to do about it; empty when none is."""
+    if any(one.error is not None and one.error.code == OBSERVER for one in answers.replies):
+        return ""  # who should have answered does not run in this mode, and that has been said
     if answers.unreadable:
         return f"{answers.unreadable} answers to {verb} cannot be read: do all parts run the same version?"
     absent = answers.missing or (() if answers.replies else ("any service",))
@@ -256,6 +261,7 @@ def report(verb: str, said: Command, answers: Answers) -> dict[str, Any]:
         "verb": verb,
         "id": said.id,
         "scope": _scope_of({"pair": said.pair, "scope": said.scope}),
+        **({} if said.direction is None else {"direction": said.direction}),
         "ok": answers.exit_code == OK,
         "replies": [msgspec.to_builtins(one) for one in answers.replies],
         "missing": list(answers.missing),

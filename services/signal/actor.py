@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from libs.common import subjects
+from libs.common.commands import Asked
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import (
@@ -28,15 +29,15 @@ from libs.common.effects import (
     Publish,
     Received,
     Reloaded,
-    Reply,
     SetTimer,
     Started,
     TimerFired,
 )
 from libs.common.instant import US_PER_SEC, Now
-from libs.common.messages import AlertLevel, Command, CommandReply, Evaluation, Funding, Opportunity, Want
+from libs.common.messages import AlertLevel, Command, Evaluation, Funding, Opportunity, Want
 from libs.common.messages_exec import AccountStatus
 from services.signal import notebook
+from services.signal.commands import SignalCommands
 from services.signal.decide import Held, decide, evaluate_pair, follow, told
 from services.signal.notebook import Notebook, Problems
 from services.signal.selection import LoadSelection
@@ -72,6 +73,7 @@ class SignalActor:
         # Where nobody executes nothing is asked for: without a standing there are no intents (ADR 0005).
         trades = config.mode is not Mode.OBSERVER
         self._standing = Standing(self._view.specs.values(), build=build) if trades else None
+        self.commands = SignalCommands(self._view.specs.values(), observes=not trades)
         self._memory = Memory()
         self._waiting: dict[str, dict[str, str]] = {}
         self._count = 0
@@ -279,13 +281,13 @@ class SignalActor:
 
     def _command(self, event: Received, now: Now) -> Iterable[Effect]:
         """`status` is every service's to answer; what trades is answered by those who trade."""
-        if event.subject != subjects.command("status") or not event.reply:
-            return
+        asked = self.commands.take(event, now)
+        if not isinstance(asked, Asked):
+            return asked
         said, held = self._said.values(), self._notebook.held
-        result = status_of(
-            said, held, self._problems.texts, now, standing=self._standing, waiting=self._waiting
+        return asked.done(
+            status_of(said, held, self._problems.texts, now, standing=self._standing, waiting=self._waiting)
         )
-        yield Reply(to=event.reply, reply=CommandReply(service="signal", ok=True, result=result))
 
 
 def _changed(what: str, pair: str, why: str) -> Alert:

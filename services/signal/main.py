@@ -47,9 +47,10 @@ async def assemble(context: ServiceContext) -> Assembly:
     traders = () if observes else (subjects.ALL_PAIRS, subjects.ALL_ACCOUNTS, subjects.PERMIT)
     store = SelectionStore(context.store, KEY if observes else TRADING_KEY)
     handlers: dict[Any, Any] = {LoadSelection: store.load, SaveSelection: store.save}
+    actor = SignalActor(context.config, build=build(context.env))
     return Assembly(
-        actor=SignalActor(context.config, build=build(context.env)),
-        subscriptions=(subjects.ALL_MD, subjects.command("status"), *traders),
+        actor=actor,
+        subscriptions=(subjects.ALL_MD, *actor.commands.subscriptions, *traders),
         handlers=handlers,
         reloads=True,
     )

@@ -123,6 +123,38 @@ async def test_what_belongs_to_open_and_close_travels_with_them(folder: Path, na
     assert (closed.pair, closed.hard) == (PAIR, True)
 
 
+@pytest.mark.parametrize("named", [PAIR, "BTC-USDT_spot_perp"])
+async def test_an_open_without_a_direction_goes_the_way_that_signal_has_evaluated(
+    folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str], named: str
+) -> None:
+    await nats.ready()
+    running(folder, nats.url, "signal", "executor")
+    pairs = {PAIR: {"passes": True, "direction": "reverse", "daily": 0.0012, "reasons": {}}}
+    told = ok("signal", scope=f"pair:{PAIR}", pairs=pairs)
+    other = ok("executor", scope=f"pair:{PAIR}", pairs={PAIR: {"state": "idle"}})
+    async with services(nats.url, other, told) as heard:
+        assert await fundarb("open", named) == 0
+        assert await fundarb("open", named, "--direction", "forward") == 0
+        assert await fundarb("open", named, "--json") == 0
+    assert heard.subjects == ["cmd.status", "cmd.open", "cmd.open", "cmd.status", "cmd.open"]
+    assert [one.direction for one in heard.said] == [None, "reverse", "forward", None, "reverse"]
+    first, *_, report = capsys.readouterr().out.splitlines()
+    assert first == (f"{PAIR}: direction reverse, as last evaluated (passes every gate, +0.1200 % a day)")
+    assert json.loads(report)["direction"] == "reverse"
+
+
+async def test_an_open_of_a_pair_that_signal_does_not_know_is_the_executors_to_refuse(
+    folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await nats.ready()
+    running(folder, nats.url, "signal", "executor")
+    answers = (no("signal", "unknown_pair", "no such pair"), no("executor", "bad_request", "which way?"))
+    async with services(nats.url, *answers) as heard:
+        assert await fundarb("open", "XYZ") == 1
+    assert [one.direction for one in heard.said] == [None, None]
+    assert "executor: refused: which way? (bad_request)" in capsys.readouterr().out
+
+
 async def test_a_raised_limit_is_confirmed_by_yes(folder: Path, nats: RealServer) -> None:
     await nats.ready()
     running(folder, nats.url, "feed")
@@ -163,6 +195,19 @@ async def test_half_an_answer_is_none(
     said = capsys.readouterr()
     assert json.loads(said.out)["missing"] == ["risk"]
     assert "risk is not heard (process 999999), so that reset is not known to have happened" in said.err
+
+
+async def test_what_an_observer_refuses_is_said_once_and_is_a_no(
+    folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await nats.ready()
+    running(folder, nats.url, "feed", "signal")
+    refused = no("signal", "observer", "mode observer trades nothing")
+    async with services(nats.url, refused, beats=("feed", "signal")):
+        assert await fundarb("halt") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "signal: refused: mode observer trades nothing (observer)\n"
+    assert captured.err == ""
 
 
 async def test_an_observer_has_nothing_to_halt(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from libs.console import commanding
+from libs.common.bus import BusUnavailable
+from libs.console import commanding, output
+from libs.console.evaluated import Evaluated, last_evaluated
+from libs.console.output import UNREACHABLE, UserError
+from libs.console.reach import reached
 
 NAME: Final = "open"
 HELP: Final = "open a pair now; limits and breakers hold as ever"
@@ -38,9 +43,26 @@ def usd(text: str) -> Decimal:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when the executor has taken it up, 1 when it refuses, 3 when it does not answer."""
+    """0 when the executor has taken it up, 1 when it refuses, 3 when it does not answer.
+
+    Without a direction it is what signal has last evaluated, and said; without that the executor refuses.
+    """
+    direction: str | None = args.direction
+    if direction is None and (found := _found(args)) is not None:
+        direction = found.direction
+        if not args.json:
+            output.emit_text(f"{found.pair}: {found}")
     return commanding.send(
         args,
-        direction=args.direction,
+        direction=direction,
         notional_usd=None if args.notional is None else str(args.notional),
     )
+
+
+def _found(args: argparse.Namespace) -> Evaluated | None:
+    output.quiet_logs()
+    name, known = reached(args)
+    try:
+        return asyncio.run(last_evaluated(known, args.pair))
+    except BusUnavailable as error:
+        raise UserError(f"deployment {name} does not answer: {error}", UNREACHABLE) from error

@@ -177,7 +177,7 @@ def test_status_says_why_nothing_is_happening() -> None:
 
 def test_a_command_that_is_not_ours_or_that_nobody_waits_for_is_left_alone() -> None:
     world = ready()
-    assert world.do(Received(subject="cmd.open", message=Command(), reply="_INBOX.1")) == []
+    assert world.do(Received(subject="cmd.reload", message=Command(), reply="_INBOX.1")) == []
     assert world.do(Received(subject="cmd.status", message=Command())) == []
 
 
