@@ -3,10 +3,15 @@
 Ours: `md.quote` -> nats-server -> the real signal -> `signal.intent` -> nats-server -> the real executor
 (pair machine, [one atomic write: state, two intents, journal], gate, two signed orders) -> TLS. The floor
 does the same work with nothing around it: the same two hops by `RawNats`, which decode and encode the same
-messages; [the same write as one EVALSHA in hand-written RESP]; two orders built and signed by hand (during
-the write, where there is one), each written to its own TLS connection. Both sides write to the same venue
+messages (the executor hears the quote too, and the signal tells the opportunity before the intent, as ours
+do); [the same write as one EVALSHA in hand-written RESP]; two orders built and signed by hand (during the
+write, where there is one), each written to its own TLS connection. Both sides write to the same venue
 behind the same relay, and time ends with the kernel's stamp of the later order's last byte. Without
 durability ours keeps a MemoryStore; with it both sides have the same Valkey with `appendfsync always`.
+
+A chain is one event loop and one interpreter, ours as well as the floor: what the executor does with the
+quote comes before the signal's turn, and what the signal still does before the executor's. In processes of
+their own, as they are deployed, these run beside one another where there is a core for each.
 
 The goals are about that floor, so that ours pays for the evaluation, the decisions and the gate, of which the
 floor has none. Beside it stands the floor that calls the same exchange port (checks, signing, connection):
@@ -23,6 +28,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
+import msgspec
 import uvloop
 
 from libs.common import messages as m
@@ -62,7 +68,9 @@ class Floor:
 
     def __init__(self, made: Chain, clients: list[RawNats], redis: RawRedis, write: bytes) -> None:
         self._chain = made
-        self._feed, self._signal, self._executor = clients
+        self._feed, self._signal, self._executor, self._quotes = clients
+        assert made.asking.said is not None
+        self._said = made.asking.said
         self._redis = redis
         self._write = write
         assert made.trading is not None
@@ -73,7 +81,8 @@ class Floor:
         self._number = 500_000
 
     async def subscribe(self) -> None:
-        """The two hops."""
+        """The two hops, and the quote that the executor hears."""
+        await self._quotes.subscribe(b"raw.quote", _hear)
         await self._signal.subscribe(b"raw.quote", self._evaluate)
         await self._executor.subscribe(b"raw.intent", lambda _: None)
 
@@ -81,6 +90,8 @@ class Floor:
         """What a signal says of a quote, without looking at it."""
         quote, now = m.decode(payload, m.Quote), self._chain.clock.now()
         assert quote.instrument == PERP
+        said = msgspec.structs.replace(self._said, eval_us=now.wall_us)
+        self._signal.publish(b"raw.opportunity", m.encode(said))
         self._signal.publish(b"raw.intent", m.encode(an_intent(now)))
 
     def way(self, *, durable: bool, port: bool) -> Way:
@@ -196,11 +207,15 @@ class Floor:
             client.close()
 
 
+def _hear(payload: bytes) -> None:
+    assert m.decode(payload, m.Quote).instrument == PERP
+
+
 @contextlib.asynccontextmanager
 async def floor(url: str, store_url: str, made: Chain, store: Noted) -> AsyncIterator[Floor]:
     """On the broker and the store of a chain that has sent orders already."""
     assert store.orders is not None
-    clients = [await RawNats.connect(url) for _ in range(3)]
+    clients = [await RawNats.connect(url) for _ in range(4)]
     redis = await RawRedis.connect(store_url)
     found = Floor(made, clients, redis, evalsha(store.orders, "floor:"))
     try:

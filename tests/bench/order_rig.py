@@ -84,12 +84,14 @@ class Asking:
 
     def __init__(self, signal: Actor) -> None:
         self._signal = signal
+        self.said: m.Opportunity | None = None
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         for effect in self._signal.handle(event, now):
             yield effect
             ticked = isinstance(event, Received) and event.subject == tick.QUOTE
             if ticked and isinstance(effect, Publish) and isinstance(effect.message, m.Opportunity):
+                self.said = effect.message
                 yield Publish(subject=subjects.intent(PAIR), message=an_intent(now))
 
 
@@ -141,7 +143,8 @@ class Chain:
             env={},
         )
         signal = await assemble_signal(observer)
-        self._run(observer, dataclasses.replace(signal, actor=Asking(signal.actor)))
+        self.asking = Asking(signal.actor)
+        self._run(observer, dataclasses.replace(signal, actor=self.asking))
         config = with_keys(CONFIG, self.site.keys)
         context = ServiceContext(
             service="executor",
