@@ -185,13 +185,13 @@ class Checker:
             return  # its store was lost between the write and the wire
         leg = state.legs[intent.leg]
         after = leg.quantity + (1 if intent.side == "buy" else -1) * intent.quantity
-        after -= self.world.lending.slack(intent)
+        rules = node.lanes[intent.pair].rules(intent.leg)
+        step = rules.step if rules is not None else Decimal(0)
+        after -= self.world.lending.slack(intent, step)
         if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0:
             raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
         if state.plan is not None and intent.purpose.value in ("open", "restore"):
             goal = abs(state.plan.goals[intent.leg])
-            rules = node.lanes[intent.pair].rules(intent.leg)
-            step = rules.step if rules is not None else Decimal(0)
             slack = Decimal("1.002") * goal + max(step, Decimal("0.001"))  # base fee and a step
             if abs(after) > slack:
                 raise Violated("I5", f"{intent.id} would take its leg to {after}, its goal is {goal}")

@@ -211,14 +211,17 @@ class Lending:
         """An asset of our account."""
         return self.world.venues[venue].engine.balances(BOT).get(coin, Balance())
 
-    def slack(self, intent: Intent) -> Decimal:
-        """By how much a purchase of owed coins may exceed them: fee and step, or the venue's minimum."""
+    def slack(self, intent: Intent, step: Decimal) -> Decimal:
+        """By how much a purchase of owed coins may exceed them: fee and step, or the venue's minimum.
+
+        `step`: as whoever buys knows it; the venue may have changed it since.
+        """
         if not intent.margin or intent.side == "sell":
             return ZERO
         venue, name = next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg]
         listing = self.world.venues[venue].engine.listing(listing_key(name))
         least = (listing.notional_min or ZERO) / (intent.mid or Decimal(1))
-        return max(intent.quantity * FEES.spot.taker, least) + listing.quantity_step * 2
+        return max(intent.quantity * FEES.spot.taker, least) + max(step, listing.quantity_step) * 2
 
     # --- what must hold -------------------------------------------------------------------------------------
 
