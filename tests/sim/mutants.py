@@ -19,6 +19,7 @@ from libs.exchange.trading_values import NeverSent, Unknown
 from services.executor import advance, gate, lane, ledger, order, recovery, resolve, setup, steps, watch
 from services.executor.model import Intent, IntentState, OrderClass
 from services.executor.sizing import floor_to
+from services.executor.world import World
 from tests.sim import node as sim_node
 from tests.sim.plan import Misfortune
 
@@ -236,7 +237,7 @@ MUTANTS = (
     Mutant(
         name="breakers and stale permits do not stop opens",
         misfortunes=frozenset({Misfortune.RISK_HALTS, Misfortune.RISK_DEAD}),
-        places=((gate, "_increase", _no_breaker),),
+        places=((gate, "_increase", _no_breaker), (World, "forbidden", lambda _: lambda *_: "")),
         caught_by=frozenset({"I6", "I7"}),
     ),
     Mutant(
