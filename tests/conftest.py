@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "test_paper_mode.py",
     "test_feed.py",
     "test_mutants.py",
+    "test_panels.py",
     "test_demo_trades.py",
     "test_nats_faults.py",
     "test_run.py",

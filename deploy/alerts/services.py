@@ -162,7 +162,7 @@ RULES: Final = (
         expr=(
             'sum by (deployment, service) (fundarb_alerts_total{level="critical"})'
             ' - sum by (deployment, service) (fundarb_alerts_total{level="critical"} offset 1m) > 0'
-            ' or sum by (deployment, service) (fundarb_alerts_total{level="critical"})'
+            ' or sum by (deployment, service) (fundarb_alerts_total{level="critical"}) > 0'
             ' unless on (deployment, service) fundarb_alerts_total{level="critical"} offset 1m'
         ),
         summary="{{ $labels.service }} has raised a critical alert",
@@ -176,6 +176,7 @@ RULES: Final = (
             quiet={
                 f'fundarb_alerts_total{{{MAIN},service="executor",level="critical"}}': then(1, 2, at_sec=100),
                 f'fundarb_alerts_total{{{MAIN},service="risk",level="warning"}}': then(1, 2, at_sec=270),
+                f'fundarb_alerts_total{{{MAIN},service="risk",level="critical"}}': "_x55 0+0x5",
             },
         ),
     ),

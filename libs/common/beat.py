@@ -12,7 +12,7 @@ from libs.common.actor import Runtime
 from libs.common.bus import Bus
 from libs.common.clock import mono_us
 from libs.common.instant import US_PER_MS, US_PER_SEC, Clock
-from libs.common.messages import ServiceHealth, encode
+from libs.common.messages import AlertLevel, ServiceHealth, encode
 from libs.common.metrics import Metrics, resident_bytes
 from libs.common.metrics_http import Pulse
 from libs.common.store import Store, StoreUnavailable
@@ -61,6 +61,11 @@ class Beat:
     def attach(self, runtime: Runtime) -> None:
         """From now on the health is that of a running actor."""
         self._runtime, self.waiting_for = runtime, ""
+        # Prometheus sees an increase only over a value before it: the first fault is not the first sample.
+        self._metrics.measure("fundarb_actor_faults_total", 0)
+        self._metrics.measure("fundarb_store_failures_total", 0)
+        for level in AlertLevel:
+            self._metrics.measure("fundarb_alerts_total", 0, {"level": level.value})
 
     async def run(self) -> None:
         """Beat once a second; how late a beat is, is the event loop's lag."""

@@ -128,3 +128,12 @@ async def test_a_note_is_a_log_line_with_fields(caplog: pytest.LogCaptureFixture
             pass
     (record,) = [record for record in caplog.records if record.getMessage() == "hello"]
     assert record.fields == {"n": 3}  # type: ignore[attr-defined]
+
+
+async def test_counters_of_trouble_are_there_before_the_first_trouble() -> None:
+    """Prometheus's `increase` needs a value before it."""
+    async with running(Puppet()) as rig:
+        for level in AlertLevel:
+            assert rig.sample("fundarb_alerts_total", level=level.value) == 0
+        assert rig.sample("fundarb_actor_faults_total") == 0
+        assert rig.sample("fundarb_store_failures_total") == 0
