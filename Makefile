@@ -7,7 +7,7 @@ export PYTHONSAFEPATH := 1
 # Tests and benches are no part of the distribution: they are found from here.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check bench sim docs dashboards tools lock clean
+.PHONY: setup demo test check bench sim chaos docs dashboards tools lock clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,9 @@ bench: setup
 
 sim: setup
 	@$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),100) --start $(or $(SEED_START),0)
+
+chaos: setup
+	@$(BIN)/python -m tests.chaos --cycles $(or $(CYCLES),3) --seed $(or $(SEED),0) $(if $(ONLY),--only $(ONLY))
 
 dashboards: setup
 	@$(BIN)/python -m deploy.dashboards

@@ -1,0 +1,264 @@
+"""Cycles of faults in one world: trade, strike, recover, compare. Figures by kind.
+
+A cycle: pairs are opened and closed without end, one fault strikes and is undone, the trading stops, all
+pairs come to rest, and the oracle compares venue, store and audit. Everything has a limit in time; what does
+not end within it is a violation, never a hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from libs.common.bus import BusUnavailable
+from libs.common.clock import mono_us, wall_us
+from libs.common.store import StoreUnavailable
+from tests.chaos import oracle
+from tests.chaos.faults import KINDS, services_of
+from tests.chaos.trader import Trader
+from tests.chaos.world import BASES, World, pairs_of, running_world
+
+BEFORE_SEC: Final = 4.0
+AFTER_SEC: Final = 1.0
+REST_SEC: Final = 150.0
+"""I4's bound: open timeout, ladder, and W of what is unknown."""
+
+BOOKED_SEC: Final = 45.0
+"""What a user stream has lost is found by the next round of records, at most a minute apart."""
+
+START_SEC: Final = 150.0
+SHUT_SEC: Final = 45.0
+CYCLE_SEC_MAX: Final = 360.0
+Told = Mapping[str, Any]
+
+
+class Cycle(msgspec.Struct, kw_only=True):
+    """What one cycle came to. `naked_usd_sec` by the venue's own trades, `recovery_sec` from the fault's end
+    until every pair rests, led and with a fresh permit. `shut_sec`: so long before it the breakers of the one
+    before have kept pairs shut, `shut` those that still were.
+    """
+
+    kind: str
+    seed: int
+    what: str = ""
+    orders: int = 0
+    increases: int = 0
+    naked_usd_sec: float = 0.0
+    recovery_sec: float = 0.0
+    shut_sec: float = 0.0
+    shut: dict[str, str] = {}
+    resets: int = 0
+    stuck: int = 0
+    violations: list[str] = []
+
+
+class Run:
+    """Cycles in one world."""
+
+    def __init__(self, world: World, *, seed: int) -> None:
+        self.world = world
+        self.trader = Trader(world, seed=seed)
+        self._known: set[str] = set()
+        self._told: set[str] = set()
+        self._resets = 0
+
+    async def ready(self, *, sec: float) -> tuple[float, dict[str, str]]:
+        """Until every pair may be opened again: venues verified, permits come, data fresh for as long as risk
+        wants (30 s after they were stale). How long it took, and what is still shut when the time is over.
+        """
+        begun_us = mono_us()
+        while True:
+            told = self._pairs(await self.trader.status())
+            why = {
+                pair: told[pair]["opens"] if pair in told else "nobody leads it" for pair in self.world.ids
+            }
+            shut = {pair: text for pair, text in why.items() if not opens(text)}
+            waited_sec = (mono_us() - begun_us) / 1e6
+            if not shut or waited_sec > sec:
+                return waited_sec, shut
+            await asyncio.sleep(0.2)
+
+    @staticmethod
+    def _pairs(answers: list[dict[str, Any]]) -> dict[str, Told]:
+        """Pair -> what its owner says of it."""
+        return {pair: told for answer in answers for pair, told in answer["pairs"].items()}
+
+    async def cycle(self, kind: str, seed: int, *, shut_sec: float = SHUT_SEC) -> Cycle:
+        """One of them; what could not be asked is a violation too."""
+        done = Cycle(kind=kind, seed=seed, violations=[])
+        dice = random.Random(seed)  # noqa: S311 - a schedule, no secret
+        try:
+            async with asyncio.timeout(CYCLE_SEC_MAX):
+                done.shut_sec, done.shut = await self.ready(sec=shut_sec)
+                begun_us = wall_us()
+                async with self.trader.trading():
+                    await asyncio.sleep(BEFORE_SEC * dice.uniform(0.5, 1.5))
+                    done.what = await KINDS[kind](self.world, dice)
+                    healed_us = mono_us()
+                    await asyncio.sleep(AFTER_SEC)
+                states = await self._rest(done)
+                done.recovery_sec = (mono_us() - healed_us) / 1e6
+                await self._compare(done, states, begun_us=begun_us)
+        except (TimeoutError, OSError, BusUnavailable, StoreUnavailable) as error:
+            done.violations.append(f"not comparable: {error!r}\n{self.world.tails()}")
+        return done
+
+    # --- rest ------------------------------------------------------------------------------------------
+
+    async def _rest(self, done: Cycle) -> dict[str, Told]:
+        """Until every pair rests in the store, is led, and nothing is open; its state there."""
+        begun_us, last = mono_us(), "nobody answers"
+        while mono_us() - begun_us < REST_SEC * 1e6:
+            answers = await self.trader.status()
+            pairs = self._pairs(answers)
+            missing = [pair for pair in self.world.ids if pair not in pairs]
+            busy = [pair for pair, one in pairs.items() if one["orders_open"] or not rests(one["state"])]
+            stale = [answer["permit"]["why"] for answer in answers if not answer["permit"]["fresh"]]
+            if not (missing or busy or stale):
+                return await self._states()
+            last = f"not led: {missing}, not at rest: {[(one, pairs[one]) for one in busy]}, permit: {stale}"
+            await asyncio.sleep(0.2)
+        done.violations.append(f"no rest within {REST_SEC:.0f} s: {last}\n{self.world.tails()}")
+        return await self._states()
+
+    async def _states(self) -> dict[str, Told]:
+        found: dict[str, Told] = {}
+        for pair in self.world.ids:
+            value = await self.world.value(f"pair:{pair}")
+            state = (
+                {"state": "idle", "reason": "", "legs": []} if value is None else msgspec.json.decode(value)
+            )
+            keys = keys_of(pair)
+            legs = [
+                {"venue": venue, "instrument": instrument, "quantity": leg["quantity"]}
+                for (venue, instrument), leg in zip(keys, state["legs"], strict=False)
+            ]
+            found[pair] = {"state": state["state"], "reason": state["reason"], "legs": legs}
+        return found
+
+    # --- comparison --------------------------------------------------------------------------------------
+
+    async def _compare(self, done: Cycle, states: dict[str, Told], *, begun_us: int) -> None:
+        told = await self.world.control("/oracle")
+        trades = oracle.trades_of(told)
+        classes = oracle.classes_of(await self.world.stream("journal"))
+        prices = oracle.prices_of(trades)
+        new = set(oracle.sent(told)) - self._known
+        self._known |= new
+        done.orders = len(new)
+        done.increases = sum(classes.get(name) == "increase" for name in new)
+        done.naked_usd_sec = oracle.naked_usd_seconds(trades, since_us=begun_us, until_us=wall_us())
+        done.stuck = sum(one["state"] == "stuck" for one in states.values())
+        pages = [f"{one.key} {one.text}" for one in self.world.ear.pages()]
+        done.violations += oracle.sent_problems(told, classes)
+        done.violations += oracle.position_problems(told, states, prices)
+        done.violations += oracle.state_problems(states, prices, pages)
+        done.violations += await self._eventually(self._ledger_problems)
+        done.violations += await self._eventually(self._audit_problems)
+        await self.trader.tidy(tuple(pair for pair, one in states.items() if one["state"] == "stuck"))
+        done.resets = self.trader.resets - self._resets
+        self._resets = self.trader.resets
+
+    async def _eventually(self, problems: Callable[[], Any]) -> list[str]:
+        """What is still wrong when its time is over; nothing as soon as nothing is."""
+        begun_us = mono_us()
+        while found := [one for one in await problems() if one not in self._told]:
+            if mono_us() - begun_us > BOOKED_SEC * 1e6:
+                self._told.update(found)  # once is enough: it would be found again in each cycle
+                return found
+            await asyncio.sleep(0.5)
+        return []
+
+    async def _ledger_problems(self) -> list[str]:
+        told = await self.world.control("/oracle")
+        lines = oracle.lines_of(await self.world.stream("ledger"))
+        return oracle.ledger_problems(lines, oracle.trades_of(told))
+
+    async def _audit_problems(self) -> list[str]:
+        return oracle.audit_problems(await self.world.stream("audit"), self.trader.answered)
+
+    async def funding(self) -> tuple[list[str], dict[str, Decimal]]:
+        """At the very end: what the venues paid is booked. A round of records is at most a minute away."""
+        begun_us = mono_us()
+        while True:
+            told = await self.world.control("/oracle")
+            lines = oracle.lines_of(await self.world.stream("ledger"))
+            found = oracle.funding_problems(lines, told)
+            if not found or mono_us() - begun_us > 2 * BOOKED_SEC * 1e6:
+                return found, oracle.funding(told)
+            await asyncio.sleep(2.0)
+
+
+def rests(state: str) -> bool:
+    """Whether a pair may be left like this."""
+    return state in ("idle", "active", "stuck")
+
+
+def opens(why: str) -> bool:
+    """Whether a wish would be heard; accounts are set up when the first one comes."""
+    return why == "ok" or "not been verified yet" in why
+
+
+def keys_of(pair: str) -> list[tuple[str, str]]:
+    """(venue, instrument) of both legs of a pair's id."""
+    stem, *legs = pair.split("_")
+    found = []
+    for leg in legs:
+        venue, _, kind = leg.partition("-")
+        found.append((venue, f"{stem}-PERP" if kind == "perp" else stem))
+    return found
+
+
+async def run_kind(kind: str, *, cycles: int, seed: int, say: Callable[[str], None]) -> list[Cycle]:
+    """So many cycles of a kind in a world of its own. The last one also tells of funding."""
+    found: list[Cycle] = []
+    async with running_world(pairs_of(BASES), seed=seed, services=services_of(kind)) as world:
+        run = Run(world, seed=seed)
+        _, shut = await run.ready(sec=START_SEC)
+        if shut:
+            raise TimeoutError(f"pairs may not be opened: {shut}\n{world.tails()}")
+        for number in range(cycles):
+            done = await run.cycle(kind, seed * 1_000 + number)
+            found.append(done)
+            say(line_of(done))
+        problems, paid = await run.funding()
+        found[-1].violations += problems
+        told = ", ".join(f"{venue} {amount:+.4f}" for venue, amount in paid.items())
+        say(f"{kind}: funding {told}; refusals {dict(run.trader.refusals.most_common(6))}")
+    return found
+
+
+def line_of(one: Cycle) -> str:
+    """A cycle in a line, and its violations."""
+    text = (
+        f"{one.kind} {one.seed}: {one.what}; {one.orders} orders, {one.increases} increases, "
+        f"{one.naked_usd_sec:.0f} USD s naked, at rest after {one.recovery_sec:.1f} s"
+    )
+    more = "".join(
+        f", {count} {name}" for name, count in (("resets", one.resets), ("stuck", one.stuck)) if count
+    )
+    if one.shut:
+        more += f", shut before it: {sorted(set(one.shut.values()))}"
+    return "\n".join([text + more, *(f"  VIOLATION {each}" for each in one.violations)])
+
+
+def table(cycles: list[Cycle]) -> str:
+    """Figures by kind."""
+    head = f"{'fault':<16}{'cycles':>7}{'orders':>8}{'increases':>10}{'USD s naked':>13}{'recovery s':>18}"
+    rows = [f"{head}{'resets':>8}{'stuck':>7}{'violations':>12}"]
+    for kind in dict.fromkeys(one.kind for one in cycles):
+        mine = [one for one in cycles if one.kind == kind]
+        times = sorted(one.recovery_sec for one in mine)
+        spread = f"{times[len(times) // 2]:.1f} / {times[-1]:.1f}"
+        rows.append(
+            f"{kind:<16}{len(mine):>7}{sum(one.orders for one in mine):>8}"
+            f"{sum(one.increases for one in mine):>10}{sum(one.naked_usd_sec for one in mine):>13.0f}"
+            f"{spread:>18}{sum(one.resets for one in mine):>8}{sum(one.stuck for one in mine):>7}"
+            f"{sum(len(one.violations) for one in mine):>12}"
+        )
+    return "\n".join(rows)
