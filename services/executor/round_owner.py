@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from libs.common.messages_exec import LedgerLine
     from services.executor.books import Books, MarketOf
     from services.executor.expect import Announcements
+    from services.executor.lane import Lane
     from services.executor.reach import ReachOf
     from services.executor.rounds import Round
     from services.executor.world import World
@@ -20,6 +21,7 @@ class Owner(Protocol):
     """The accountant, to one venue. `tails`: how often it has asked for the streams."""
 
     world: World
+    lanes: Mapping[str, Lane]
     books: Books
     announced: Announcements
     market_of: MarketOf

@@ -26,7 +26,7 @@ from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
-from services.executor.unexplained import Unexplained, usd_of
+from services.executor.unexplained import Unexplained, quiet_at, usd_of
 
 if TYPE_CHECKING:
     from services.executor.round_owner import Owner
@@ -177,7 +177,8 @@ class VenueBooks:
     def _apart(self, look: Look) -> Decimal | None:
         """USD in a look that no line explains; None while something is under way, or before the opening."""
         books = self._owner.books
-        if not self._owner.is_quiet or books.traded_us.get(self.venue, 0) >= self._began_us:
+        moves = not quiet_at(self._owner.lanes, self.venue)
+        if moves or books.traded_us.get(self.venue, 0) >= self._began_us:
             return None
         explained, opening = books.explained.get(self.venue, Explained()), books.openings.get(self.venue)
         return usd_of(explained, opening, look, self._owner.world, self.keys)
