@@ -28,19 +28,21 @@ AFTER_SEC: Final = 1.0
 REST_SEC: Final = 150.0
 """I4's bound: open timeout, ladder, and W of what is unknown."""
 
+STILL_SEC: Final = 30.0
 BOOKED_SEC: Final = 45.0
 """What a user stream has lost is found by the next round of records, at most a minute apart."""
 
 START_SEC: Final = 150.0
-SHUT_SEC: Final = 45.0
+SHUT_SEC: Final = 40.0
+"""Breakers that hold longer (a silent executor's minute, the 5 min of a slow venue) end a world."""
+
 CYCLE_SEC_MAX: Final = 360.0
 Told = Mapping[str, Any]
 
 
 class Cycle(msgspec.Struct, kw_only=True):
     """What one cycle came to. `naked_usd_sec` by the venue's own trades, `recovery_sec` from the fault's end
-    until every pair rests, led and with a fresh permit. `shut_sec`: so long before it the breakers of the one
-    before have kept pairs shut, `shut` those that still were.
+    until every pair rests, led and with a fresh permit.
     """
 
     kind: str
@@ -50,8 +52,6 @@ class Cycle(msgspec.Struct, kw_only=True):
     increases: int = 0
     naked_usd_sec: float = 0.0
     recovery_sec: float = 0.0
-    shut_sec: float = 0.0
-    shut: dict[str, str] = {}
     resets: int = 0
     stuck: int = 0
     violations: list[str] = []
@@ -67,9 +67,9 @@ class Run:
         self._told: set[str] = set()
         self._resets = 0
 
-    async def ready(self, *, sec: float) -> tuple[float, dict[str, str]]:
+    async def ready(self, *, sec: float) -> dict[str, str]:
         """Until every pair may be opened again: venues verified, permits come, data fresh for as long as risk
-        wants (30 s after they were stale). How long it took, and what is still shut when the time is over.
+        wants (30 s after they were stale). What is still shut when the time is over, and why.
         """
         begun_us = mono_us()
         while True:
@@ -78,9 +78,8 @@ class Run:
                 pair: told[pair]["opens"] if pair in told else "nobody leads it" for pair in self.world.ids
             }
             shut = {pair: text for pair, text in why.items() if not opens(text)}
-            waited_sec = (mono_us() - begun_us) / 1e6
-            if not shut or waited_sec > sec:
-                return waited_sec, shut
+            if not shut or mono_us() - begun_us > sec * 1e6:
+                return shut
             await asyncio.sleep(0.2)
 
     @staticmethod
@@ -88,30 +87,30 @@ class Run:
         """Pair -> what its owner says of it."""
         return {pair: told for answer in answers for pair, told in answer["pairs"].items()}
 
-    async def cycle(self, kind: str, seed: int, *, shut_sec: float = SHUT_SEC) -> Cycle:
+    async def cycle(self, kind: str, seed: int) -> Cycle:
         """One of them; what could not be asked is a violation too."""
         done = Cycle(kind=kind, seed=seed, violations=[])
         dice = random.Random(seed)  # noqa: S311 - a schedule, no secret
         try:
             async with asyncio.timeout(CYCLE_SEC_MAX):
-                done.shut_sec, done.shut = await self.ready(sec=shut_sec)
                 begun_us = wall_us()
                 async with self.trader.trading():
                     await asyncio.sleep(BEFORE_SEC * dice.uniform(0.5, 1.5))
                     done.what = await KINDS[kind](self.world, dice)
                     healed_us = mono_us()
                     await asyncio.sleep(AFTER_SEC)
-                states = await self._rest(done)
+                await self._rest(done)
                 done.recovery_sec = (mono_us() - healed_us) / 1e6
-                await self._compare(done, states, begun_us=begun_us)
+                states, told = await self._still()
+                await self._compare(done, states, told, begun_us=begun_us)
         except (TimeoutError, OSError, BusUnavailable, StoreUnavailable) as error:
             done.violations.append(f"not comparable: {error!r}\n{self.world.tails()}")
         return done
 
     # --- rest ------------------------------------------------------------------------------------------
 
-    async def _rest(self, done: Cycle) -> dict[str, Told]:
-        """Until every pair rests in the store, is led, and nothing is open; its state there."""
+    async def _rest(self, done: Cycle) -> None:
+        """Until every pair rests, is led, and nothing is open."""
         begun_us, last = mono_us(), "nobody answers"
         while mono_us() - begun_us < REST_SEC * 1e6:
             answers = await self.trader.status()
@@ -120,31 +119,41 @@ class Run:
             busy = [pair for pair, one in pairs.items() if one["orders_open"] or not rests(one["state"])]
             stale = [answer["permit"]["why"] for answer in answers if not answer["permit"]["fresh"]]
             if not (missing or busy or stale):
-                return await self._states()
+                return
             last = f"not led: {missing}, not at rest: {[(one, pairs[one]) for one in busy]}, permit: {stale}"
             await asyncio.sleep(0.2)
         done.violations.append(f"no rest within {REST_SEC:.0f} s: {last}\n{self.world.tails()}")
-        return await self._states()
+
+    async def _still(self) -> tuple[dict[str, Told], Told]:
+        """Pairs as the store has them and the venue's books of one moment: signal goes on having wishes. The
+        last look when they never stood still.
+        """
+        begun_us, states = mono_us(), await self._states()
+        while True:
+            told = await self.world.control("/oracle")
+            before, states = states, await self._states()
+            moved = states != before or not all(rests(one["state"]) for one in states.values())
+            if not moved or mono_us() - begun_us > STILL_SEC * 1e6:
+                return states, told
 
     async def _states(self) -> dict[str, Told]:
         found: dict[str, Told] = {}
         for pair in self.world.ids:
             value = await self.world.value(f"pair:{pair}")
-            state = (
-                {"state": "idle", "reason": "", "legs": []} if value is None else msgspec.json.decode(value)
-            )
+            none: dict[str, Any] = {"state": "idle", "reason": "", "version": 0, "legs": []}
+            state = none if value is None else msgspec.json.decode(value)
             keys = keys_of(pair)
             legs = [
                 {"venue": venue, "instrument": instrument, "quantity": leg["quantity"]}
                 for (venue, instrument), leg in zip(keys, state["legs"], strict=False)
             ]
-            found[pair] = {"state": state["state"], "reason": state["reason"], "legs": legs}
+            kept = {name: state.get(name, none[name]) for name in ("state", "reason", "version")}
+            found[pair] = {**kept, "legs": legs}
         return found
 
     # --- comparison --------------------------------------------------------------------------------------
 
-    async def _compare(self, done: Cycle, states: dict[str, Told], *, begun_us: int) -> None:
-        told = await self.world.control("/oracle")
+    async def _compare(self, done: Cycle, states: dict[str, Told], told: Told, *, begun_us: int) -> None:
         trades = oracle.trades_of(told)
         classes = oracle.classes_of(await self.world.stream("journal"))
         prices = oracle.prices_of(trades)
@@ -215,21 +224,23 @@ def keys_of(pair: str) -> list[tuple[str, str]]:
 
 
 async def run_kind(kind: str, *, cycles: int, seed: int, say: Callable[[str], None]) -> list[Cycle]:
-    """So many cycles of a kind in a world of its own. The last one also tells of funding."""
+    """So many cycles of a kind. A world that breakers keep shut for long is left for a new one."""
     found: list[Cycle] = []
-    async with running_world(pairs_of(BASES), seed=seed, services=services_of(kind)) as world:
-        run = Run(world, seed=seed)
-        _, shut = await run.ready(sec=START_SEC)
-        if shut:
-            raise TimeoutError(f"pairs may not be opened: {shut}\n{world.tails()}")
-        for number in range(cycles):
-            done = await run.cycle(kind, seed * 1_000 + number)
-            found.append(done)
-            say(line_of(done))
-        problems, paid = await run.funding()
-        found[-1].violations += problems
-        told = ", ".join(f"{venue} {amount:+.4f}" for venue, amount in paid.items())
-        say(f"{kind}: funding {told}; refusals {dict(run.trader.refusals.most_common(6))}")
+    while len(found) < cycles:
+        async with running_world(pairs_of(BASES), seed=seed, services=services_of(kind)) as world:
+            run = Run(world, seed=seed)
+            if shut := await run.ready(sec=START_SEC):
+                raise TimeoutError(f"pairs may not be opened: {shut}\n{world.tails()}")
+            while len(found) < cycles and not shut:
+                found.append(await run.cycle(kind, seed * 1_000 + len(found)))
+                say(line_of(found[-1]))
+                shut = await run.ready(sec=SHUT_SEC) if len(found) < cycles else {}
+            problems, paid = await run.funding()
+            found[-1].violations += problems
+            told = ", ".join(f"{venue} {amount:+.4f}" for venue, amount in paid.items())
+            say(f"  funding {told}; shut in the end: {sorted(set(shut.values()))}")
+            for one in problems:
+                say(f"  VIOLATION {one}")
     return found
 
 
@@ -242,8 +253,6 @@ def line_of(one: Cycle) -> str:
     more = "".join(
         f", {count} {name}" for name, count in (("resets", one.resets), ("stuck", one.stuck)) if count
     )
-    if one.shut:
-        more += f", shut before it: {sorted(set(one.shut.values()))}"
     return "\n".join([text + more, *(f"  VIOLATION {each}" for each in one.violations)])
 
 

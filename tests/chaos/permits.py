@@ -59,7 +59,6 @@ async def trial(bench: Bench, how: How, *, reduce: bool = True, unwind: bool = F
     silence is so short that risk's own inputs do not become too old in it.
     """
     done = Trial(how=how, violations=[])
-    await bench.ready()
     async with bench.offering():
         await _flowing(bench)
         await asyncio.sleep(bench.dice.random())
@@ -167,17 +166,28 @@ async def running_bench(*, seed: int) -> AsyncIterator[Bench]:
 
 
 async def trials(hows: tuple[How, ...], *, count: int, seed: int, say: Callable[[str], None]) -> list[Trial]:
-    """So many trials of each way that count, at most half as many again."""
+    """So many trials of each way that count, at most half as many again. A world that breakers keep shut for
+    long is left for a new one.
+    """
     found: list[Trial] = []
-    async with running_bench(seed=seed) as bench:
-        for how in hows:
-            mine: list[Trial] = []
-            while sum(one.counts for one in mine) < count and len(mine) < count + count // 2 + 2:
-                mine.append(await trial(bench, how, unwind=len(mine) % UNWIND_EVERY == 1))
-                say(line_of(mine[-1]))
-            if sum(one.counts for one in mine) < count:
-                mine[-1].violations.append("too few trials count")
-            found += mine
+    wanted = [how for how in hows for _ in range(count)]
+    tries_left = len(wanted) + len(wanted) // 2 + 2
+    while wanted and tries_left:
+        async with running_bench(seed=seed) as bench:
+            if shut := await bench.ready():
+                raise TimeoutError(f"pairs may not be opened: {shut}\n{bench.world.tails()}")
+            while wanted and tries_left and not shut:
+                tries_left -= 1
+                done = await trial(bench, wanted[0], unwind=len(found) % UNWIND_EVERY == 1)
+                found.append(done)
+                say(line_of(done))
+                if done.counts:
+                    wanted.pop(0)
+                shut = await bench.ready() if wanted else {}
+            if shut:
+                say(f"  shut in the end: {sorted(set(shut.values()))}")
+    if wanted:
+        found[-1].violations.append(f"{len(wanted)} trials too few count")
     return found
 
 

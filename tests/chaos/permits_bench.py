@@ -26,10 +26,8 @@ HALTED: Final = "LINK"
 
 NOTIONAL_USD: Final = 600
 OFFER_SEC: Final = 0.1
-READY_SEC: Final = 180.0
-LOOK_SEC: Final = 30.0
-READY_TRIES: Final = 12
-"""Looks before it is given up: risk forgives slow calls of a venue after 5 min."""
+READY_SEC: Final = 75.0
+"""What risk keeps shut for longer (the 5 min after slow calls of a venue) ends a world."""
 
 
 class Tap:
@@ -59,7 +57,6 @@ class Bench:
         self.halted = next(pair for pair in world.ids if pair.startswith(HALTED))
         self.trading = [pair for pair in world.ids if pair != self.halted]
         self.opening, self.held = self.trading[::2], self.trading[1::2]
-        self.count = 0
 
     def intend(self, action: Literal["open", "close"], pair: str) -> None:
         """What signal would say; lost when the bus is away."""
@@ -106,36 +103,29 @@ class Bench:
                 raise TimeoutError(f"not within {sec:g} s: {what}: {found}\n{self.world.tails()}")
         return found
 
-    async def ready(self) -> None:
-        """Every pair may be opened, and those that are to be opened are idle."""
-        while not await self._ready():
-            permit = self.world.ear.permit
-            held = [one for one in (permit.breakers if permit else ()) if one.latched]
-            for scope in {one.scope for one in held} - {f"pair:{self.halted}"}:
-                await self.trader.say("reset", scope=scope, confirm=True)
-
-    async def _ready(self) -> bool:
-        def fine(told: dict[str, Any]) -> bool:
+    async def ready(self) -> dict[str, str]:
+        """Until those that are to be opened are idle and may be; why not, when the time is over."""
+        end_ns = time.monotonic_ns() + int(READY_SEC * 1e9)
+        while True:
+            told, shut = await self.states(), {}
             for pair in self.opening:
-                if pair in told and told[pair]["state"] == "active":
+                one = told.get(pair, {"state": "nobody leads it", "opens": "", "orders_open": 0})
+                if one["state"] == "active":
                     self.intend("close", pair)
-            return all(
-                pair in told
-                and not told[pair]["orders_open"]
-                and (told[pair]["opens"] == "ok" or "not been verified yet" in told[pair]["opens"])
-                and told[pair]["state"] == "idle"
-                for pair in self.opening
-            )
+                if one["orders_open"] or one["state"] != "idle":
+                    shut[pair] = str(one["state"])
+                elif one["opens"] != "ok" and "not been verified yet" not in one["opens"]:
+                    shut[pair] = str(one["opens"])
+            if not shut or time.monotonic_ns() > end_ns:
+                return shut
+            await self._reset()
 
-        try:
-            await self.wait(fine, sec=LOOK_SEC, what="ready for a trial")
-        except TimeoutError:
-            self.count += 1
-            if self.count > READY_TRIES:
-                raise
-            return False
-        self.count = 0
-        return True
+    async def _reset(self) -> None:
+        """What only a person undoes, but for the latch that is looked for."""
+        permit = self.world.ear.permit
+        latched = {one.scope for one in (permit.breakers if permit else ()) if one.latched}
+        for scope in sorted(latched - {f"pair:{self.halted}"}):
+            await self.trader.say("reset", scope=scope, confirm=True)
 
     async def silence(self, how: How) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Risk is gone from now on. In words how, and what brings it back."""

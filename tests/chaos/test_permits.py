@@ -17,8 +17,10 @@ async def test_no_increase_arrives_a_second_after_the_last_permit_and_closes_sti
         for how in HOWS:
             mine: list[Trial] = []
             while sum(one.counts for one in mine) < TRIALS and len(mine) < TRIES:
+                assert not (shut := await bench.ready()), f"{shut}\n{bench.world.tails()}"
                 mine.append(await trial(bench, how, reduce=False))
             found += mine
+        assert not (shut := await bench.ready()), f"{shut}\n{bench.world.tails()}"
         last = await trial(bench, "killed", unwind=True)
     told = "\n".join(line_of(one) for one in (*found, last))
     assert not [text for one in (*found, last) for text in one.violations], told
