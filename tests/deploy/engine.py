@@ -54,14 +54,14 @@ def run(
     return done
 
 
-def compose(*arguments: str, **options: Any) -> str:
+def compose(*arguments: str, project: str = PROJECT, **options: Any) -> str:
     """`docker compose` of the test's own project; answers stdout."""
-    return run("docker", "compose", "-p", PROJECT, *arguments, **options).stdout
+    return run("docker", "compose", "-p", project, *arguments, **options).stdout
 
 
-def containers() -> dict[str, dict[str, Any]]:
+def containers(project: str = PROJECT) -> dict[str, dict[str, Any]]:
     """Service -> what `docker inspect` says of its container."""
-    ids = compose("ps", "-a", "-q").split()
+    ids = compose("ps", "-a", "-q", project=project).split()
     found = json.loads(run("docker", "inspect", *ids).stdout) if ids else []
     return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
 
