@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from libs.common.effects import Answered
 from libs.exchange.trading_values import QueryFailed, QueryOutcome
-from services.executor import loans, news
+from services.executor import leftovers, loans, news
 from services.executor.events import (
     CancelOrder,
     FetchFills,
     FindTaken,
+    ListOrders,
     MoveLoan,
     QueryOrder,
     SendOrders,
@@ -39,6 +40,9 @@ def work_of(event: Answered, together: Together) -> Work | None:
         case FindTaken(venue=venue, instrument=instrument) if event.error is None:
             taken, key = tuple(event.result), (venue, instrument)
             work = lambda lane, draft: together.take(lane, draft, key, taken)  # noqa: E731
+        case ListOrders() as request if event.error is None:
+            listed = tuple(event.result)
+            work = lambda lane, draft: leftovers.on_listed(lane, draft, request, listed)  # noqa: E731
         case MoveLoan(id=order_id):
             work = lambda lane, draft: loans.on_answer(lane, draft, order_id, event)  # noqa: E731
         case _:

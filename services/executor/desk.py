@@ -22,6 +22,7 @@ from libs.exchange.trading_values import (
     FillReport,
     LedgerRecord,
     NeverSent,
+    OrderReport,
     Outcome,
     QueryFailed,
     QueryOutcome,
@@ -36,6 +37,7 @@ from services.executor.events import (
     FetchFills,
     FindTaken,
     LegName,
+    ListOrders,
     LoadPair,
     MoveLoan,
     OrderAnswered,
@@ -112,6 +114,7 @@ class Desk:
             CancelOrder: self.cancel,
             FetchFills: self.fills,
             FindTaken: self.taken,
+            ListOrders: self.listed,
             MoveLoan: self.loan,
             ReadAccount: self.account,
             SetUp: self.set_up,
@@ -251,6 +254,10 @@ class Desk:
         """Trades of an instrument."""
         trading = self.trading(request.venue)
         return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
+
+    async def listed(self, request: ListOrders) -> list[OrderReport]:
+        """Open orders of an instrument."""
+        return await self.trading(request.venue).open_orders(request.instrument, margin=request.margin)
 
     async def loan(self, request: MoveLoan) -> Refusal | None:
         """Borrow or repay, if the gate lets it pass."""

@@ -71,6 +71,15 @@ class FetchFills(Request, frozen=True, kw_only=True):
     margin: bool
 
 
+class ListOrders(Request, frozen=True, kw_only=True):
+    """All open orders of an instrument, on one desk. Answered with a list of OrderReport."""
+
+    pair: str
+    venue: str
+    instrument: str
+    margin: bool
+
+
 class FindTaken(Request, frozen=True, kw_only=True):
     """Trades of an instrument that the venue made by itself (ADL, liquidation, delivery) since a venue time.
 

@@ -9,6 +9,19 @@ import msgspec
 from services.executor.events import AccountSeen
 
 
+class Leftovers(msgspec.Struct, kw_only=True):
+    """Where orders of ours are searched that no store remembers. `places`: (leg, margin desk) still to be
+    listed, `due_us`: not before; `holds`: the pair is not ready meanwhile; `again_us`: when all of them are
+    listed once more, None when that is done; `told`: ids that a person knows.
+    """
+
+    places: set[tuple[int, bool]] = set()
+    due_us: int = 0
+    holds: bool = False
+    again_us: int | None = None
+    told: set[str] = set()
+
+
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.

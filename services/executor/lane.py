@@ -19,7 +19,7 @@ from libs.common.store import Lease
 from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
 from services.executor import pair as machine
 from services.executor.events import SendOrders
-from services.executor.heed import Heed
+from services.executor.heed import Heed, Leftovers
 from services.executor.ids import order_id
 from services.executor.lending import Memory
 from services.executor.model import (
@@ -212,6 +212,7 @@ class Lane:
         self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
         self.posts = Posts()
         self.heed = Heed()
+        self.leftovers = Leftovers()
         self.compared: set[str] = set()  # venues whose positions have been looked at since the load
         self.compared_us = 0
         self.changed_us = 0  # monotonic: when what venues should show changed last

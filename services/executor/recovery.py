@@ -13,7 +13,7 @@ import msgspec
 from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import fetching, loans, news, order, reserve
+from services.executor import fetching, leftovers, loans, news, order, reserve
 from services.executor.events import LeaseHeld, LoadPair, PairLoaded, ReadAccount
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, PairState, State
@@ -115,6 +115,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     lane.stored_version = loaded.version
     lane.dust, lane.reserved = loaded.dust, loaded.reserved
     lane.compared.clear()
+    leftovers.begin(lane, draft)
     # nothing there: a new pair, or a store that was lost; what is in memory is not durable and does not count
     lane.state = draft.state = lane.blank() if state is None else state
     in_order = sorted(intents.values(), key=lambda intent: (intent.created_us, intent.id))
@@ -140,6 +141,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
         draft.alert(AlertLevel.CRITICAL, "stuck", text)  # said again: a page may have died with its process
         return
     lane.blocked = "its positions are being compared with the venues"
+    if lane.leftovers.holds:
+        lane.blocked = leftovers.BLOCKED
     compare(lane, draft)
 
 

@@ -110,6 +110,8 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
         lane.searched.pop(leg, None)
     _settle(lane, draft, silent, legs)
     lane.compared.add(seen.venue)
+    if lane.leftovers.holds:
+        return
     if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
         lane.ready, lane.blocked = True, ""
         lane.entered_us = draft.now.mono_us

@@ -12,6 +12,7 @@ from services.executor import (
     closing,
     fetching,
     flatten,
+    leftovers,
     making,
     opening,
     recheck,
@@ -88,6 +89,7 @@ def on_tick(lane: Lane, draft: Draft) -> None:
         return
     fetching.due(lane, draft)
     recheck.due(lane, draft)
+    leftovers.due(lane, draft)
     if draft.live and not (draft.state.state is State.CLOSING and making.rests(lane, draft)):
         return
     if not lane.ready:

@@ -18,6 +18,7 @@ from services.executor.events import (
     CancelOrder,
     FetchFills,
     FindTaken,
+    ListOrders,
     QueryOrder,
     ReadAccount,
     SetUp,
@@ -48,6 +49,8 @@ def told_by(venue: SimVenue, request: Request, terms: Terms, asked_us: int) -> A
             told = venue.cancel(request.instrument, request.id)
         case FetchFills():
             told = venue.fills(request.instrument, request.since_ms)
+        case ListOrders():
+            told = venue.open_orders(request.instrument)
         case FindTaken():
             told = venue.taken(request.instrument, request.since_ms)
         case ReadAccount():

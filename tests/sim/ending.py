@@ -55,7 +55,7 @@ class Ending:
             left = [
                 one.client_id
                 for one in venue.engine.open_orders(BOT)
-                if one.client_id in self.checker.durable
+                if one.client_id in self.checker.wires  # those of a store that was lost too
             ]
             if left:
                 raise Violated("I13", f"{left} still rest at {venue.slug}")

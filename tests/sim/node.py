@@ -38,6 +38,7 @@ from services.executor.events import (
     FindTaken,
     LeaseHeld,
     LeaseLost,
+    ListOrders,
     LoadPair,
     MoveLoan,
     OrderAnswered,
@@ -213,7 +214,7 @@ class Node:
                 self.later(self.world.sign_us(), lambda: self._send(request))
             case LoadPair() | LoadBooks() | TailStreams():
                 self.later(self.world.store_us(), lambda: self._read(request))
-            case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount():
+            case QueryOrder() | CancelOrder() | FetchFills() | FindTaken() | ReadAccount() | ListOrders():
                 self.world.call(self, request)
             case FetchRecords() | ReadRates() | SetUp():
                 self.world.call(self, request)

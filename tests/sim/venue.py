@@ -263,6 +263,10 @@ class SimVenue:
         found = self.engine.fills(BOT, listing_key(instrument))
         return [self.fill_report(fill) for fill in found if fill.wall_us // US_PER_MS >= since_ms]
 
+    def open_orders(self, instrument: str) -> list[OrderReport]:
+        """What rests of an instrument."""
+        return [self._report(placed) for placed in self.engine.open_orders(BOT, listing_key(instrument))]
+
     def taken(self, instrument: str, since_ms: int) -> list[FillReport]:
         """Trades that the venue made by itself."""
         return [fill for fill in self.fills(instrument, since_ms) if fill.cause != "order"]

@@ -289,6 +289,10 @@ class Rig:
                 result = self.venues.cancel(order_id)
             case events.FetchFills(venue=venue, instrument=name):
                 result = [one for one in self.venues.trades[venue, name] if one.cause == "order"]
+            case events.ListOrders(venue=venue, instrument=name, margin=margin):
+                result = self.venues.listed((venue, name), margin=margin)
+                if result is None:
+                    error = "no answer in time"
             case events.FindTaken(venue=venue, instrument=name, since_ms=since_ms):
                 taken = [one for one in self.venues.trades[venue, name] if one.cause != "order"]
                 result = [one for one in taken if not one.ts_ms or one.ts_ms >= since_ms]

@@ -109,6 +109,7 @@ class Venues:
         self.users_coins = Decimal(0)
         self.denies: set[str] = set()  # ids of which it says that it has never heard
         self.cancel_fails = 0
+        self.lists_fail = 0
 
     def arrive(self, key: Key, request: OrderRequest) -> Outcome:
         """An order, as the next act has it."""
@@ -201,6 +202,14 @@ class Venues:
             return NotFound(code="-2011")
         placed.status = "canceled"
         return Found(report=placed.report())
+
+    def listed(self, key: Key, *, margin: bool) -> list[OrderReport] | None:
+        """Open orders of an instrument; None: no answer."""
+        if self.lists_fail:
+            self.lists_fail -= 1
+            return None
+        mine = [one for one in self.resting() if one.key == key and one.request.margin == margin]
+        return [one.report() for one in mine]
 
     def resting(self) -> list[Placed]:
         """Orders on the book."""
