@@ -20,6 +20,8 @@ from tests.helpers.recordings import ENV, missing
 LONGEST_FIRST = (
     "test_seeds.py",
     "test_docs.py",
+    "test_permits.py",
+    "test_chaos.py",
     "test_executor_kills.py",
     "test_paper_mode.py",
     "test_feed.py",

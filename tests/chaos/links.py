@@ -106,7 +106,8 @@ class Link:
             return
         self._pipes.add(task)
         try:
-            with suppress(OSError):
+            # cancelled by `close` alone; asyncio's streams complain of tasks that end so (3.11)
+            with suppress(OSError, asyncio.CancelledError):
                 await self._join(reader, writer)
         finally:
             self._pipes.discard(task)
