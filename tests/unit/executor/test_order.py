@@ -114,6 +114,11 @@ def test_a_sell_gives_coins_and_takes_money() -> None:
     assert signed_change(before, after) == (Decimal("-2.01"), Decimal(-200))
 
 
+def test_what_is_filled_and_not_booked_by_any_trade_is_not_complete() -> None:
+    assert fills_complete(intent())
+    assert not fills_complete(intent(filled=Decimal("0.1")))
+
+
 def test_a_trade_whose_fee_is_not_told_is_not_complete() -> None:
     after = on_fill(intent(), trade("t", "2", "100", None), base="BTC")
     assert after.filled == 2
