@@ -6,7 +6,7 @@ that the stream does not have after a few seconds is told at once, and known aga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from libs.common.commands import Asked, CommandDesk
+from libs.common.config.schema import Config
 from libs.common.effects import (
     Alert,
     Answered,
@@ -25,6 +26,7 @@ from libs.common.effects import (
     Persist,
     Persisted,
     Received,
+    Reloaded,
     SetTimer,
     Started,
     TimerFired,
@@ -36,8 +38,10 @@ from services.notifier.alertmanager import ALERTMANAGER
 from services.notifier.desk import Desk
 from services.notifier.escalation import due
 from services.notifier.lane import Lane
+from services.notifier.meters import measures
 from services.notifier.model import Item, Position, Setting, item_of
 from services.notifier.news import Recap, Scout
+from services.notifier.obeying import obey
 from services.notifier.wording import notice_of
 from services.notifier.work import Entries, Kept, LoadState, PingHeartbeat, ReadAlerts, Send, TrimAlerts
 
@@ -62,8 +66,15 @@ OUTAGE_ALERT_FAILURES: Final = 5
 class Notifier:
     """Actor of the notifier service."""
 
-    def __init__(self, setting: Setting, *, zone: ZoneInfo, commands: CommandDesk) -> None:
-        self._setting = setting
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        zone: ZoneInfo,
+        commands: CommandDesk,
+        setting_of: Callable[[Config], Setting],
+    ) -> None:
+        self._setting, self._setting_of = setting, setting_of
         self._zone = zone
         self._commands = commands
         self.desk = Desk(setting)
@@ -96,6 +107,8 @@ class Notifier:
                 yield from self._answered(event, now)
             case Persisted():
                 yield from self._persisted(event)
+            case Reloaded(config=config):
+                self._reload(config)
             case _:
                 pass  # Draining: what is under way is waited for by the runtime, the rest is durable
         yield from self._go_on(now, answers)
@@ -114,7 +127,7 @@ class Notifier:
                     self.desk.escalate(item, why=why, wall_us=now.wall_us)
             if self.desk.position is not None:
                 self._tell_the_day(self.desk.position, now)
-            yield from self._measures(now)
+            yield from measures(self.desk, self.lanes, now)
         elif name == BEAT:
             yield SetTimer(name=BEAT, after_us=BEAT_US)
             if self._setting.heartbeat and not self._store_problem and not self._mute:
@@ -137,19 +150,6 @@ class Notifier:
             self.desk.move(msgspec.structs.replace(position, day=report.key.removeprefix("report:")))
             self.desk.add(report)
 
-    def _measures(self, now: Now) -> Iterator[Effect]:
-        items = list(self.desk.items.values())
-        for name, lane in self.lanes.items():
-            waiting = [item for item in items if name in item.waiting]
-            oldest_us = min((item.taken_us for item in waiting), default=now.wall_us)
-            labels = {"channel": name}
-            yield Measure(metric="fundarb_notifications_waiting", value=len(waiting), labels=labels)
-            age_sec = max(0, now.wall_us - oldest_us) / US_PER_SEC
-            yield Measure(metric="fundarb_notifications_oldest_seconds", value=age_sec, labels=labels)
-            lane.forget(self.desk.items)
-        unknown = len(self.desk.unacknowledged())
-        yield Measure(metric="fundarb_alerts_unacknowledged", value=unknown)
-
     # --- what comes in ----------------------------------------------------------------------------
 
     def _receive(self, event: Received, now: Now) -> Iterable[Effect]:
@@ -164,7 +164,7 @@ class Notifier:
                 self._recap.see(figures)
             case _:
                 asked = self._commands.take(event, now)
-                return self._obey(asked) if isinstance(asked, Asked) else asked
+                return self._obeyed(asked) if isinstance(asked, Asked) else asked
         return ()
 
     def _hear(self, raised: AlertRaised, now: Now) -> list[Effect]:
@@ -197,23 +197,16 @@ class Notifier:
             self.desk.move(msgspec.structs.replace(position, told_us=told))
             self.desk.add(item)
 
-    def _obey(self, asked: Asked) -> list[Effect]:
-        if asked.verb != "ack":
-            return asked.done(
-                {"unacknowledged": self.desk.unacknowledged(), "channels": self._channel_states()}
-            )
-        if self.desk.position is None:
-            return asked.refuse("unavailable", f"the store cannot be read ({self._store_problem}): try again")
-        key = asked.command.key or ""
-        open_keys = self.desk.unacknowledged()
-        if key != "*" and key not in open_keys:
-            there = f"there are {', '.join(open_keys[:10])}" if open_keys else "there is none"
-            return asked.refuse("unknown", f"no critical alert {key!r} waits to be acknowledged; {there}")
-        count = self.desk.acknowledge(key, by=asked.actor or "operator")
-        return asked.done({"acknowledged": count})
+    def _obeyed(self, asked: Asked) -> list[Effect]:
+        return obey(asked, self.desk, self.lanes, self._store_problem)
 
-    def _channel_states(self) -> dict[str, str]:
-        return {name: f"fails: {lane.error}" if lane.failures else "ok" for name, lane in self.lanes.items()}
+    def _reload(self, config: Config) -> None:
+        """Channels, zone and servers are as before: `config.reload` lets nothing else through."""
+        setting = self._setting = self._setting_of(config)
+        self.desk.reload(setting)
+        for name, lane in self.lanes.items():
+            lane.reload(setting.routes[name], messages_per_min=setting.messages_per_min)
+        self._scout.setting = self._recap.setting = setting
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -248,7 +241,7 @@ class Notifier:
         first = f"{max(0, now.wall_us - FIRST_US) // US_PER_MS}-0"
         self.desk.load(kept.position or Position(cursor=first), kept.version, kept.items)
         for channel, said in self._unsettled:  # delivered, while the store did not take the note
-            self.desk.delivered(channel, said)
+            self.desk.delivered(channel, said, wall_us=now.wall_us)
 
     def _take(self, entries: Entries, now: Now) -> Iterator[Effect]:
         self._read_wanted = self._read_wanted or len(entries.alerts) == READ_COUNT
@@ -282,7 +275,7 @@ class Notifier:
         labels = {"channel": send.channel}
         if event.error is None:
             lane.succeed()
-            self.desk.delivered(send.channel, batch.said)
+            self.desk.delivered(send.channel, batch.said, wall_us=now.wall_us)
             self._unsettled.append((send.channel, batch.said))
             yield Measure(metric="fundarb_notifications_total", value=1, labels={**labels, "outcome": "sent"})
             yield Health(key=f"channel:{send.channel}", problem="")

@@ -35,6 +35,12 @@ class Desk:
         self._dirty: set[str] = set()
         self._moved = False
 
+    def reload(self, setting: Setting) -> None:
+        """Other settings from now on; what waits goes by them."""
+        self._setting = setting
+        for item in list(self.items.values()):
+            self._rerouted(item)
+
     # --- store ------------------------------------------------------------------------------------
 
     def load(self, position: Position, version: int, items: Iterable[Item]) -> None:
@@ -146,15 +152,25 @@ class Desk:
 
     # --- outcome ----------------------------------------------------------------------------------
 
-    def delivered(self, channel: str, said: Mapping[str, int]) -> None:
-        """A channel has confirmed these: id -> repeats that the message told of."""
+    def delivered(self, channel: str, said: Mapping[str, int], *, wall_us: int) -> None:
+        """A channel has confirmed these: id -> repeats that the message told of. On the last channel of the
+        chain the time to acknowledge begins only now.
+        """
+        last = self._setting.chain[-1:] == (channel,)
         for one, repeats in said.items():
             item = self.items.get(one)
             if item is None or channel not in item.waiting:
                 continue
             waiting = tuple(name for name in item.waiting if name != channel)
-            reached, told = (*item.reached, channel), max(item.said, repeats)
-            self._put(msgspec.structs.replace(item, waiting=waiting, reached=reached, said=told))
+            reached = item.reached if channel in item.reached else (*item.reached, channel)
+            changed = msgspec.structs.replace(
+                item,
+                waiting=waiting,
+                reached=reached,
+                said=max(item.said, repeats),
+                stage_us=wall_us if last and item.urgent else item.stage_us,
+            )
+            self._put(changed)
 
     def told_left_out(self, channel: str) -> None:
         position = self.position
@@ -178,12 +194,17 @@ class Desk:
         return sorted({i.key for i in self.items.values() if i.urgent and not i.acknowledged_by})
 
     def escalate(self, item: Item, *, why: str, wall_us: int) -> None:
-        """To the next channel of the chain, with the reason."""
-        stage = item.stage + 1
-        name = self._setting.chain[stage]
-        new = () if name in (*item.waiting, *item.reached) else (name,)
+        """To the next channel of the chain, at its end to the last one again, with the reason."""
+        stage = min(item.stage + 1, len(self._setting.chain) - 1)
+        name, again = self._setting.chain[stage], stage == item.stage
+        known = item.waiting if again else (*item.waiting, *item.reached)
         changed = msgspec.structs.replace(
-            item, stage=stage, stage_us=wall_us, why=why, waiting=(*item.waiting, *new)
+            item,
+            stage=stage,
+            stage_us=wall_us,
+            why=why,
+            reminders=item.reminders + again,
+            waiting=item.waiting if name in known else (*item.waiting, name),
         )
         self._put(changed)
 

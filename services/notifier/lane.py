@@ -61,6 +61,11 @@ class Lane:
         self.error = ""
         self.down_since_us: int | None = None
 
+    def reload(self, route: Route, *, messages_per_min: float) -> None:
+        """Other hours, levels and pace from now on."""
+        self.route = route
+        self._per_us = messages_per_min / (60 * US_PER_SEC)
+
     @property
     def down(self) -> bool:
         return self.failures >= FAILURES_DOWN

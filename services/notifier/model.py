@@ -27,8 +27,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One matter. `waiting`: channels that it must still reach.
 
     `repeats` were raised again within the window, `said` of them have been told. `stage` is how far
-    a critical one has come along the escalation, since `stage_us`. `direct`: heard on the bus while the store
-    did not have it, so not written there.
+    a critical one has come along the escalation, since `stage_us`; `reminders` were said at its end.
+    `direct`: heard on the bus while the store did not have it, so not written there.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_text: str = ""
     stage: int = 0
     stage_us: int = 0
+    reminders: int = 0
     why: str = ""
     acknowledged_by: str = ""
     direct: bool = False

@@ -19,7 +19,7 @@ class Scout:
     """Which opportunities are worth a message: pairs that pass and did not before, not too often."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self.setting = setting
         self._passing: dict[str, bool] = {}
 
     def judge(self, opportunity: Opportunity, position: Position, now: Now) -> Item | None:
@@ -29,19 +29,19 @@ class Scout:
         passes = opportunity.passes and net_usd is not None
         if len(self._passing) < PAIRS_MAX or pair in self._passing:
             self._passing[pair] = passes
-        if not (self._setting.opportunities and passes) or passed or net_usd is None:
+        if not (self.setting.opportunities and passes) or passed or net_usd is None:
             return None
         told_us = position.told_us.get(pair)
-        if told_us is not None and now.wall_us - told_us < self._setting.opportunity_every_us:
+        if told_us is not None and now.wall_us - told_us < self.setting.opportunity_every_us:
             return None
-        if net_usd < self._setting.opportunity_net_daily_usd:
+        if net_usd < self.setting.opportunity_net_daily_usd:
             self._passing[pair] = False  # it may grow
             return None
         return _item_of(opportunity, net_usd, now)
 
     def remembered(self, told_us: dict[str, int], pair: str, wall_us: int) -> dict[str, int]:
         """When what was told, without what may be told again anyway."""
-        since_us = wall_us - self._setting.opportunity_every_us
+        since_us = wall_us - self.setting.opportunity_every_us
         kept = {name: at_us for name, at_us in told_us.items() if at_us > since_us}
         return {**kept, pair: wall_us}
 
@@ -73,7 +73,7 @@ class Recap:
     """The day in a few lines: what is on the bus when the day ends."""
 
     def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+        self.setting = setting
         self._books: BookSummary | None = None
         self._evaluation: Evaluation | None = None
         self._best: dict[str, float] = {}
@@ -97,10 +97,10 @@ class Recap:
 
     def due(self, position: Position, now: Now) -> Item | None:
         """The report of the day that ended at the configured hour (UTC), once, when anything is known."""
-        if not self._setting.daily_digest or (self._evaluation is None and self._books is None):
+        if not self.setting.daily_digest or (self._evaluation is None and self._books is None):
             return None
         moment = datetime.fromtimestamp(now.wall_us / US_PER_SEC, tz=UTC)
-        day = (moment - timedelta(hours=self._setting.digest_hour_utc, days=1)).date().isoformat()
+        day = (moment - timedelta(hours=self.setting.digest_hour_utc, days=1)).date().isoformat()
         if position.day >= day:
             return None
         item = Item(

@@ -47,6 +47,11 @@ RULES: Final[dict[str, Rule]] = {
     "security": Rule.FIXED,
     "report": Rule.FIXED,
     "notify": Rule.FREE,
+    "notify.channels": Rule.FIXED,  # connections, and the server beneath, are made at the start
+    "notify.heartbeat_url": Rule.FIXED,
+    "notify.timezone": Rule.FIXED,
+    "notify.webhook_listen": Rule.FIXED,
+    "notify.webhook_token": Rule.FIXED,
     "paths": Rule.FIXED,
 }
 

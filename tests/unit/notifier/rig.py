@@ -31,6 +31,7 @@ from libs.common.store import StoreUnavailable
 from services.notifier.actor import Notifier
 from services.notifier.keeping import Keeping
 from services.notifier.model import Route, Setting
+from services.notifier.settings import setting_of
 from services.notifier.work import LoadState, NotDelivered, PingHeartbeat, ReadAlerts, Send, TrimAlerts
 
 Sender = Callable[[Send], Awaitable[None]]
@@ -56,6 +57,7 @@ class Rig:
             settings,
             zone=ZoneInfo("UTC"),
             commands=CommandDesk("notifier", verbs=("ack", "status"), pairs={}),
+            setting_of=setting_of,
         )
         self.keeping = Keeping(self.store)
         self.sender = sender
