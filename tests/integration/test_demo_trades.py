@@ -1,28 +1,36 @@
-"""`fundarb demo`: opens, holds through settlements and closes by the rules; what it says adds up."""
+"""`fundarb demo`: opens, holds through settlements and closes by the rules; what it says adds up.
+
+The rules do not close a reverse pair in the recorded days, so that an operator does, while it runs.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DURATION_SEC = 60
-BOUND_SEC = 150
+from tests.integration.demo_operator import FUNDARB, ByHand, close_a_reverse_pair
+
+DURATION_SEC = 65  # from the very start, before anything is up
+STOP_SEC = 60
 
 
 class Ran:
-    """One run: the summary object, stderr, and the folder that was kept."""
+    """One run: the summary object, stderr, the folder that was kept, and what was done by hand meanwhile."""
 
-    def __init__(self, summary: dict[str, Any], err: str, folder: Path) -> None:
+    def __init__(self, summary: dict[str, Any], err: str, folder: Path, by_hand: ByHand) -> None:
         self.summary = summary
         self.err = err
         self.folder = folder
+        self.by_hand = by_hand
 
     def pairs(self, *venues: str, direction: str = "") -> dict[str, dict[str, Any]]:
         """Traded pairs whose two legs lie on these venues."""
@@ -39,15 +47,22 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("kept")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("FUNDARB")}
-    done = subprocess.run(
-        [ROOT / ".venv/bin/fundarb", "demo", "--duration", str(DURATION_SEC), "--json", "--keep", folder],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=BOUND_SEC,
-    )
-    return Ran(json.loads(done.stdout), done.stderr, folder)
+    runtime = folder / "run"
+    environment["FUNDARB_RUNTIME_DIR"] = str(runtime)
+    words = ("demo", "--json", "--keep", str(folder))
+    began = time.monotonic()
+    with (folder / "err").open("wb") as err, (folder / "out").open("wb") as out:
+        demo = subprocess.Popen([FUNDARB, *words], stdout=out, stderr=err, env=environment)
+        try:
+            by_hand = asyncio.run(close_a_reverse_pair(runtime, environment))
+            time.sleep(max(0.0, began + DURATION_SEC - time.monotonic()))
+            demo.send_signal(signal.SIGINT)  # as a person ends it
+            assert demo.wait(timeout=STOP_SEC) == 0, (folder / "err").read_text()
+        finally:
+            demo.kill()
+            demo.wait(timeout=STOP_SEC)
+    said = (folder / "err").read_text(encoding="utf-8")
+    return Ran(json.loads((folder / "out").read_text(encoding="utf-8")), said, folder, by_hand)
 
 
 def test_pairs_are_opened_and_closed_and_hold_through_settlements(ran: Ran) -> None:
@@ -72,7 +87,24 @@ def test_both_protocols_a_pair_across_and_one_in_reverse(ran: Ran) -> None:
     assert reverse
     for one in reverse.values():
         assert one["pnl"]["funding"] >= 0, "a negative rate is paid to the long contract"
-    assert any(leg["borrowed"] > 0 for one in reverse.values() for leg in one["legs"].values())
+    assert ran.by_hand.active.pair in reverse
+
+
+def test_a_reverse_pair_that_an_operator_closes_leaves_no_debt(ran: Ran) -> None:
+    found = ran.by_hand
+    short = next(leg for leg in found.active.legs if leg.borrowed > 0)
+    assert short.quantity < 0
+    assert found.coin in found.debts_before
+    for answer in found.answers:
+        assert answer["ok"], answer
+    assert [leg.quantity for leg in found.idle.legs] == [0, 0]
+    assert [leg.borrowed for leg in found.idle.legs] == [0, 0]
+    assert found.coin not in found.debts_after, "the venue itself says what is owed"
+    told = ran.summary["by_pair"][found.active.pair]
+    assert (told["state"], told["direction"]) == ("idle", "reverse")
+    assert told["closed"] >= 1
+    assert told["pnl"]["borrow"] <= 0
+    assert abs(ran.summary["equity_residual_usd"]) < 0.01
 
 
 def test_the_parts_add_up_and_explain_the_equity(ran: Ran) -> None:
