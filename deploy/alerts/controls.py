@@ -26,8 +26,11 @@ def _control(
     lasting: str = "0s",
     fires_at: float = 1,
     quiet_at: float | None = None,
+    counted: bool = False,
 ) -> Rule:
-    """`control` may be a pattern; `level`: of which levels it speaks."""
+    """`control` may be a pattern; `level`: of which levels it speaks. `counted`: one alert for all scopes,
+    for what befalls many symbols at once.
+    """
     which = f'control{"=~" if set("|.*") & set(control) else "="}"{control}"'
     first = control.partition("|")[0].removesuffix(".*")
     labels = f'deployment="main", service="risk", scope="venue:binance", control="{first}"'
@@ -35,8 +38,10 @@ def _control(
     return Rule(
         name=name,
         severity=severity,
-        expr=f"max by (deployment, scope, control) (fundarb_control_level{{{which}}}) {level}",
-        summary=f"{{{{ $labels.scope }}}}: {summary}",
+        expr=f"count by (deployment, control) (fundarb_control_level{{{which}}} {level})"
+        if counted
+        else f"max by (deployment, scope, control) (fundarb_control_level{{{which}}}) {level}",
+        summary=f"{'{{ $value }} scopes' if counted else '{{ $labels.scope }}'}: {summary}",
         remedy=remedy,
         runbook=runbook,
         lasting=lasting,
@@ -155,6 +160,7 @@ RULES: Final = (
         runbook="a-price-jumps",
         level="== 1",
         lasting="1m",
+        counted=True,
         quiet_at=2,
     ),
     _control(
@@ -175,6 +181,7 @@ RULES: Final = (
         "fills are much worse than modelled",
         "Lower the notional, raise costs.slippage_bps to what is real, or use maker_first.",
         runbook="slippage-is-high",
+        counted=True,
     ),
     _control(
         "OrdersFail",
@@ -225,6 +232,7 @@ RULES: Final = (
         "One venue: its status page. Everything: the network, or a machine that is too small.",
         runbook="data-is-old",
         lasting="2m",
+        counted=True,
     ),
     _control(
         "ClockFarOff",

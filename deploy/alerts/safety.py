@@ -72,13 +72,15 @@ RULES: Final = (
     Rule(
         name="NoPermit",
         severity="critical",
-        expr="max by (deployment, service) (fundarb_permit_age_seconds) > 30",
+        # A permit that never came has an age far beyond any threshold: a start must not page at once.
+        expr="max by (deployment, service) (fundarb_permit_age_seconds) > 5",
+        lasting="30s",
         summary="{{ $labels.service }} has not heard risk for more than 30 s: nothing may increase",
         remedy="Start risk again, mend the clocks, run one build everywhere.",
         runbook="no-permit",
         case=Case(
             fires={f"fundarb_permit_age_seconds{{{EXECUTOR}}}": "0+1x60"},
-            quiet={f"fundarb_permit_age_seconds{{{EXECUTOR}}}": then(25, 0.2, at_sec=200)},
+            quiet={f"fundarb_permit_age_seconds{{{EXECUTOR}}}": f"_x57 {steady(1e6, 10)}"},
         ),
     ),
     Rule(

@@ -31,7 +31,7 @@ OPPORTUNITIES: Final = Board(
                 ),
                 Panel(
                     title="Net a day, over time",
-                    description="The five best of the window. Below zero costs eat the funding.",
+                    description="The five best at each moment. Below zero costs eat the funding.",
                     unit="currencyUSD",
                     queries=(Query(f"topk(5, fundarb_opportunity_net_daily_usd{{{D}}})", "{{pair}}"),),
                     width=14,

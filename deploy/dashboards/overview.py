@@ -6,7 +6,11 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, Board, Row
 from deploy.dashboards.panels import LEVELS, Panel, Query
-from deploy.dashboards.terms import NOTHING_HELD, D
+from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, SHUT, D
+
+_LOST: Final = f"max(fundarb_day_loss_ratio{{{D}}})"
+EARNED_TODAY: Final = f"-{_LOST} / (1 - {_LOST}) * sum(fundarb_equity_usd{{{D}}})"
+"""The ratio is of the day's first equity, which is today's over (1 - ratio)."""
 
 OVERVIEW: Final = Board(
     uid="fundarb-overview",
@@ -20,9 +24,9 @@ OVERVIEW: Final = Board(
             (
                 Panel(
                     title="Strictest breaker",
-                    description="The strictest level of any scope. Anything above normal stops openings.",
+                    description="Of everything, a venue or a pair. Above normal nothing is opened there.",
                     kind="stat",
-                    queries=(Query(f"max(fundarb_breaker_level{{{D}}})"),),
+                    queries=(Query(f'max(fundarb_breaker_level{{{D}, scope!~"symbol:.*"}})'),),
                     words=LEVELS,
                     width=4,
                     height=5,
@@ -95,6 +99,46 @@ OVERVIEW: Final = Board(
             "What do I hold, and what did it earn?",
             (
                 Panel(
+                    title="Pairs held",
+                    description="Pairs that hold something now.",
+                    kind="stat",
+                    queries=(Query(f"count(fundarb_pair_notional_usd{{{D}}} > 0) or vector(0)"),),
+                    width=6,
+                    height=4,
+                ),
+                Panel(
+                    title="Value held",
+                    description="Of the larger leg of each pair, all pairs together.",
+                    kind="stat",
+                    unit="currencyUSD",
+                    queries=(Query(f"sum(fundarb_pair_notional_usd{{{D}}})"),),
+                    decimals=0,
+                    width=6,
+                    height=4,
+                ),
+                Panel(
+                    title="Earned today",
+                    description="Change of equity since the UTC day began, both legs at one price; fees are paid from it.",
+                    kind="stat",
+                    unit="currencyUSD",
+                    queries=(Query(EARNED_TODAY),),
+                    steps=((None, "red"), (-1, "text"), (0, "green")),
+                    decimals=2,
+                    width=6,
+                    height=4,
+                    runbook="loss-of-the-day",
+                ),
+                Panel(
+                    title="Funding of what is held",
+                    description="Received since each pair was opened, all that are held together; below zero was paid.",
+                    kind="stat",
+                    unit="currencyUSD",
+                    queries=(Query(f"sum(fundarb_funding_received_usd{{{D}}} {HELD_ALONE}) or vector(0)"),),
+                    decimals=2,
+                    width=6,
+                    height=4,
+                ),
+                Panel(
                     title="Held",
                     description="Value of each pair's larger leg.",
                     unit="currencyUSD",
@@ -142,10 +186,10 @@ OVERVIEW: Final = Board(
                     width=12,
                 ),
                 Panel(
-                    title="Breakers that are not normal",
-                    description="Scope and level: 1 no opens, 2 reduce only, 3 flatten.",
+                    title="What is shut, and why",
+                    description="By control and kind of scope: everything, venue, symbol, pair. Risk shows which.",
                     kind="states",
-                    queries=(Query(f"fundarb_breaker_level{{{D}}}", "{{scope}}"),),
+                    queries=(Query(SHUT, "{{kind}} {{control}}"),),
                     words=LEVELS,
                     width=12,
                     runbook="a-breaker-is-not-normal",

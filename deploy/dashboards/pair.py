@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, PAIR, Board, Row
 from deploy.dashboards.panels import Panel, Query
-from deploy.dashboards.terms import NOTHING_HELD, D, P
+from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, D, P
 
 NOTHING_UNWOUND: Final = "nothing had to be unwound"
 STATES: Final = {
@@ -17,11 +17,12 @@ STATES: Final = {
     "5": ("unwinding", "orange"),
     "6": ("stuck", "red"),
 }
-RANKED: Final = " or ".join(
-    f'({number} * (fundarb_pair_state{{{P}, state="{word}"}} == 1))'
-    for number, (word, _) in ((int(key), value) for key, value in STATES.items())
+_RANKED: Final = " + ".join(
+    f'{number} * sum by (deployment, pair) (fundarb_pair_state{{{P}, state="{word}"}})'
+    for number, (word, _) in STATES.items()
 )
-"""One number a pair, so that a timeline can show which state is the true one."""
+STATE: Final = f"({_RANKED}) > 1"
+"""One number a pair, so that a timeline shows which state is the true one; idle is a gap."""
 
 PAIR_BOARD: Final = Board(
     uid="fundarb-pair",
@@ -35,13 +36,14 @@ PAIR_BOARD: Final = Board(
             (
                 Panel(
                     title="State over time",
-                    description="Idle, opening, active, closing, unwinding, stuck. Only a person leaves stuck.",
+                    description="Opening, active, closing, unwinding, stuck; a gap is idle. Only a person leaves stuck.",
                     kind="states",
-                    queries=(Query(RANKED, "{{pair}}"),),
+                    queries=(Query(STATE, "{{pair}}"),),
                     words=STATES,
                     width=24,
                     height=9,
                     runbook="a-pair-is-stuck",
+                    may_be_empty=NOTHING_HELD,
                 ),
             ),
         ),
@@ -52,19 +54,21 @@ PAIR_BOARD: Final = Board(
                     title="Value held",
                     description="Of the larger leg.",
                     unit="currencyUSD",
-                    queries=(Query(f"fundarb_pair_notional_usd{{{P}}}", "{{pair}}"),),
+                    queries=(Query(f"fundarb_pair_notional_usd{{{P}}} > 0", "{{pair}}"),),
                     zero=True,
                     width=8,
+                    may_be_empty=NOTHING_HELD,
                 ),
                 Panel(
                     title="Delta",
                     description="Difference of the legs over the larger one. Above the rebalance threshold it is trimmed.",
                     unit="percentunit",
-                    queries=(Query(f"fundarb_pair_delta_ratio{{{P}}}", "{{pair}}"),),
+                    queries=(Query(f"fundarb_pair_delta_ratio{{{P}}} {HELD_ALONE}", "{{pair}}"),),
                     steps=((None, "green"), (0.002, "orange"), (0.05, "red")),
                     decimals=2,
                     width=8,
                     runbook="naked-exposure",
+                    may_be_empty=NOTHING_HELD,
                 ),
                 Panel(
                     title="Unhedged USD x seconds",

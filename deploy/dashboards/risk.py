@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, Board, Row
 from deploy.dashboards.panels import LEVELS, Panel, Query
-from deploy.dashboards.terms import NOTHING_HELD, D
+from deploy.dashboards.terms import NOTHING_HELD, SHUT, D
 
 RISK: Final = Board(
     uid="fundarb-risk",
@@ -19,10 +19,10 @@ RISK: Final = Board(
             "Breakers",
             (
                 Panel(
-                    title="Level of every scope",
-                    description="0 normal, 1 no opens, 2 reduce only, 3 flatten; a scope that is normal again goes green.",
+                    title="What is shut, and why",
+                    description="By control and kind of scope: everything, venue, symbol, pair. A gap is normal.",
                     kind="states",
-                    queries=(Query(f"fundarb_breaker_level{{{D}}}", "{{scope}}"),),
+                    queries=(Query(SHUT, "{{kind}} {{control}}"),),
                     words=LEVELS,
                     width=16,
                     height=9,
@@ -38,6 +38,22 @@ RISK: Final = Board(
                     width=8,
                     height=9,
                     runbook="no-permit",
+                ),
+            ),
+        ),
+        Row(
+            "Which scopes?",
+            (
+                Panel(
+                    title="Everything that is shut now",
+                    description="Each scope with the control that shuts it, and how far.",
+                    kind="table",
+                    queries=(Query(f"fundarb_control_level{{{D}}}", instant=True),),
+                    words=LEVELS,
+                    columns={"scope": "Scope", "control": "Control", "Value": "Level"},
+                    width=24,
+                    runbook="a-breaker-is-not-normal",
+                    may_be_empty="nothing is shut",
                 ),
             ),
         ),

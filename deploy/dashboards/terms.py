@@ -8,6 +8,14 @@ D: Final = 'deployment=~"$deployment"'
 P: Final = f'{D}, pair=~"$pair"'
 V: Final = f'{D}, venue=~"$venue"'
 NOTHING_HELD: Final = "nothing is held, which is a normal answer"
+SHUT: Final = (
+    f'max by (kind, control) (label_replace(fundarb_control_level{{{D}}}, "kind", "$1", "scope", "([a-z]+).*"))'
+    f' or label_replace(max(fundarb_breaker_level{{{D}, scope="global"}}), "kind", "everything", "", "")'
+)
+"""What kind of scope is not normal and which control says so; everything together in any case."""
+
+HELD_ALONE: Final = f"and on (deployment, pair) (fundarb_pair_notional_usd{{{D}}} > 0)"
+"""Ends an expression of pairs: a hundred that hold nothing hide the three that do."""
 
 
 def quantile(metric: str, by: str = "", where: str = D, *, share: float = 0.99) -> str:

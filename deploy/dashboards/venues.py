@@ -8,6 +8,9 @@ from deploy.dashboards.board import DEPLOYMENT, VENUE, Board, Row
 from deploy.dashboards.panels import Panel, Query
 from deploy.dashboards.terms import V
 
+OR_NONE: Final = f"or on (venue) 0 * max by (venue) (fundarb_data_age_seconds{{{V}}})"
+"""A venue of which nothing was counted is shown at 0: no line could also mean that nobody looks."""
+
 VENUES: Final = Board(
     uid="fundarb-venues",
     title="fundarb / Venues",
@@ -23,22 +26,26 @@ VENUES: Final = Board(
                     description="By class. More than a fifth of 50 calls stops openings at the venue.",
                     queries=(
                         Query(
-                            f"sum by (venue, class) (increase(fundarb_venue_errors_total{{{V}}}[1m]))",
+                            f"sum by (venue, class) (increase(fundarb_venue_errors_total{{{V}}}[1m])) {OR_NONE}",
                             "{{venue}} {{class}}",
                         ),
                     ),
                     zero=True,
                     width=12,
                     runbook="a-venue-fails",
-                    may_be_empty="no call has failed",
                 ),
                 Panel(
                     title="Streams that broke",
                     description="Gaps an hour; after each the state is read again by REST.",
-                    queries=(Query(f"increase(fundarb_data_gaps_total{{{V}}}[1h])", "{{venue}}"),),
+                    queries=(
+                        Query(
+                            f"sum by (venue) (increase(fundarb_data_gaps_total{{{V}}}[1h])) {OR_NONE}",
+                            "{{venue}}",
+                        ),
+                    ),
                     zero=True,
                     width=6,
-                    may_be_empty="no stream broke",
+                    runbook="data-is-old",
                 ),
                 Panel(
                     title="Shut out",
