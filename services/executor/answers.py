@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from libs.common.effects import Answered
-from libs.exchange.trading_values import QueryFailed, QueryOutcome
-from services.executor import leftovers, loans, news
+from libs.exchange.trading_values import FillReport, QueryFailed, QueryOutcome
+from services.executor import leftovers, loans, news, searching
 from services.executor.events import (
     CancelOrder,
     FetchFills,
@@ -34,9 +34,9 @@ def work_of(event: Answered, together: Together) -> Work | None:
         case QueryOrder(id=order_id) | CancelOrder(id=order_id):
             canceling, outcome = isinstance(event.request, CancelOrder), _outcome(event)
             work = lambda lane, draft: news.on_queried(lane, draft, order_id, outcome, canceling=canceling)  # noqa: E731
-        case FetchFills(venue=venue) if event.error is None:
+        case FetchFills() as asked if event.error is None:
             fills = tuple(event.result)
-            work = lambda lane, draft: news.on_fills(lane, draft, venue, fills)  # noqa: E731
+            work = lambda lane, draft: _fetched(lane, draft, asked, fills)  # noqa: E731
         case FindTaken(venue=venue, instrument=instrument) if event.error is None:
             taken, key = tuple(event.result), (venue, instrument)
             work = lambda lane, draft: together.take(lane, draft, key, taken)  # noqa: E731
@@ -48,6 +48,11 @@ def work_of(event: Answered, together: Together) -> Work | None:
         case _:
             pass
     return work
+
+
+def _fetched(lane: Lane, draft: Draft, asked: FetchFills, fills: tuple[FillReport, ...]) -> None:
+    news.on_fills(lane, draft, asked.venue, fills)
+    searching.on_found(lane, draft, asked, fills)
 
 
 def _outcome(event: Answered) -> QueryOutcome:

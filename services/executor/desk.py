@@ -87,11 +87,10 @@ class Desk:
         self._store = store
         self._clock = clock
         self.permits = permits
-        self._leases = leases
-        self._bounds = bounds
-        self._terms = terms
+        self._leases, self._bounds, self._terms = leases, bounds, terms
         self._failpoints = failpoints or Failpoints()
         self.pairs = pairs or {}
+        self._loads: dict[str, int] = {}  # pair -> its newest reading
         self._kept: dict[str, AccountSeen] = {}  # venue -> its newest look
         self._ahead = Ahead(self.tradings, clock)
         self._looks: dict[str, Shared[AccountSeen]] = {}
@@ -173,8 +172,7 @@ class Desk:
 
     def gate(self, request: SendOrders, now: Now) -> Refusal | None:
         """The verdict over a whole request, at this instant."""
-        lease = self._leases.held(request.pair, now.mono_us)
-        view = _NO_LEASE
+        view, lease = _NO_LEASE, self._leases.held(request.pair, now.mono_us)
         if lease is not None:
             view = LeaseView(fence=lease.fence, until_mono_us=lease.until_mono_us)
         return verdict(
@@ -186,6 +184,8 @@ class Desk:
             rate=self._rate(request),
             now=now,
             bad_key=self.bad_key(),
+            standing=request.standing,
+            loads=(request.load, self._loads.get(request.pair, 0)),
         )
 
     def _rate(self, request: SendOrders) -> str:
@@ -262,13 +262,11 @@ class Desk:
     async def loan(self, request: MoveLoan) -> Refusal | None:
         """Borrow or repay, if the gate lets it pass."""
         trading = self.trading(request.venue)
-        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs)
+        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs, load=request.load)
         if (refusal := self.gate(asked, self._clock.now())) is not None:
             return refusal
-        if request.amount > 0:
-            await trading.borrow(request.asset, request.amount)
-        else:
-            await trading.repay(request.asset, -request.amount)
+        move = trading.borrow if request.amount > 0 else trading.repay
+        await move(request.asset, abs(request.amount))
         return None
 
     # --- state ------------------------------------------------------------------------------------
@@ -332,7 +330,8 @@ class Desk:
             return SetUpDone(settings=found, fees=fees)
 
     async def load(self, request: LoadPair) -> PairLoaded:
-        """A pair as it lies in the store."""
+        """A pair as it lies in the store. What was decided before this reading is never sent after it."""
+        self._loads[request.pair] = max(request.number, self._loads.get(request.pair, 0))
         return await load_pair(self._store, request.pair)
 
 

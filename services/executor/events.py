@@ -23,6 +23,7 @@ from libs.exchange.trading_values import (
 )
 from services.executor.gate import Refusal
 from services.executor.model import Intent
+from services.executor.reducing import Standing
 
 LegName = tuple[str, str]
 """(venue, instrument)."""
@@ -33,12 +34,16 @@ LegName = tuple[str, str]
 class SendOrders(Request, frozen=True, kw_only=True):
     """Prepare all, ask the gate once, then release all in one turn of the event loop; or none of them.
 
-    `wall_us` of the intents is when they were decided. Every intent is answered by `OrderAnswered`.
+    `created_us` of the intents is when they were decided. Every intent is answered by `OrderAnswered`.
+    `standing`: what those that reduce were decided upon. `load`: the reading of the pair that they
+    come from (`LoadPair.number`).
     """
 
     pair: str
     intents: tuple[Intent, ...]
     legs: tuple[LegName, LegName]
+    standing: Standing | None = None
+    load: int = 0
 
 
 class QueryOrder(Request, frozen=True, kw_only=True):
@@ -62,13 +67,17 @@ class CancelOrder(Request, frozen=True, kw_only=True):
 
 
 class FetchFills(Request, frozen=True, kw_only=True):
-    """Trades of an instrument since a venue time. Answered with a list of FillReport."""
+    """Trades of an instrument since a venue time. Answered with a list of FillReport.
+
+    `denied`: the order that its venue denies and whose trades these would be.
+    """
 
     pair: str
     venue: str
     instrument: str
     since_ms: int
     margin: bool
+    denied: str = ""
 
 
 class ListOrders(Request, frozen=True, kw_only=True):
@@ -106,6 +115,7 @@ class MoveLoan(Request, frozen=True, kw_only=True):
     amount: Decimal
     intent: Intent
     legs: tuple[LegName, LegName]
+    load: int = 0
 
 
 class ReadAccount(Request, frozen=True, kw_only=True):

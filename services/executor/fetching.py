@@ -57,6 +57,20 @@ def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent])
         )
 
 
+def of_denied(lane: Lane, draft: Draft, intent: Intent) -> FetchFills:
+    """The trades since an order that its venue denies. A clock that was set back must not hide any."""
+    venue, instrument, margin = where_of(lane, intent)
+    since_us = min(intent.created_us, draft.now.wall_us)
+    return FetchFills(
+        pair=lane.pair,
+        venue=venue,
+        instrument=instrument,
+        since_ms=since_us // US_PER_MS - LOOK_BACK_MS,
+        margin=margin,
+        denied=intent.id,
+    )
+
+
 def where_of(lane: Lane, intent: Intent) -> Where:
     """Where an order's trades are told."""
     return (*lane.keys[intent.leg], intent.margin)

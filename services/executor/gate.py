@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from libs.common.instant import US_PER_SEC, Now
-from services.executor.model import Intent, OrderClass
+from services.executor.model import LOANS, Intent, OrderClass
 from services.executor.permit import PermitView, scopes_of
+from services.executor.reducing import Standing, why_not
 
 INTENT_AGE_US_MAX: Final = 5 * US_PER_SEC
 """An INCREASE that waited longer between decision and wire is void: the market has moved on."""
@@ -51,18 +52,28 @@ def verdict(
     rate: str,
     now: Now,
     bad_key: str = "",
+    standing: Standing | None = None,
+    loads: tuple[int, int] = (0, 0),
 ) -> Refusal | None:
     """None lets all of them pass; one refusal holds all of them back.
 
     `rate` is why the order budget is used up, `bad_key` why an API key is not to be used any more, "" while
     all is well; they concern INCREASE alone, as permit, notional and age do. The lease and the fence concern
-    every order.
+    every order. REDUCE has to be what it says: `standing` is what it was decided upon. `loads`: the reading
+    of the pair that the orders come from, and its newest one: what was decided before that one is in doubt
+    since, and must not leave any more.
     """
     fences = {intent.fence for intent in intents}
     if lease.fence == 0 or fences != {lease.fence}:
         return Refusal("lease", f"the pair is not ours: fence {lease.fence}, orders of {sorted(fences)}")
     if now.mono_us >= lease.until_mono_us:
         return Refusal("lease", "the lease on the pair has run out")
+    if loads[0] < loads[1]:
+        return Refusal("reloaded", "the pair was read anew since these orders were decided")
+    for intent in intents:
+        reduces = intent.order_class is OrderClass.REDUCE and intent.purpose not in LOANS
+        if reduces and (why := why_not(intent, standing)):
+            return Refusal("not_reducing", why)
     increases = [intent for intent in intents if intent.order_class is OrderClass.INCREASE]
     if increases and bad_key:
         return Refusal("bad_key", bad_key)
@@ -91,7 +102,7 @@ def _increase(
 def _too_bold(intent: Intent, bounds: Bounds, now: Now) -> Refusal | None:
     """An INCREASE has a price near the mid, a size within the limits, and is young.
 
-    REDUCE is not asked: its collar is its ladder step, which may end in a market order.
+    REDUCE is asked for less (`reducing`): its collar is its ladder step, which may end in a market order.
     """
     if intent.price is None or intent.mid is None:
         return Refusal("no_price", "an order that increases needs a limit price and a mid")

@@ -37,6 +37,7 @@ from services.executor.model import (
 )
 from services.executor.order import fills_complete
 from services.executor.posts import Posts
+from services.executor.reducing import standing_of
 from services.executor.reserve import held_of
 from services.executor.resolve import Doubt
 from services.executor.say import order_event, pair_status
@@ -127,6 +128,7 @@ class Draft:
                 purpose=purpose.value,
                 n=counter,
             ),
+            n=counter,
             pair=state.pair,
             leg=leg,
             purpose=purpose,
@@ -267,7 +269,11 @@ class Lane:
             yield from self._persist(draft)
         plan = draft.state.plan
         for together in _groups(draft.sends, forced=plan is not None and plan.hard):
-            yield SendOrders(pair=self.pair, intents=together, legs=self.keys)
+            reduces = any(one.order_class is OrderClass.REDUCE for one in together)
+            standing = standing_of(self, draft, together) if reduces else None
+            yield SendOrders(
+                pair=self.pair, intents=together, legs=self.keys, standing=standing, load=self.loads
+            )
         yield from draft.requests
         for intent in draft.changed.values():
             message = order_event(intent, self.keys[intent.leg], now)

@@ -205,6 +205,7 @@ def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal,
             purpose=purpose.value,
             n=counter,
         ),
+        n=counter,
         pair=lane.pair,
         leg=leg,
         purpose=purpose,
@@ -234,6 +235,7 @@ def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal,
             amount=amount if borrows else -amount,
             intent=intent,
             legs=lane.keys,
+            load=lane.loads,
         )
     )
 
@@ -329,13 +331,11 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt) -> None:
         change = debt.borrowed - before
         moved, still = change >= loan.quantity, change == 0
     else:
-        moved = (before - debt.owed) * 2 >= loan.quantity
-        still = not moved
+        still = not (moved := (before - debt.owed) * 2 >= loan.quantity)
     if moved:
         _done(lane, draft, loan)
         return
-    begun, then = resolve.on_answer(begun, "not_found", debt.asked_us)
-    lane.loan.doubt = begun
+    lane.loan.doubt, then = resolve.on_answer(begun, "not_found", debt.asked_us)
     if then == "compare" and still:
         reason = f"{loan.reason}; what is owed has not changed: it was not carried out"
         _end(lane, draft, loan, IntentState.NOT_ACCEPTED, reason)

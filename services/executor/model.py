@@ -105,6 +105,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
     `fills`: trade id -> base quantity of those that are booked, `fills_quote` what they cost together,
     `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
+    `n`: its number among the pair's, which only rises; 0 of those written before there were numbers.
     `failure`: the code of why it was rejected or kept back.
     `mid`: of the leg's book when it was decided. `owed_before`, `owed_after`: of a loan, what the
     account owed then, and by the first look after a repayment.
@@ -125,6 +126,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     state: IntentState
     created_us: int
+    n: int = 0
     mid: Decimal | None = None
     filled: Decimal = ZERO
     filled_quote: Decimal = ZERO

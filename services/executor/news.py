@@ -26,7 +26,7 @@ from libs.exchange.trading_values import (
     QueryOutcome,
     Rejected,
 )
-from services.executor import ledger, making, order, resolve
+from services.executor import fetching, ledger, making, order, resolve
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
@@ -198,7 +198,11 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
     if intent.cancel_asked != asked:
         draft.put(replace(intent, cancel_asked=asked))
     if then == "compare":
-        draft.requests.append(ReadAccount(venue=lane.keys[intent.leg][0], pair=lane.pair))
+        draft.requests.append(
+            ReadAccount(venue=lane.keys[intent.leg][0], pair=lane.pair)
+            if begun.searched
+            else fetching.of_denied(lane, draft, intent)
+        )
     # what a cancel does not find is over, most likely: the query that says so does not wait long
     after_us = min(begun.pause_us, AFTER_CANCEL_US) if canceling else begun.pause_us
     draft.effects.append(SetTimer(name=ask_name(lane.pair, order_id), after_us=after_us))
@@ -211,8 +215,13 @@ def _after_all(lane: Lane, draft: Draft, intent: Intent | None, outcome: QueryOu
 
 
 def is_silent(lane: Lane, intent: Intent, seen: AccountSeen) -> bool:
-    """Whether the venue had twice denied an order, after all the time it may take, before this look began."""
-    return is_denied(lane, intent) and lane.doubts[intent.id].last_clean_us <= seen.asked_mono_us
+    """Whether the venue had twice denied an order, after all the time it may take, and shown no trade of it,
+    before this look began.
+    """
+    if not is_denied(lane, intent):
+        return False
+    begun = lane.doubts[intent.id]
+    return begun.searched and begun.last_clean_us <= seen.asked_mono_us
 
 
 def is_denied(lane: Lane, intent: Intent) -> bool:

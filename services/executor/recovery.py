@@ -118,7 +118,8 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     leftovers.begin(lane, draft)
     # nothing there: a new pair, or a store that was lost; what is in memory is not durable and does not count
     lane.state = draft.state = lane.blank() if state is None else state
-    in_order = sorted(intents.values(), key=lambda intent: (intent.created_us, intent.id))
+    # by number: a wall clock that was set back would make an older one the newest
+    in_order = sorted(intents.values(), key=lambda intent: (intent.n, intent.created_us, intent.id))
     lane.intents = {intent.id: intent for intent in in_order}
     draft.intents = dict(lane.intents)
     lane.doubts.clear()

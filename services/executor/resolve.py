@@ -36,8 +36,8 @@ def window_us(venue: str) -> int:
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about one unknown order. `since_us`: its send, or recovery after a restart (monotonic).
 
-    `cleans`: clean not-founds after W, each at least 2 s after the one before; `agrees`: the venue's position
-    is what our settled fills say, as read after the last of them.
+    `cleans`: clean not-founds after W, each at least 2 s after the one before; `searched`: since the second
+    of them the venue's trades were read, and none is the order's.
     """
 
     since_us: int
@@ -46,6 +46,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     asks: int = 0
     cleans: int = 0
     last_clean_us: int = 0
+    searched: bool = False
 
 
 Answer = Literal["found", "open", "not_found", "failed"]
@@ -66,7 +67,7 @@ def on_answer(doubt: Doubt, answer: Answer, now_us: int) -> tuple[Doubt, Next]:
     doubt = msgspec.structs.replace(doubt, asks=doubt.asks + 1, pause_us=slower)
     if answer == "open":
         # the venue has it after all: a not-found before this was a false one
-        return msgspec.structs.replace(doubt, cleans=0), "cancel"
+        return msgspec.structs.replace(doubt, cleans=0, searched=False), "cancel"
     if answer != "not_found":
         return doubt, "ask"
     if now_us - doubt.since_us <= doubt.window_us:

@@ -123,7 +123,10 @@ def _settle(lane: Lane, draft: Draft, silent: Iterable[Intent], legs: list[int])
         if intent.leg in legs:
             asks = lane.doubts.pop(intent.id).asks
             text = f"the venue never had it: {asks} queries, silence after the time it may take"
-            draft.put(replace(intent, state=IntentState.NOT_ACCEPTED, reason=text))
+            state = IntentState.NOT_ACCEPTED
+            if intent.filled:  # its trades are there: it was, and is over
+                state, text = IntentState.DONE, f"the venue denies it after {intent.filled:f} have filled"
+            draft.put(replace(intent, state=state, reason=text))
 
 
 def _disown(lane: Lane, draft: Draft, intent: Intent) -> None:

@@ -134,8 +134,10 @@ class Checker:
             raise Violated("I9", f"{pair} was taken for foreign, and nobody has meddled: {reason}")
 
     def held_back(self, intents: tuple[Intent, ...], refusal: Refusal) -> None:
-        """What only reduces is held back by nothing but a lost lease."""
-        if refusal.code != "lease" and all(one.order_class is OrderClass.REDUCE for one in intents):
+        """What only reduces is held back by nothing but a lost lease, or a newer reading of its pair."""
+        if refusal.code not in ("lease", "reloaded") and all(
+            one.order_class is OrderClass.REDUCE for one in intents
+        ):
             raise Violated("I13", f"{intents[0].id} only reduces and was held back: {refusal.text}")
 
     # --- the wire ---------------------------------------------------------------------------------

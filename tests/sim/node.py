@@ -73,6 +73,7 @@ class Node:
         self.name = name
         self.world = world
         self.alive = True
+        self.loads: dict[str, int] = {}  # pair -> its newest reading
         self.frozen_until_us = 0
         self.permits = PermitView(build=BUILD)
         self.heard_permit: tuple[int, Permit | None] = (0, None)
@@ -257,6 +258,8 @@ class Node:
             bounds=BOUNDS,
             rate="",
             now=now,
+            standing=request.standing,
+            loads=(request.load, self.loads.get(request.pair, 0)),
         )
         if refusal is not None:
             self.world.checker.held_back(request.intents, refusal)
@@ -264,7 +267,7 @@ class Node:
 
     def _lend(self, request: MoveLoan) -> None:
         """Gate and wire in one turn, as for orders."""
-        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs)
+        asked = SendOrders(pair=request.pair, intents=(request.intent,), legs=request.legs, load=request.load)
         if (refusal := self._gate(asked)) is not None:
             self.answer(request, refusal)
             return
@@ -280,6 +283,8 @@ class Node:
         )
 
     def _read(self, request: LoadPair | LoadBooks | TailStreams) -> None:
+        if isinstance(request, LoadPair):
+            self.loads[request.pair] = max(request.number, self.loads.get(request.pair, 0))
         try:
             found = read(self.world, request)
         except StoreUnavailable as error:

@@ -36,11 +36,13 @@ from services.executor.gate import Bounds
 from services.executor.leases import Leases
 from services.executor.model import Intent, IntentState, OrderClass, Purpose
 from services.executor.permit import PermitView
+from services.executor.reducing import Standing
 from services.executor.setup import Terms
 
 D = Decimal
 PAIR = "p"
 LEGS = (("a", "BTC-USDT"), ("b", "BTC-USDT-PERP"))
+HELD = Standing(held=(D(-1), D(1)))  # what the legs' orders close
 NO = Rejected(code="1", reason="funds", text="no")
 TERMS = Terms(margin_mode=MarginMode.CROSS, leverage=3, position_mode=PositionMode.ONE_WAY)
 
@@ -74,6 +76,7 @@ class Port:
         self.venue, self.log = venue, log
         self.breaks = ""
         self.allowed = True
+        self.pause = 1  # turns of the loop
         self.on_prepare: Callable[[], None] = lambda: None
         self.reads = 0
         self.gate = asyncio.Event()
@@ -81,7 +84,8 @@ class Port:
         self.leverage = 20
 
     async def prepare(self, request: OrderRequest) -> Leg | NeverSent:
-        await asyncio.sleep(0)
+        for _ in range(self.pause):
+            await asyncio.sleep(0)
         self.on_prepare()
         if self.breaks == "prepare":
             raise KeyError("a market without a symbol")
@@ -141,6 +145,7 @@ class Office:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.load = 0
         self.clock = ManualClock()
         self.permits = PermitView(build="b1")
         self.leases = Leases({PAIR: LEGS})
@@ -179,7 +184,7 @@ class Office:
     async def send(self, *, order_class: OrderClass = OrderClass.INCREASE, fence: int | None = None) -> None:
         held = await self.hold()
         intents = tuple(self.intent(leg, order_class, held if fence is None else fence) for leg in (0, 1))
-        await self.desk.send(SendOrders(pair=PAIR, intents=intents, legs=LEGS))
+        await self.desk.send(SendOrders(pair=PAIR, intents=intents, legs=LEGS, standing=HELD, load=self.load))
 
     def intent(self, leg: int, order_class: OrderClass, fence: int) -> Intent:
         return Intent(

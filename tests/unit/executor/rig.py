@@ -29,7 +29,6 @@ from libs.common.messages import Intent, Message, Quote
 from libs.common.messages_exec import Breaker, Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
 from libs.common.subjects import PERMIT, intent, kind_of, pair_id
-from libs.exchange.trading_values import OrderReport
 from services.executor import events
 from services.executor import model as m
 from services.executor.actor import ExecutorActor
@@ -261,9 +260,14 @@ class Rig:
         lease = self.lane.lease
         view = LeaseView() if lease is None else LeaseView(fence=lease.fence, until_mono_us=10**18)
         legs, now = request.legs, self.now
-        refusal = verdict(
-            request.intents, legs=legs, permits=self.permits, lease=view, bounds=BOUNDS, rate="", now=now
-        )
+        around: dict[str, Any] = {
+            "legs": legs,
+            "permits": self.permits,
+            "lease": view,
+            "rate": "",
+            "now": now,
+        }
+        refusal = verdict(request.intents, bounds=BOUNDS, standing=request.standing, **around)
         for one in request.intents:
             if refusal is not None:
                 self.refused.append(refusal.code)
@@ -288,22 +292,18 @@ class Rig:
             case events.CancelOrder(id=order_id):
                 result = self.venues.cancel(order_id)
             case events.FetchFills(venue=venue, instrument=name):
-                result = [one for one in self.venues.trades[venue, name] if one.cause == "order"]
+                result = self.venues.told_trades((venue, name))
             case events.ListOrders(venue=venue, instrument=name, margin=margin):
                 result = self.venues.listed((venue, name), margin=margin)
-                if result is None:
-                    error = "no answer in time"
             case events.FindTaken(venue=venue, instrument=name, since_ms=since_ms):
                 taken = [one for one in self.venues.trades[venue, name] if one.cause != "order"]
                 result = [one for one in taken if not one.ts_ms or one.ts_ms >= since_ms]
             case events.ReadAccount(venue=venue):
                 positions, balances = self.venues.account(venue)
-                none: tuple[OrderReport, ...] = ()
                 result = events.AccountSeen(
                     venue=venue,
                     positions=positions,
                     balances=balances,
-                    open_orders=none,
                     asked_mono_us=self.now.mono_us - ANSWER_US,
                 )
             case events.LoadPair(pair=pair):
@@ -313,6 +313,7 @@ class Rig:
                     error = str(down) or "unavailable"
             case _:
                 raise AssertionError(f"the rig does not know {type(request).__name__}")
+        error = error or ("no answer in time" if result is None else None)
         self.offer(Answered(request=request, result=result, error=error))
 
     # --- what comes by itself -----------------------------------------------------------------------

@@ -109,7 +109,7 @@ class Venues:
         self.users_coins = Decimal(0)
         self.denies: set[str] = set()  # ids of which it says that it has never heard
         self.cancel_fails = 0
-        self.lists_fail = 0
+        self.lists_fail = self.fills_fail = 0
 
     def arrive(self, key: Key, request: OrderRequest) -> Outcome:
         """An order, as the next act has it."""
@@ -202,6 +202,13 @@ class Venues:
             return NotFound(code="-2011")
         placed.status = "canceled"
         return Found(report=placed.report())
+
+    def told_trades(self, key: Key) -> list[FillReport] | None:
+        """Trades of orders in an instrument; None: no answer."""
+        if self.fills_fail:
+            self.fills_fail -= 1
+            return None
+        return [one for one in self.trades[key] if one.cause == "order"]
 
     def listed(self, key: Key, *, margin: bool) -> list[OrderReport] | None:
         """Open orders of an instrument; None: no answer."""

@@ -12,7 +12,7 @@ from libs.exchange.trading_values import NeverSent, OrderRequest
 from services.executor.calls import CountedTrading
 from services.executor.events import SendOrders
 from services.executor.model import OrderClass
-from tests.unit.executor.desk_rig import LEGS, NO, PAIR, Leg, Office, Port
+from tests.unit.executor.desk_rig import HELD, LEGS, NO, PAIR, Leg, Office, Port
 
 
 class QuickLeg(Leg):
@@ -51,7 +51,7 @@ class QuickOffice(Office):
     async def request(self, *, order_class: OrderClass = OrderClass.REDUCE) -> SendOrders:
         fence = await self.hold()
         intents = tuple(self.intent(leg, order_class, fence) for leg in (0, 1))
-        return SendOrders(pair=PAIR, intents=intents, legs=LEGS)
+        return SendOrders(pair=PAIR, intents=intents, legs=LEGS, standing=HELD)
 
 
 def begun(office: QuickOffice, request: SendOrders) -> Awaitable[None]:

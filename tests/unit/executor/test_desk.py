@@ -174,3 +174,29 @@ async def test_a_key_that_turned_bad_while_the_legs_were_signed_stops_what_incre
     assert {one.refusal.code for one in office.answers if one.refusal} == {"bad_key"}
     await office.send(order_class=OrderClass.REDUCE)
     assert office.released == ["release a", "release b"]
+
+
+async def test_orders_that_wait_for_a_connection_while_their_pair_is_read_anew_are_held_back() -> None:
+    """Their doubt began with that reading: they must not leave after it, under the very same fence."""
+    office = Office()
+    await office.desk.load(LoadPair(pair=PAIR, number=1))
+    office.load = 1
+    await office.send()
+    assert office.released == ["release a", "release b"]
+    office.log.clear()
+    office.answers.clear()
+    reads: list[asyncio.Task[Any]] = []
+
+    def read_anew() -> None:
+        reads.append(asyncio.ensure_future(office.desk.load(LoadPair(pair=PAIR, number=2))))
+
+    office.ports["a"].on_prepare = read_anew
+    office.ports["b"].pause = 5  # turns of the loop: the reading has begun before the legs are ready
+    await office.send(order_class=OrderClass.REDUCE)
+    assert len(reads) == 1
+    assert office.released == []
+    assert {one.refusal.code for one in office.answers if one.refusal} == {"reloaded"}
+    office.load = 2
+    office.ports["a"].on_prepare = lambda: None
+    await office.send()
+    assert office.released == ["release a", "release b"]

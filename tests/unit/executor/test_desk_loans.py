@@ -10,7 +10,7 @@ import pytest
 from libs.exchange.port import VenueError
 from services.executor.events import MoveLoan
 from services.executor.gate import Refusal
-from services.executor.model import OrderClass
+from services.executor.model import OrderClass, Purpose
 from tests.unit.executor.desk_rig import LEGS, PAIR, Office, Port
 
 
@@ -36,7 +36,8 @@ async def office() -> tuple[Office, LendingPort, int]:
 
 
 def loan(made: Office, amount: int, order_class: OrderClass, fence: int) -> MoveLoan:
-    intent = msgspec.structs.replace(made.intent(0, order_class, fence), margin=True)
+    why = Purpose.BORROW if amount > 0 else Purpose.REPAY
+    intent = msgspec.structs.replace(made.intent(0, order_class, fence), margin=True, purpose=why)
     return MoveLoan(
         pair=PAIR, id=intent.id, venue="a", asset="BTC", amount=Decimal(amount), intent=intent, legs=LEGS
     )

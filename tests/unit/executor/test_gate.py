@@ -12,9 +12,11 @@ from libs.common.messages_exec import Breaker, Level
 from services.executor.gate import INTENT_AGE_US_MAX, Bounds, LeaseView, Refusal, verdict
 from services.executor.model import Intent, OrderClass, Purpose
 from services.executor.permit import LEASE_US, PermitView
+from services.executor.reducing import COLLAR, Standing
 from tests.unit.executor.build import BUILD, LEGS, PAIR, WALL_US, at, intent, permit
 
 BOUNDS = Bounds(leg_notional_max=Decimal(1_000), collar=Decimal("0.01"))
+SHORT = Standing(held=(Decimal(-(10**6)), Decimal(0)))  # of spot: what the reducing orders here buy back
 LEASE = LeaseView(fence=7, until_mono_us=10 * US_PER_SEC)
 checked = settings(derandomize=True, max_examples=200, deadline=None)
 
@@ -32,6 +34,8 @@ def ask(
     rate: str = "",
     now: Now | None = None,
     bad_key: str = "",
+    standing: Standing | None = SHORT,
+    loads: tuple[int, int] = (0, 0),
 ) -> Refusal | None:
     return verdict(
         intents,
@@ -42,6 +46,8 @@ def ask(
         rate=rate,
         now=now or at(0.1),
         bad_key=bad_key,
+        standing=standing,
+        loads=loads,
     )
 
 
@@ -173,3 +179,57 @@ def test_a_bad_key_lets_nothing_that_reduces_out_without_the_lease() -> None:
 )
 def test_an_increase_is_priced_small_and_young(fields: dict[str, Any], expected: str) -> None:
     assert code(ask(intent(**fields))) == expected
+
+
+@checked
+@given(
+    held=st.tuples(st.integers(-50, 50), st.integers(-50, 50)),
+    moving=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    leg=st.sampled_from([0, 1]),
+    buys=st.booleans(),
+    quantity=st.integers(1, 100),
+)
+def test_what_says_that_it_reduces_makes_its_leg_smaller_or_lowers_the_net(
+    held: tuple[int, int], moving: tuple[int, int], leg: int, quantity: int, *, buys: bool
+) -> None:
+    legs, beside = (Decimal(held[0]), Decimal(held[1])), (Decimal(moving[0]), Decimal(moving[1]))
+    standing = Standing(held=legs, **{"buys" if buys else "sells": beside})
+    order = reducing(
+        leg=leg, side="buy" if buys else "sell", quantity=Decimal(quantity), price=None, mid=None
+    )
+    sign = 1 if buys else -1
+    worst = list(held)
+    for index in (0, 1):
+        worst[index] += sign * moving[index]
+    after = worst[leg] + sign * quantity
+    shrinks = held[leg] * sign < 0 and after * held[leg] >= 0
+    lowers = abs(sum(worst) + sign * quantity) < abs(sum(held))
+    assert code(ask(order, standing=standing)) == ("" if shrinks or lowers else "not_reducing")
+
+
+def test_nothing_reduces_of_a_pair_of_which_nothing_is_known() -> None:
+    assert code(ask(reducing(), standing=None)) == "not_reducing"
+
+
+@pytest.mark.parametrize(("side", "sign"), [("buy", 1), ("sell", -1)])
+def test_what_reduces_stays_within_the_ladders_end(side: str, sign: int) -> None:
+    standing = Standing(held=(Decimal(-9 * sign), Decimal(0)))
+    edge = Decimal(100) * (1 + sign * COLLAR)
+    assert ask(reducing(side=side, price=edge), standing=standing) is None
+    beyond = ask(reducing(side=side, price=edge + sign), standing=standing)
+    assert code(beyond) == "not_reducing"
+    assert ask(reducing(side=side, price=None), standing=standing) is None, "the ladder ends in market orders"
+
+
+def test_a_purchase_of_owed_coins_may_exceed_them_by_the_venues_minimum_only() -> None:
+    standing = Standing(held=(Decimal(-1), Decimal(0)), slack=(Decimal("0.5"), Decimal(0)))
+    assert ask(reducing(quantity=Decimal("1.5")), standing=standing) is None
+    assert code(ask(reducing(quantity=Decimal("2.01")), standing=standing)) == "not_reducing"
+
+
+@pytest.mark.parametrize("kind", [intent, reducing])
+@pytest.mark.parametrize(("loads", "expected"), [((3, 3), ""), ((3, 4), "reloaded"), ((0, 1), "reloaded")])
+def test_what_was_decided_before_the_pair_was_read_anew_never_leaves(
+    kind: Any, loads: tuple[int, int], expected: str
+) -> None:
+    assert code(ask(kind(), loads=loads)) == expected

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from libs.common.store import Transition
 from services.executor.model import IntentState, Purpose, State
 from services.executor.resolve import window_us
-from services.executor.writing import pair_key
+from services.executor.writing import intents_key, pair_key
 from tests.sim.timeline import run
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act
@@ -140,3 +141,34 @@ def test_trades_missed_by_a_crash_are_booked_with_their_fees() -> None:
     assert rig.held == rig.shown
     bought = rig.orders(Purpose.OPEN)[0]
     assert bought.fee_base == bought.filled * Decimal("0.001")
+
+
+def test_after_a_reload_the_newest_order_is_the_one_with_the_highest_number() -> None:
+    """A wall clock that was set back between two orders must not make the older one the newest."""
+    rig = Rig().opened()
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+    numbers = [one.n for one in rig.sent]
+    assert numbers == [1, 2, 3, 4]
+    key = intents_key(rig.pair)
+    back: dict[str, bytes | None] = {
+        one.id: msgspec.json.encode(msgspec.structs.replace(one, created_us=one.created_us - one.n * 10**9))
+        for one in rig.lane.intents.values()
+    }
+    run(rig.store.transition(Transition(hash_writes={key: back})))
+    rig.restart()
+    rig.until(lambda: rig.lane.ready, 5)
+    assert [one.n for one in rig.lane.intents.values()] == numbers
+
+
+def test_orders_of_before_there_were_numbers_are_older_than_those_with_one() -> None:
+    rig = Rig().opened()
+    key = intents_key(rig.pair)
+    newest, oldest = list(rig.lane.intents.values())
+    old = msgspec.to_builtins(oldest)
+    del old["n"]
+    late = old | {"created_us": newest.created_us + 10**9}
+    run(rig.store.transition(Transition(hash_writes={key: {oldest.id: msgspec.json.encode(late)}})))
+    rig.restart()
+    rig.until(lambda: rig.lane.ready, 5)
+    assert list(rig.lane.intents) == [oldest.id, newest.id]
