@@ -63,8 +63,8 @@ def _mode(facts: Facts) -> Iterator[Problem]:
 def refusals(facts: Facts, config: Config) -> list[Problem]:
     """All that makes no sense together."""
     rules = (
-        _names, _venue_costs, _venue_ids, _mixed_keys, pairing.symbols, pairing.pairs, _flip, _bounds, _live,
-        _paper, channels.refusals,
+        _names, _venue_costs, _venue_ids, _options, _mixed_keys, pairing.symbols, pairing.pairs, _flip,
+        _bounds, _live, _paper, channels.refusals,
     )  # fmt: skip
     return [problem for rule in rules for problem in rule(facts, config)]
 
@@ -141,6 +141,21 @@ def _venue_ids(facts: Facts, config: Config) -> Iterator[Problem]:
             yield facts.problem(
                 f"{path}.type", "the exchange named perp has type spot", "swap", "or give it another name"
             )
+
+
+def _options(facts: Facts, config: Config) -> Iterator[Problem]:
+    """The receive window is part of the time after which an order that nobody knows counts as never accepted
+    (`services.executor.resolve`): a longer one would let it land after that.
+    """
+    for name, exchange in config.exchanges.items():
+        for option in exchange.options:
+            if option.replace("_", "").lower() == "recvwindow":
+                yield facts.problem(
+                    f"exchanges.{name}.options.{option}",
+                    "is not to be changed: how long an order may be under way is counted on",
+                    "",
+                    "leave it out",
+                )
 
 
 def _mixed_keys(facts: Facts, config: Config) -> Iterator[Problem]:

@@ -55,6 +55,8 @@ BY_HAND = [
         "contradicts thresholds.dailyFundingMin",
     ),
     by_hand("unknown venue", "exchanges.perp.id", "binnance", "unknown exchange", nearest="binance"),
+    by_hand("a receive window", "exchanges.perp.options.recvWindow", 60_000, "counted on"),
+    by_hand("another spelling", "exchanges.perp.options.recv_window", 60_000, "counted on"),
     by_hand("former name", "exchanges.other.id", "huobi", "unknown exchange", nearest="htx"),
     by_hand("coin-margined", "exchanges.other.id", "binancecoinm", "margined in coins", nearest="binance"),
     by_hand(
