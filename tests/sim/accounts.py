@@ -38,6 +38,7 @@ class Compared(Accountant):
             node.lanes,
             market_of=node.world.time.market.at,
             records_every_us=RECORDS_EVERY_US,
+            reach_of=lambda venue: node.calls[venue].reach(),
         )
         self._node = node
 

@@ -62,9 +62,6 @@ def smallest(seed: int) -> Plan:
 
 NOBODY_PULLS: Final = frozenset(
     {
-        # a person's commands
-        "stuck reset_idle idle",
-        "stuck reset_active active",
         # the table knows them for every state; these states end another way
         "idle give_up stuck",
         "opening give_up stuck",
@@ -73,8 +70,18 @@ NOBODY_PULLS: Final = frozenset(
 )
 
 
-SIGHTS: Final = ("orders", "loans", "comparisons", "agreements", "settlements", "interest", "maker_fills")
+SIGHTS: Final = (
+    *("orders", "loans", "comparisons", "agreements", "settlements", "interest", "maker_fills"),
+    *("signal open", "signal close", "commands", "cmd done", "cmd refused", "risk_twice"),
+)
 """What must have been there for the invariants to mean anything."""
+
+CONTROLS: Final = (
+    *("permit_heartbeat", "data_age", "process_clock", "executor_silent", "build", "venue_errors"),
+    *("unknown_orders", "order_failures", "churn", "price_jump", "reconcile", "stuck", "daily_loss"),
+    *("operator_pause", "operator_halt", "operator_flatten"),
+)
+"""Rows of risk's table that must have forbidden something."""
 
 
 def never_seen(outcomes: list[Outcome]) -> list[str]:
@@ -85,8 +92,13 @@ def never_seen(outcomes: list[Outcome]) -> list[str]:
         counts.update(one.counts)
         moves.update(one.transitions)
     table = {f"{state} {trigger} {target}" for (state, trigger), target in TABLE.items()}
-    kinds = [kind for kind in (*(kind.value for kind in Misfortune), *SIGHTS) if not counts[kind]]
+    rows = (f"control {name}" for name in CONTROLS)
+    kinds = [kind for kind in (*(kind.value for kind in Misfortune), *SIGHTS, *rows) if not counts[kind]]
     return [*kinds, *sorted(move for move in table - NOBODY_PULLS if not moves[move])]
+
+
+def _of(counts: Counter[str], family: str) -> list[tuple[str, int]]:
+    return [(name.removeprefix(family), n) for name, n in counts.items() if name.startswith(family)]
 
 
 def report(outcomes: list[Outcome], seconds: float) -> str:
@@ -103,6 +115,7 @@ def report(outcomes: list[Outcome], seconds: float) -> str:
         f"{len(outcomes)} seeds in {seconds:.0f} s: {rate}, {events}, {counts['orders']:,} orders",
         "seen: " + ", ".join(f"{name} {counts[name]:,}" for name in SIGHTS),
         "misfortunes: " + ", ".join(f"{kind.value} {counts[kind.value]:,}" for kind in Misfortune),
+        "permits: " + ", ".join(f"{name} {count:,}" for name, count in sorted(_of(counts, "control "))),
         "transitions: " + ", ".join(f"{name} {count:,}" for name, count in sorted(moves.items())),
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import msgspec
 
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor.model import State
+from services.executor.model import PairState, State
 from services.executor.writing import JOURNAL, intents_key, pair_key
 from tests.sim.invariants import Violated
 from tests.sim.plan import PAIRS, SimPair
@@ -38,6 +38,8 @@ class Ending:
                 raise Violated("I13", f"{pair.id} is still {state.state}")
             if state is not None and state.state is State.STUCK and not self._paged(pair.id):
                 raise Violated("I13", f"{pair.id} is stuck and nobody was paged")
+            if state is not None and state.state is State.ACTIVE:
+                self._held(pair, state)
         self._fold()
         self._nothing_rests()
         self._positions()
@@ -48,6 +50,13 @@ class Ending:
         for key, count in per_attempt.items():
             if count > ORDERS_PER_POSITION_MAX:
                 raise Violated("I14", f"{count} orders for {key}")
+
+    def _held(self, pair: SimPair, state: PairState) -> None:
+        """I13: what stays held is hedged, halted or not, and not what risk wants closed."""
+        if usd := self.checker.naked_usd(pair, state):
+            raise Violated("I13", f"{pair.id} is left naked by {usd:.0f} USD")
+        if self.world.person.flattens(pair):
+            raise Violated("I13", f"{pair.id} is still held, and risk flattens it")
 
     def _nothing_rests(self) -> None:
         """I13: no order of ours is left on a book, where it could fill unseen."""
@@ -121,7 +130,8 @@ class Ending:
         )
         users = self.world.lending.users_coins(venue.slug, listing.base)
         lost = self.world.lending.lost(venue.slug, listing.base)
-        if total < users + ours - lost or (total > users + ours and self.world.stores == 1):
+        known = self.world.stores == 1 and (venue.slug, name) not in self.world.meddled
+        if total < users + ours - lost or (total > users + ours and known):
             # after a lost store nobody knows of coins that were ours: they are there, and never sold
             raise Violated(
                 "I3", f"{venue.slug} {listing.base}: {total} there, the user's {users} and ours {ours}"

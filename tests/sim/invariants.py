@@ -94,6 +94,8 @@ class Checker:
             for move in msgspec.json.decode(entry["moves"]):
                 step = (move["source"], move["trigger"])
                 self.transitions[f"{move['source']} {move['trigger']} {move['target']}"] += 1
+                if move["trigger"] == "reset_idle":
+                    self._left_to_user(entry["pair"].decode())
                 if move["trigger"] == "foreign":
                     self._foreign(entry["pair"].decode(), move["reason"])
                 if TABLE.get(step) != move["target"]:
@@ -126,6 +128,12 @@ class Checker:
         for venue in self.world.venues.values():
             if venue.engine.order(BOT, client_id=order_id) is not None:
                 raise Violated("I12", f"{order_id} was given up, and {venue.slug} has it")
+
+    def _left_to_user(self, pair: str) -> None:
+        """What he has closed by hand is no longer ours, not even the coins that are too few to be sold."""
+        keys = next(one.keys for one in PAIRS if one.id == pair)
+        if any(key in self.world.meddled for key in keys):
+            self.world.meddled.update(keys)
 
     def _foreign(self, pair: str, reason: str) -> None:
         """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
@@ -207,10 +215,20 @@ class Checker:
             for lane in node.lanes.values()
         )
         owned = {lane.pair for node in world.nodes for lane in node.lanes.values() if lane.lease is not None}
+        awake = awake or any(self._flattening(pair) for pair in PAIRS)
         busy = awake or len(owned) < len(PAIRS) or any(not one.state.is_final for one in self.live())
         if busy:
             self.busy_us = world.now.mono_us
         return world.now.mono_us - self.busy_us > REST_US
+
+    def stuck(self) -> list[str]:
+        """Pairs that only a person can move."""
+        return [name for name, state in sorted(self.states.items()) if state.state is State.STUCK]
+
+    def _flattening(self, pair: SimPair) -> bool:
+        """Whether a pair is held that risk's last word closes."""
+        state = self.states.get(pair.id)
+        return state is not None and state.state is State.ACTIVE and self.world.person.flattens(pair)
 
     def live(self) -> list[Intent]:
         """Durable orders whose fate is open."""
@@ -233,7 +251,7 @@ class Checker:
         self._opposites()
         for pair in PAIRS:
             state = self.states.get(pair.id)
-            usd = self._naked_usd(pair, state) if state is not None else Decimal(0)
+            usd = self.naked_usd(pair, state) if state is not None else Decimal(0)
             if usd == 0:
                 self.naked_us[pair.id] = 0
             elif self._could_act(pair):
@@ -244,7 +262,8 @@ class Checker:
                         "I4", f"{pair.id} has been naked for {NAKED_US_MAX // US_PER_SEC} s: {usd:.0f} USD"
                     )
 
-    def _naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
+    def naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
+        """What is not hedged, as far as it is worth an alarm."""
         price = self.world.prices[pair.keys[0][1].split("-")[0]]
         larger = max(abs(leg.quantity) for leg in state.legs) * price
         usd = abs(state.delta) * price

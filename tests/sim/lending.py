@@ -157,7 +157,7 @@ class Lending:
             if state is None or state.state is not State.ACTIVE or self._moves(pair.id):
                 continue
             for leg in state.legs:
-                if leg.kind is SPOT and leg.borrowed > 0 and world.hits(Misfortune.LOAN_RECALLED, 0.03):
+                if leg.kind is SPOT and leg.borrowed > 0 and world.hits(Misfortune.LOAN_RECALLED, 0.2):
                     whole = self.rng.random() < 0.5
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]
                     wanted = leg.borrowed if whole else leg.borrowed / 2

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from libs.common.instant import US_PER_MS, US_PER_SEC
-from libs.common.messages import Funding, Message, Quote
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC
+from libs.common.messages import Funding, FundingHistory, Message, Quote, Settlement, VenueHealth
 from libs.common.subjects import funding as funding_subject
+from libs.common.subjects import history as history_subject
 from libs.common.subjects import instrument as instrument_subject
+from libs.common.subjects import md_health
 from libs.common.subjects import quote as quote_subject
 from libs.exchange.engine.commands import SettleFunding
 from libs.exchange.engine.types import MarketStatus
@@ -25,6 +27,7 @@ from services.executor.world import Key
 from services.feed.normalize import quote_of
 from tests.sim.plan import KEYS, START_PRICES, Misfortune
 from tests.sim.terms import listing_key
+from tests.sim.timeline import WALL0_US
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -36,6 +39,10 @@ FUNDING_EVERY_US: Final = 150 * US_PER_SEC
 
 TOLD_BEFORE_US: Final = 15 * US_PER_SEC
 RATES: Final = ("0.0001", "-0.0001", "0.0007", "-0.0003", "0")
+RATES_EVERY: Final = 2
+"""Every second round of quotes tells the rates and marks too."""
+
+FIRST_SETTLED_MS: Final = WALL0_US // US_PER_MS + 4 * MS_PER_HOUR
 PERPS: Final = tuple(key for key in KEYS if key[1].endswith("PERP"))
 
 
@@ -50,15 +57,28 @@ class Market:
         self._sick_us: dict[Key, int] = {}
         self._misread: dict[Key, int] = {}  # power of ten by which an instrument is described wrongly
         self._rates: dict[Key, Decimal] = {}
+        self._next_ms = FIRST_SETTLED_MS
+        self._hours = 8.0
+        self._prints: dict[Key, tuple[Settlement, ...]] = {key: self._past() for key in PERPS}
+        self._heard_us: dict[str, int] = {}
+        self._errors: dict[str, int] = {}
+        self._round = 0
 
     def start(self) -> None:
         """Set everything going."""
-        self.describe()
+        self._change_rates()
+        self._describe()
         self._quotes()
-        self.world.time.after(self.rng.randrange(10, 100) * US_PER_SEC, self._announce)
+        self._health()
+        self.world.time.after(self.rng.randrange(10, 180) * US_PER_SEC, self._announce)
 
-    def describe(self) -> None:
-        """Instruments, said again every 10 s, and at once when one changes by the venue's word."""
+    def _describe(self) -> None:
+        """Said again every 10 s, and whenever somebody asks."""
+        self.tell()
+        self.world.time.after(DESCRIBE_EVERY_US, self._describe)
+
+    def tell(self) -> None:
+        """Instruments as the venues describe them now, and what has settled."""
         world = self.world
         told: list[tuple[str, Message]] = []
         for key in KEYS:
@@ -71,7 +91,30 @@ class Market:
                 info = replace(info, quantity_step=str(step), quantity_min=str(step))
             told.append((instrument_subject(*key), info))
         world.publish(told)
-        world.time.after(DESCRIBE_EVERY_US, self.describe)
+        world.publish([(history_subject(*key), self._history(key)) for key in PERPS])
+
+    def _health(self) -> None:
+        """What the feed says of each venue, every second."""
+        now_us = self.world.now.mono_us
+        told: list[tuple[str, Message]] = []
+        for slug, venue in self.world.venues.items():
+            silent_us = now_us - self._heard_us.get(slug, 0)
+            self._errors[slug] = self._errors.get(slug, 0) + (now_us < venue.down_until_us)
+            told.append(
+                (
+                    md_health(slug),
+                    VenueHealth(
+                        venue=slug,
+                        connected=now_us >= venue.down_until_us,
+                        ages_sec={"quote": silent_us / US_PER_SEC},
+                        errors={"timeout": self._errors[slug]} if self._errors[slug] else {},
+                        recv_us=self.world.now.wall_us,
+                    ),
+                )
+            )
+        if now_us >= self._silent_us.get(None, 0):  # a feed that is gone says nothing of venues either
+            self.world.publish(told)
+        self.world.time.after(US_PER_SEC, self._health)
 
     # --- prices -----------------------------------------------------------------------------------
 
@@ -93,6 +136,14 @@ class Market:
             silent = max(self._silent_us.get(None, 0), self._silent_us.get(key, 0))
             if now_us >= silent and (quote := self._as_seen(key, seen, now_us)) is not None:
                 told.append((quote_subject(*key), quote))
+                self._heard_us[key[0]] = now_us
+        self._round += 1
+        if self._round % RATES_EVERY == 1:
+            told += [
+                (funding_subject(*key), self._current(key))
+                for key in PERPS
+                if now_us >= max(self._silent_us.get(None, 0), self._silent_us.get(key, 0))
+            ]
         world.publish(told)
         world.time.after(QUOTE_EVERY_US, self._quotes)
 
@@ -132,51 +183,73 @@ class Market:
 
     # --- funding ----------------------------------------------------------------------------------
 
+    def _past(self) -> tuple[Settlement, ...]:
+        """A fortnight of settled prints, of one sign."""
+        first_ms = FIRST_SETTLED_MS - 8 * MS_PER_HOUR
+        return tuple(
+            Settlement(settled_ms=first_ms - 8 * MS_PER_HOUR * n, rate=0.0003, interval_hours=8.0)
+            for n in range(42, -1, -1)
+        )
+
+    def _history(self, key: Key) -> FundingHistory:
+        return FundingHistory(
+            venue=key[0], instrument=key[1], prints=self._prints[key], recv_us=self.world.now.wall_us
+        )
+
+    def _change_rates(self) -> None:
+        """What would be paid now is another rate now and then, while wishes go on."""
+        for key in PERPS:
+            if not self.world.calm and (key not in self._rates or self.rng.random() < 0.5):
+                self._rates[key] = Decimal(self.rng.choice(RATES))
+        if not self.world.calm:
+            self.world.time.after(self.rng.randrange(5, 30) * US_PER_SEC, self._change_rates)
+
     def _announce(self) -> None:
         """The rate that settles soon; now and then it is another one by then, or sooner."""
-        world = self.world
-        early_us = 0
+        world, early_us = self.world, 0
+        self._hours = 8.0
         if world.hits(Misfortune.INTERVAL_CHANGE, 0.2):
-            early_us = self.rng.randrange(1, 10) * US_PER_SEC
-        told: list[tuple[str, Message]] = []
+            early_us, self._hours = self.rng.randrange(1, 10) * US_PER_SEC, 4.0
+        self._next_ms = world.now.market_ms + (TOLD_BEFORE_US - early_us) // US_PER_MS
+        world.publish([(funding_subject(*key), self._current(key)) for key in PERPS])
         for key in PERPS:
-            self._rates[key] = Decimal(self.rng.choice(RATES))
-            told.append((funding_subject(*key), self._funding(key, self._rates[key], early_us)))
             if world.hits(Misfortune.RATE_REVERSAL, 0.2):
                 self._rates[key] = -self._rates[key]
-        world.publish(told)
         world.time.after(TOLD_BEFORE_US - early_us, self._settle)
         world.time.after(FUNDING_EVERY_US, self._announce)
 
-    def _funding(self, key: Key, rate: Decimal, early_us: int) -> Funding:
+    def _current(self, key: Key) -> Funding:
         now = self.world.now
         return Funding(
             venue=key[0],
             instrument=key[1],
             kind="current",
-            rate=float(rate),
-            interval_hours=4.0 if early_us else 8.0,
+            rate=float(self._rates[key]),
+            interval_hours=self._hours,
             interval_source="rate",
-            next_ms=now.market_ms + (TOLD_BEFORE_US - early_us) // US_PER_MS,
+            next_ms=self._next_ms,
             mark=float(self.prices[key[1].split("-")[0]]),
             ts_ms=now.market_ms,
             recv_us=now.wall_us,
+            source="stream",
         )
 
     def _settle(self) -> None:
-        world = self.world
+        world, now_ms = self.world, self.world.now.market_ms
         for venue, name in PERPS:
-            side = world.venues[venue]
+            side, rate = world.venues[venue], self._rates[venue, name]
             if side.engine.listing(listing_key(name)).status is MarketStatus.DELISTED:
                 continue
-            mark = self.prices[name.split("-")[0]]
             world.counts["settlements"] += side.engine.position("bot", listing_key(name)) is not None
             side.apply(
                 SettleFunding(
                     instrument=listing_key(name),
-                    rate=self._rates[venue, name],
-                    mark=mark,
-                    settled_ms=world.now.market_ms,
+                    rate=rate,
+                    mark=self.prices[name.split("-")[0]],
+                    settled_ms=now_ms,
                 )
             )
             side.hide_records(world.rng.randrange(1, 20) * US_PER_SEC)
+            paid = Settlement(settled_ms=now_ms, rate=float(rate), interval_hours=self._hours)
+            self._prints[venue, name] = (*self._prints[venue, name], paid)
+        self._hours, self._next_ms = 8.0, now_ms + 8 * MS_PER_HOUR

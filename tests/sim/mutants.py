@@ -16,7 +16,18 @@ import msgspec
 from libs.common.effects import Persist
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import NeverSent, Unknown
-from services.executor import advance, gate, lane, ledger, order, recovery, resolve, setup, steps, watch
+from services.executor import (
+    advance,
+    gate,
+    lane,
+    ledger,
+    order,
+    recovery,
+    resolve,
+    setup,
+    steps,
+    watch,
+)
 from services.executor.model import Intent, IntentState, OrderClass
 from services.executor.sizing import floor_to
 from services.executor.world import World

@@ -1,33 +1,23 @@
 """One executor process under virtual time: the real actor and core, with a shell made of scheduled steps.
 
-Everything between two scheduled steps is what a process does without awaiting; a crash between any two of
-them is a crash at that await. What was handed to a venue still arrives there after the crash.
+What was handed to a venue still arrives there after a crash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from libs.common.config.schema import Config
-from libs.common.core import ActorFault, Core, Turn
-from libs.common.effects import (
-    Alert,
-    Answered,
-    Effect,
-    Event,
-    Persist,
-    Publish,
-    Received,
-    Request,
-    Started,
-)
+from libs.common.core import Core
+from libs.common.effects import Answered, Request, Started
 from libs.common.instant import US_PER_SEC, Now
-from libs.common.messages import Message
-from libs.common.messages_exec import Permit
-from libs.common.store import StoreConflict, StoreUnavailable, Transition
+from libs.common.messages import Funding, InstrumentInfo, Intent, Message, Quote
+from libs.common.messages_exec import PairStatus, Permit
+from libs.common.permit import CLOCKS_APART_US, WALL_AGE_US_MAX
+from libs.common.store import StoreUnavailable
 from libs.common.subjects import SPOT, kind_of
-from libs.exchange.trading_values import FillReport, OrderReport
+from libs.exchange.trading_values import FillReport, OrderReport, QueryFailed
 from services.executor.actor import ExecutorActor
 from services.executor.books_work import LANE as BOOKS_LANE
 from services.executor.books_work import FetchRecords, LoadBooks, ReadRates, TailStreams
@@ -53,32 +43,31 @@ from services.executor.gate import LeaseView, Refusal, verdict
 from services.executor.lane import Lane
 from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.permit import PermitView
+from services.executor.reach import Tally
 from services.executor.setup import SetUps, differences, terms_of
 from services.executor.translate import request_of
 from services.executor.with_books import WithBooks
 from services.executor.world import Key
 from services.executor.world import World as Shared
 from tests.sim.accounts import Compared
-from tests.sim.invariants import Violated
 from tests.sim.plan import BOUNDS, BUILD, KEYS, PAIRS, Misfortune
+from tests.sim.process import Process
 from tests.sim.reading import read
 from tests.sim.timeline import run
 from tests.sim.world import World
 
 
-class Node:
+class Node(Process):
     """An executor's life from its start to its crash."""
 
-    def __init__(self, name: str, world: World, config: Config) -> None:
-        self.name = name
-        self.world = world
-        self.alive = True
+    service = "executor"
+    hears = frozenset({Quote, Funding, InstrumentInfo, Intent, PairStatus, Permit})
+
+    def __init__(self, name: str, world: World, config: Config, taken: tuple[str, ...] = ()) -> None:
+        super().__init__(name, world)
         self.loads: dict[str, int] = {}  # pair -> its newest reading
-        self.frozen_until_us = 0
         self.permits = PermitView(build=BUILD)
         self.heard_permit: tuple[int, Permit | None] = (0, None)
-        self.fuse: int | None = None  # dies at so many awaits from now
-        self.skew_us = 0
         if world.hits(Misfortune.CLOCK_SKEW, 0.5):
             self.skew_us = world.rng.randrange(-2 * US_PER_SEC, 2 * US_PER_SEC)
         self.terms = terms_of(config)
@@ -86,124 +75,42 @@ class Node:
         setups = SetUps(self.terms, KEYS)
         shared = Shared(config, self.permits, deployment=config.deployment, setups=setups)
         self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in PAIRS}
+        self.calls = {slug: Tally() for slug in world.venues}
         self.books = Compared(self, shared)
-        self.actor = WithBooks(ExecutorActor(shared, self.lanes), self.books)
+        pairs = ExecutorActor(shared, self.lanes)
+        pairs.commands.desk.remember(taken)
+        self.verbs = pairs.commands.desk.verbs
+        self.actor = WithBooks(pairs, self.books)
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
         self.leases = Leases({**{pair: lane.keys for pair, lane in self.lanes.items()}, BOOKS_LANE: ()})
-        self._alarm_us: int | None = None
         self.offer(Started())
         self._lease_round()
+        self.later(US_PER_SEC, self.pulse)
 
-    @property
-    def now(self) -> Now:
-        """The times as this process reads them."""
-        now = self.world.now
-        if not self.skew_us:
-            return now
-        wall_us = now.wall_us + self.skew_us
-        return Now(wall_us=wall_us, market_ms=self.world.time.market.at(wall_us), mono_us=now.mono_us)
-
-    # --- events -----------------------------------------------------------------------------------
-
-    def offer(self, event: Event) -> None:
-        """Something has come in."""
-        if self.alive:
-            self.core.offer(event, self.now)
-            self.pump()
+    def obeys(self, verb: str) -> bool:
+        """Its own verbs."""
+        return verb in self.verbs
 
     def hear(self, messages: Sequence[tuple[str, Message]]) -> None:
-        """Bus messages of one instant. Permits go to the view at once, past the inbox."""
-        if not self.alive:
-            return
-        for subject, message in messages:
-            if isinstance(message, Permit) and self.permits.apply(message, self.now):
-                self.heard_permit = (self.now.mono_us, message)
-            self.core.offer(Received(subject=subject, message=message), self.now)
-        self.pump()
+        """Permits go to the view at once, past the inbox. What the oracle goes by is its own reading of them:
+        of those of this build whose stamp is young the one with the highest epoch and revision.
+        """
+        now = self.now
+        for _, message in messages if self.alive else ():
+            if isinstance(message, Permit):
+                self.permits.apply(message, now)
+                self._note(message, now)
+        super().hear(messages)
 
-    def pump(self) -> None:
-        """Handle what waits, as a process does between two awaits."""
-        while self.alive and (turn := self._step()) is not None:
-            for effect in turn.effects:
-                self._carry_out(turn.lane, effect)
-        self._arm()
-
-    def _step(self) -> Turn | None:
-        """An actor that raises has no place to go on from: that violates everything."""
-        try:
-            return self.core.step(self.now)
-        except ActorFault as fault:
-            if isinstance(fault.__cause__, Violated):
-                raise fault.__cause__ from None
-            raise Violated("FAULT", f"{fault}: {fault.__cause__!r}") from fault
-
-    def _arm(self) -> None:
-        due_us = self.core.next_timer_us()
-        if due_us is None or not self.alive:
-            return
-        if (
-            self._alarm_us is not None
-            and self._alarm_us <= due_us
-            and self._alarm_us > self.world.now.mono_us
-        ):
-            return
-        self._alarm_us = due_us
-        self.later(due_us - self.world.now.mono_us, self.pump)
-
-    def later(self, us: int, work: Callable[[], None]) -> None:
-        """Do something in this process, if it still lives then; a suspended one does it afterwards."""
-
-        def due() -> None:
-            left_us = self.frozen_until_us - self.world.now.mono_us
-            if not self.alive:
-                return
-            if self.fuse is not None:
-                self.fuse -= 1
-                if self.fuse <= 0:
-                    self.world.trouble.kill(self)
-                    return
-            if left_us > 0:
-                self.world.time.after(left_us, due)
-            else:
-                work()
-
-        self.world.time.after(us, due)
+    def _note(self, permit: Permit, now: Now) -> None:
+        _, newest = self.heard_permit
+        young = -CLOCKS_APART_US <= now.wall_us - permit.wall_us <= WALL_AGE_US_MAX
+        order = (permit.risk_epoch, permit.revision)
+        newer = newest is None or order > (newest.risk_epoch, newest.revision)
+        if permit.build == BUILD and young and newer:
+            self.heard_permit = (now.mono_us, permit)
 
     # --- effects ----------------------------------------------------------------------------------
-
-    def _carry_out(self, lane: str, effect: Effect) -> None:
-        match effect:
-            case Persist():
-                self.later(self.world.store_us(), lambda: self._write(lane, effect))
-            case Request():
-                self._start(effect)
-            case Publish(subject=subject, message=message):
-                self.world.heard(self, subject, message)
-            case Alert():
-                self.world.alerted(effect)
-            case _:
-                pass
-
-    def _write(self, lane: str, persist: Persist) -> None:
-        """The store takes the change now; the process learns of it a little later (or dies in between)."""
-        error, conflict, done = None, False, True
-        change = persist.change or Transition(writes=persist.writes)
-        try:
-            done = run(self.world.store.transition(change))
-        except StoreUnavailable as unavailable:
-            error = str(unavailable) or "unavailable"
-        except StoreConflict as refused:
-            error, conflict = str(refused), True
-
-        def told() -> None:
-            turn = self.core.settle(
-                lane, ok=error is None, error=error, conflict=conflict, repeated=not done, now=self.now
-            )
-            for effect in turn.effects:
-                self._carry_out(turn.lane, effect)
-            self.pump()
-
-        self.later(self.world.store_us(), told)
 
     def _start(self, request: Request) -> None:
         match request:
@@ -228,6 +135,9 @@ class Node:
         self, request: Request, result: Any = None, error: str | None = None, error_class: str | None = None
     ) -> None:
         """The outcome of a request reaches the actor."""
+        if (tally := self.calls.get(getattr(request, "venue", ""))) is not None:
+            refused = error_class == "refused"
+            tally.note(failed=(error is not None and not refused) or isinstance(result, QueryFailed), ms=None)
         if isinstance(request, SetUp) and isinstance(result, SetUpDone) and self.alive:
             spot = kind_of(request.instrument) is SPOT
             if spot or (result.settings is not None and not differences(self.terms, result.settings)):
@@ -339,7 +249,3 @@ class Node:
     def pair_of(self, client_id: str) -> str:
         """The pair that an order of ours belongs to, "" when it is none of those known here."""
         return next((lane.pair for lane in self.lanes.values() if client_id in lane.intents), "")
-
-    def crash(self) -> None:
-        """kill -9."""
-        self.alive = False

@@ -8,7 +8,18 @@ from enum import StrEnum
 
 import msgspec
 
-from libs.common.config.schema import Config, Execution, Limits, Position, Timeouts
+from libs.common.config.schema import (
+    Config,
+    Exchange,
+    Execution,
+    Limits,
+    Mode,
+    Monitor,
+    PairLegs,
+    Position,
+    Thresholds,
+    Timeouts,
+)
 from libs.common.instant import US_PER_SEC
 from libs.common.subjects import Kind, pair_id
 from services.executor.gate import Bounds
@@ -65,6 +76,7 @@ class Misfortune(StrEnum):
     # legs
     UNWIND_REFUSED = "unwind_refused"
     CLOSE_REFUSED = "close_refused"
+    RESTORE_REFUSED = "restore_refused"
     ADL = "adl"
     LIQUIDATION = "liquidation"
     USER_TRADES = "user_trades"
@@ -81,6 +93,7 @@ class Misfortune(StrEnum):
     CRASH_UNWINDING = "crash_unwinding"
     SUSPENDED = "suspended"
     SECOND_EXECUTOR = "second_executor"
+    SIGNAL_DIES = "signal_dies"
     STORE_SLOW = "store_slow"
     STORE_DOWN = "store_down"
     STORE_UNANSWERED = "store_unanswered"
@@ -99,10 +112,17 @@ class Misfortune(StrEnum):
     RISK_DEAD = "risk_dead"
     RISK_HUNG = "risk_hung"
     RISK_RESTARTS = "risk_restarts"
+    RISK_BUILD = "risk_build"
+    RISK_PARTED = "risk_parted"
     RISK_FLAPS = "risk_flaps"
     RISK_BLIND = "risk_blind"
     RISK_HALTS = "risk_halts"
     RISK_FLATTENS = "risk_flattens"
+    # commands
+    COMMAND_VOID = "command_void"
+    COMMAND_LATE = "command_late"
+    COMMAND_REPLAYED = "command_replayed"
+    PERSON_TRADES = "person_trades"
     # market data
     PRICE_SHOCK = "price_shock"
     FEED_SILENT = "feed_silent"
@@ -127,8 +147,27 @@ class Misfortune(StrEnum):
     CLOCK_JUMP = "clock_jump"
 
 
+FUNDS = Decimal(1_000_000)
+SCARCE = Decimal(3_500)
+"""So little that a shock of prices brings liquidation near."""
+
+RICH = frozenset({Misfortune.USER_COINS, Misfortune.USER_DEBT})
+"""What the user has there backs our positions too."""
+
+ASKING = (
+    {"signals": False, "wishes": True},
+    {"signals": True, "wishes": True},
+    {"signals": True, "wishes": False},
+)
+"""Who asks for opens and closes."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed's world. `active_us`: how long misfortunes and wishes go on; then all is quiet until the end."""
+    """A seed's world. `active_us`: how long misfortunes and wishes go on; then all is quiet until the end.
+
+    `signals`: the real signal service asks for opens and closes; `wishes`: so does chance. `funds`: USDT that
+    each account begins with.
+    """
 
     seed: int
     misfortunes: frozenset[Misfortune]
@@ -137,11 +176,34 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     style: str
     slices: int
     keep_partial: bool
+    signals: bool = False
+    wishes: bool = True
+    funds: Decimal = FUNDS
 
     def config(self) -> Config:
         """The deployment's settings."""
         return Config(
+            mode=Mode.DEMO,
             deployment="sim",
+            symbols=("BTC/USDT",),
+            exchanges={
+                "spot": Exchange(id="binance", type="spot"),
+                "perp": Exchange(id="binance", type="swap"),
+                "far_spot": Exchange(id="bitget", type="spot"),
+                "far_perp": Exchange(id="bitget", type="swap"),
+            },
+            pairs=(
+                PairLegs(symbol="ETH/USDT", legs=("far_spot", "far_perp")),
+                PairLegs(symbol="ETH/USDT", legs=("perp", "far_perp")),
+            ),
+            thresholds=Thresholds(
+                consecutive_periods=1,
+                max_breakeven_days=365.0,
+                flip_policy="tolerance",
+                flip_tolerance_hours=0.002,
+                rotation_hurdle=1.0,
+            ),
+            monitor=Monitor(interval_sec=3.0),
             position=Position(notional_usd=2_500.0),
             timeouts=Timeouts(open_timeout_sec=10.0, poll_interval_sec=0.5),
             execution=Execution(
@@ -159,12 +221,19 @@ def of_seed(seed: int) -> Plan:
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
     density = rng.choice((0.12, 0.25, 0.4))
     chosen = frozenset(kind for kind in Misfortune if rng.random() < density)
+    if Misfortune.CLOSE_REFUSED in chosen:
+        chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
+    scarce = rng.random() < 0.15
+    if scarce:
+        chosen = chosen - RICH | {Misfortune.MARGIN_SHOCK}
     return Plan(
         seed=seed,
+        funds=SCARCE if scarce else FUNDS,
         misfortunes=chosen,
-        active_us=rng.randrange(25, 90) * US_PER_SEC,
+        active_us=rng.randrange(20, 75) * US_PER_SEC,
         calm_us=400 * US_PER_SEC,
         style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),
         keep_partial=rng.random() < 0.8,
+        **rng.choice(ASKING),
     )

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
+from libs.common.command_memory import recent_ids
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent
+from libs.common.store import StoreUnavailable
 from libs.common.subjects import intent
+from tests.sim.adviser import Adviser
 from tests.sim.ending import Ending
+from tests.sim.guardian import Guardian
 from tests.sim.invariants import Violated
 from tests.sim.node import Node
-from tests.sim.plan import PAIRS, Misfortune, Plan, of_seed
+from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan, of_seed
+from tests.sim.process import Process
+from tests.sim.timeline import run
 from tests.sim.venue import SimVenue
 from tests.sim.world import World
 
+RESETS = 3
 COMPARED_US_MAX = 120 * US_PER_SEC
 """So long after all is at rest every venue's books must have been compared."""
+
+
+logging.getLogger("libs.common.intake").setLevel(logging.ERROR)  # what the operator means to be nonsense
 
 
 class Seed:
@@ -31,25 +43,71 @@ class Seed:
             self.world.venues[slug] = SimVenue(slug, self.world)
         self.lives = 0
         self.world.trouble.kill = self.crash
+        self.world.trouble.start_risk = self.start_risk
+        self.start_risk()
         self.start_node()
         if Misfortune.SECOND_EXECUTOR in plan.misfortunes:
             self.world.counts[Misfortune.SECOND_EXECUTOR.value] += 1
             self.start_node()
+        if plan.signals:
+            self.start_signal()
         self.world.start()
-        self.world.time.after(3 * US_PER_SEC, self.wish)
+        if plan.wishes:
+            self.world.time.after(3 * US_PER_SEC, self.wish)
         self.world.time.after(2 * US_PER_SEC, self.harm)
 
     def start_node(self) -> None:
-        """A new executor process."""
+        """A new executor process: it reads first which commands were taken, and does not start without."""
+        world = self.world
+        try:
+            taken = run(recent_ids(world.store, "executor", wall_us=world.now.wall_us))
+        except StoreUnavailable:
+            world.time.after(US_PER_SEC, self.start_node)
+            return
         self.lives += 1
-        self.world.nodes.append(Node(f"executor-{self.lives}", self.world, self.config))
+        world.nodes.append(Node(f"executor-{self.lives}", world, self.config, taken))
 
-    def crash(self, node: Node) -> None:
+    def start_risk(self) -> None:
+        """A new risk process, now and then of another build; what hangs still is ended a while later."""
+        world, build = self.world, BUILD
+        if world.hits(Misfortune.RISK_BUILD, 0.2):
+            build = "another"
+        self.lives += 1
+        new = Guardian(f"risk-{self.lives}", world, self.config, build=build)
+        for old in world.guardians:
+            world.time.after(world.rng.randrange(5, 30) * US_PER_SEC, partial(self.end, old))
+        if build != BUILD:
+            world.time.after(world.rng.randrange(3, 15) * US_PER_SEC, partial(self.crash, new))
+        world.guardians.append(new)
+
+    def start_signal(self) -> None:
+        """A new signal process."""
+        if not self.world.calm:
+            self.lives += 1
+            self.world.adviser = Adviser(f"signal-{self.lives}", self.world, self.config)
+
+    def end(self, process: Process) -> None:
+        """kill -9."""
+        process.crash()
+        world = self.world
+        world.nodes[:] = [one for one in world.nodes if one is not process]
+        world.guardians[:] = [one for one in world.guardians if one is not process]
+        if world.adviser is process:
+            world.adviser = None
+
+    def crash(self, process: Process) -> None:
         """kill -9, and a restart a little later."""
-        if node in self.world.nodes:
-            node.crash()
-            self.world.nodes.remove(node)
-            self.world.time.after(self.world.rng.randrange(100_000, 8 * US_PER_SEC), self.start_node)
+        if not process.alive:
+            return
+        self.end(process)
+        world = self.world
+        if isinstance(process, Guardian):
+            if not world.guardians:
+                world.time.after(world.trouble.risk_away_us, self.start_risk)
+        else:
+            again = self.start_node if isinstance(process, Node) else self.start_signal
+            away_us = 8 * US_PER_SEC if world.rng.random() < 0.3 else 2 * US_PER_SEC
+            world.time.after(world.rng.randrange(100_000, away_us), again)
 
     def wish(self) -> None:
         """Signal wants pairs opened and closed."""
@@ -85,18 +143,42 @@ class Seed:
         while world.time.until(world.plan.active_us):
             pass
         world.store.down = world.store.full = False
-        for node in world.nodes:
-            node.fuse = None
-        if not world.nodes:
-            self.start_node()
+        self._calm_down()
         world.checker.busy_us = world.now.mono_us
         end_us = world.plan.active_us + world.plan.calm_us
         self._second_by_second(end_us, world.checker.at_rest)
+        if world.plan.seed % 2 and world.checker.stuck():
+            self._wake_up()
         rest_us = world.now.mono_us
         self._second_by_second(rest_us + COMPARED_US_MAX, lambda: world.accounts.compared_since(rest_us))
         Ending(world).at_end()
         world.accounts.at_end(rest_us)
+        world.person.at_end()
         return world
+
+    def _calm_down(self) -> None:
+        """Everybody runs, of one build, and nobody wishes anything any more."""
+        world = self.world
+        for process in world.processes():
+            process.fuse = None
+        if not world.nodes:
+            self.start_node()
+        if world.adviser is not None:
+            self.end(world.adviser)
+        for one in [one for one in world.guardians if one.build != BUILD]:
+            self.end(one)
+        if not world.guardians:
+            self.start_risk()
+
+    def _wake_up(self) -> None:
+        """The operator finds what is stuck, looks, and asks again while no look has come."""
+        world = self.world
+        for _ in range(RESETS):
+            for pair in world.checker.stuck():
+                world.person.say("reset", {"scope": f"pair:{pair}", "confirm": True})
+            self._second_by_second(world.now.mono_us + 5 * US_PER_SEC, lambda: False)
+        world.checker.busy_us = world.now.mono_us
+        self._second_by_second(world.now.mono_us + world.plan.calm_us, world.checker.at_rest)
 
     def _second_by_second(self, end_us: int, done: Callable[[], bool]) -> None:
         world = self.world

@@ -24,7 +24,6 @@ STEPS = {
 """Step, minimum quantity, minimum notional; the perps' are the real ones of Binance."""
 
 TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
-FUNDS = Decimal(1_000_000)
 USER_COINS = Decimal(3)
 
 

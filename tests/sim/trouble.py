@@ -12,13 +12,13 @@ from libs.common.instant import US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.engine.commands import Deleverage, Liquidate, Refused, SetLeverage, SetListing, Submit
 from libs.exchange.engine.types import MarketStatus, OrderType, PositionSide, Side
-from services.executor.model import PairState, State
+from services.executor.model import PairState, Plan, Purpose, State
 from services.executor.world import Key
 from tests.sim.plan import KEYS, Misfortune
 from tests.sim.terms import BOT, listing_key
 
 if TYPE_CHECKING:
-    from tests.sim.node import Node
+    from tests.sim.process import Process
     from tests.sim.world import World
 
 PERPS: Final = tuple(key for key in KEYS if key[1].endswith("PERP"))
@@ -41,10 +41,13 @@ class Trouble:
     def __init__(self, world: World) -> None:
         self.world = world
         self.rng = random.Random(f"trouble {world.plan.seed}")  # noqa: S311 - a seed is what it is for
-        self.kill: Callable[[Node], None] = _nobody
+        self.kill: Callable[[Process], None] = _nobody
+        self.start_risk: Callable[[], None] = _nothing
+        self.risk_away_us = US_PER_SEC
         self.shut_us: dict[Key, int] = {}  # until when a market refuses every order
-        self._deaf_us: dict[str, int] = {}  # node -> until when it hears nothing of the bus
-        self._backlog_us: dict[str, int] = {}  # node -> when all that was said meanwhile gets there
+        self._parted_us: dict[str, int] = {}  # process -> until when nothing reaches the bus, or it
+        self._blind_us: dict[str, int] = {}  # process -> until when it hears nothing, and is heard
+        self._backlog_us: dict[str, int] = {}  # process -> when all that was said meanwhile gets there
 
     # --- about once a second ----------------------------------------------------------------------
 
@@ -53,8 +56,9 @@ class Trouble:
         world = self.world
         self._processes()
         self._stores()
-        if world.nodes:
-            self._bus(world.rng.choice(world.nodes))
+        if processes := world.processes():
+            self._bus(world.rng.choice(processes))
+        self._risk()
         self._venues()
         venue, name = world.rng.choice(PERPS)
         self._take_from(venue, name)
@@ -64,6 +68,8 @@ class Trouble:
         world, rng = self.world, self.world.rng
         if world.nodes and world.hits(Misfortune.CRASH, 0.04):
             rng.choice(world.nodes).fuse = rng.randrange(1, FUSE_MAX)
+        if world.adviser is not None and world.hits(Misfortune.SIGNAL_DIES, 0.04):
+            world.adviser.fuse = rng.randrange(1, FUSE_MAX)
         if world.nodes and world.hits(Misfortune.SUSPENDED, 0.03):
             rng.choice(world.nodes).frozen_until_us = world.now.mono_us + rng.randrange(1, 12) * US_PER_SEC
         if world.nodes and world.hits(Misfortune.CLOCK_JUMP, 0.02):
@@ -84,24 +90,55 @@ class Trouble:
         if world.hits(Misfortune.STORE_LOST, 0.012):
             world.new_store()
             world.checker.forget()
+            world.person.forget()
+            world.time.after(rng.randrange(1, 15) * US_PER_SEC, self._restart_all)
 
-    def _bus(self, node: Node) -> None:
+    def _restart_all(self) -> None:
+        """As a person does after a lost store: an older life's epoch would be higher than any to come."""
+        for process in self.world.processes():
+            self.kill(process)
+
+    def _bus(self, process: Process) -> None:
         world, now_us = self.world, self.world.now.mono_us
         if world.hits(Misfortune.BUS_PARTED, 0.01):
-            self._deaf_us[node.name] = now_us + self.rng.randrange(1, 20) * US_PER_SEC
+            self._parted_us[process.name] = now_us + self.rng.randrange(1, 20) * US_PER_SEC
         if world.hits(Misfortune.BUS_RESTARTS, 0.01):
             until_us = now_us + self.rng.randrange(1, 5) * US_PER_SEC
-            self._deaf_us |= {one.name: until_us for one in world.nodes}
+            self._parted_us |= {one.name: until_us for one in world.processes()}
         if world.hits(Misfortune.SLOW_CONSUMER, 0.01):
-            self._backlog_us[node.name] = now_us + self.rng.randrange(1, 8) * US_PER_SEC
+            self._backlog_us[process.name] = now_us + self.rng.randrange(1, 8) * US_PER_SEC
 
-    def is_deaf(self, node: Node) -> bool:
+    def _risk(self) -> None:
+        """Risk dies, hangs (another life of it may begin), is started anew, loses its inputs or the bus."""
+        world, rng, now_us = self.world, self.world.rng, self.world.now.mono_us
+        if not world.guardians:
+            return
+        one = rng.choice(world.guardians)
+        if world.hits(Misfortune.RISK_DEAD, 0.02):
+            one.fuse, self.risk_away_us = rng.randrange(1, FUSE_MAX), rng.randrange(1, 40) * US_PER_SEC
+        elif world.hits(Misfortune.RISK_RESTARTS, 0.03):
+            one.fuse, self.risk_away_us = rng.randrange(1, FUSE_MAX), rng.randrange(1, 20) * US_PER_SEC // 10
+        if world.hits(Misfortune.RISK_HUNG, 0.03):
+            one.frozen_until_us = now_us + rng.randrange(1, 20) * US_PER_SEC
+            if len(world.guardians) == 1 and rng.random() < 0.4:
+                world.counts["risk_twice"] += 1
+                world.time.after(rng.randrange(1, 5) * US_PER_SEC, self.start_risk)
+        if world.hits(Misfortune.RISK_BLIND, 0.03):
+            self._blind_us[one.name] = now_us + rng.randrange(3, 30) * US_PER_SEC
+        if world.hits(Misfortune.RISK_PARTED, 0.03):
+            self._parted_us[one.name] = now_us + rng.randrange(1, 20) * US_PER_SEC
+
+    def is_parted(self, process: Process) -> bool:
+        """Whether nothing that it says reaches the bus."""
+        return self.world.now.mono_us < self._parted_us.get(process.name, 0)
+
+    def is_deaf(self, process: Process) -> bool:
         """Whether nothing that is said on the bus reaches a process now."""
-        return self.world.now.mono_us < self._deaf_us.get(node.name, 0)
+        return self.is_parted(process) or self.world.now.mono_us < self._blind_us.get(process.name, 0)
 
-    def backlog_us(self, node: Node) -> int:
+    def backlog_us(self, process: Process) -> int:
         """How long what is said now waits for a consumer that is slow."""
-        return max(0, self._backlog_us.get(node.name, 0) - self.world.now.mono_us)
+        return max(0, self._backlog_us.get(process.name, 0) - self.world.now.mono_us)
 
     # --- venues -----------------------------------------------------------------------------------
 
@@ -210,11 +247,23 @@ class Trouble:
             if owner is not None:
                 owner.fuse = self.rng.randrange(1, FUSE_MAX)
         entered = before.state is not after.state
-        if entered and after.state is State.UNWINDING and world.hits(Misfortune.UNWIND_REFUSED, 0.08):
+        if entered and after.state is State.UNWINDING and world.hits(Misfortune.UNWIND_REFUSED, 0.25):
             self._shut_legs(after)
-        hard = after.plan is not None and after.plan.hard
-        if hard and after.state is State.CLOSING and world.hits(Misfortune.CLOSE_REFUSED, 0.6):
+        if after.state is State.CLOSING and after.plan is not None:
+            self._on_close(before, after, after.plan)
+
+    def _on_close(self, before: PairState, after: PairState, plan: Plan) -> None:
+        """A hard close without an end, a soft one of which a leg fails, a hedge that is not restored."""
+        world, restores = self.world, plan.purpose is Purpose.RESTORE
+        begun = before.plan is None or before.plan.purpose is not plan.purpose
+        if plan.hard and world.hits(Misfortune.CLOSE_REFUSED, 0.6):
             self._shut_legs(after)
+        elif restores and begun and world.hits(Misfortune.RESTORE_REFUSED, 0.95):
+            for venue, name in ((leg.venue, leg.instrument) for leg in after.legs):
+                self.shut((venue, name), self.rng.randrange(20, 60))
+        elif not plan.hard and begun and world.hits(Misfortune.CLOSE_REFUSED, 0.2):
+            leg = self.rng.choice(after.legs)
+            self.shut((leg.venue, leg.instrument), self.rng.randrange(10, 30))
 
     def _shut_legs(self, state: PairState) -> None:
         """Both ways, and for longer than anybody tries."""
@@ -246,8 +295,12 @@ class Trouble:
         return next((why for kind, chance, why in kinds if self.world.hits(kind, chance)), None)
 
 
-def _nobody(_node: Node) -> None:
+def _nobody(_process: Process) -> None:
     raise AssertionError("nobody ends processes yet")
+
+
+def _nothing() -> None:
+    raise AssertionError("nobody starts processes yet")
 
 
 def _set(store: object, what: str) -> Callable[[], None]:

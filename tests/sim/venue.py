@@ -54,7 +54,7 @@ from libs.exchange.trading_values import (
 from services.executor.model import Intent
 from tests.sim.lending import LENDERS
 from tests.sim.plan import KEYS, Misfortune
-from tests.sim.terms import BOT, FEES, FUNDS, REASONS, USER_COINS, balance_of, listing_key, make_listing
+from tests.sim.terms import BOT, FEES, REASONS, USER_COINS, balance_of, listing_key, make_listing
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -87,7 +87,7 @@ class SimVenue:
             ),
             world.now,
         )
-        self.engine.apply(Deposit(account=BOT, asset="USDT", amount=FUNDS), world.now)
+        self.engine.apply(Deposit(account=BOT, asset="USDT", amount=world.plan.funds), world.now)
         self.has_user_coins = Misfortune.USER_COINS in world.plan.misfortunes
         if self.has_user_coins:
             world.counts[Misfortune.USER_COINS.value] += 1

@@ -1,4 +1,4 @@
-"""The world of one seed: venues, store, bus, risk and the user, with misfortunes between them.
+"""The world of one seed: venues, store, bus and the user, with misfortunes between them.
 
 Everything random comes from one generator and one timeline, so that a seed replays to the same bytes.
 """
@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from libs.common.effects import Alert, Request
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.memory_store import Fault, MemoryStore
-from libs.common.messages import Message
-from libs.common.messages_exec import Breaker, Level, Permit
+from libs.common.messages import Message, Want
 from libs.common.store import Transition
-from libs.common.subjects import PERMIT
 from libs.exchange.trading_values import NeverSent, OrderRequest, Unknown
 from services.executor.model import Intent as Order
 from tests.sim.accounts import Accounts
@@ -27,15 +25,20 @@ from tests.sim.asking import Failed, no_answer, told_by
 from tests.sim.invariants import Checker
 from tests.sim.lending import Lending
 from tests.sim.market import Market
-from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan
+from tests.sim.person import Person
+from tests.sim.plan import Misfortune, Plan
 from tests.sim.timeline import Timeline, run
 from tests.sim.trouble import Trouble
 
 if TYPE_CHECKING:
+    from tests.sim.adviser import Adviser
+    from tests.sim.guardian import Guardian
     from tests.sim.node import Node
+    from tests.sim.process import Process
     from tests.sim.venue import SimVenue
 
-PERMIT_EVERY_US = 2 * US_PER_SEC // 5
+T = TypeVar("T")
+LOOK_EVERY_US = 2 * US_PER_SEC // 5
 REQUEST_TIMEOUT_US = 5 * US_PER_SEC
 
 
@@ -66,12 +69,8 @@ class World:
         self.venues: dict[str, SimVenue] = {}
         self.nodes: list[Node] = []
         self.counts: Counter[str] = Counter()
-        self.risk_revision = 0
-        self.risk_epoch = 1
-        self.build = BUILD
-        self.permit: Permit | None = None
-        self.risk_until_us = {"dead": 0, "hung": 0, "breaker": 0}
-        self.breakers: tuple[Breaker, ...] = ()
+        self.guardians: list[Guardian] = []
+        self.adviser: Adviser | None = None
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
         self.lending = Lending(self)
@@ -79,6 +78,7 @@ class World:
         self.trouble = Trouble(self)
         self.agreement = Agreement(self)
         self.accounts = Accounts(self)
+        self.person = Person(self)
         self.new_store()
 
     def new_store(self) -> None:
@@ -113,12 +113,20 @@ class World:
 
     def entries(self, stream: str) -> list[dict[str, bytes]]:
         """All entries of a stream."""
-        return [entry.fields for entry in run(self.store.read(stream, count=10**9))]
+        return [entry.fields for entry in self._peek(self.store.read(stream, count=10**9))]
 
     def value(self, key: str) -> bytes | None:
         """A value."""
-        found = run(self.store.get(key))
+        found = self._peek(self.store.get(key))
         return None if found is None else found.value
+
+    def _peek(self, reading: Coroutine[Any, Any, T]) -> T:
+        """What lies there, also while nobody else can read it."""
+        down, self.store.down = self.store.down, False
+        try:
+            return run(reading)
+        finally:
+            self.store.down = down
 
     def fence(self, group: str) -> int:
         """The newest fence that the store has given for a lease."""
@@ -126,7 +134,7 @@ class World:
 
     def hash(self, key: str) -> dict[str, bytes]:
         """A hash."""
-        return run(self.store.hash_all(key))
+        return self._peek(self.store.hash_all(key))
 
     # --- delays -----------------------------------------------------------------------------------
 
@@ -230,87 +238,56 @@ class World:
 
     # --- bus --------------------------------------------------------------------------------------
 
-    def publish(self, messages: Sequence[tuple[str, Message]]) -> None:
-        """Messages of one instant for the executors: lost, late, doubled or reordered as the seed has it."""
-        for node in self.nodes if messages else ():
-            if self.trouble.is_deaf(node):
-                continue
-            kept = messages
-            if self.hits(Misfortune.BUS_LOSES, 0.05):
-                lost = self.rng.randrange(len(messages))
-                kept = [*messages[:lost], *messages[lost + 1 :]]
-            if len(kept) > 1 and self.hits(Misfortune.BUS_REORDERS, 0.02):
-                kept = self.rng.sample(kept, len(kept))
-            delay_us = self.rng.randrange(100, 2_000)
-            if self.hits(Misfortune.BUS_LATE, 0.03):
-                delay_us = self.rng.randrange(100_000, 5 * US_PER_SEC)
-            delay_us = max(delay_us, self.trouble.backlog_us(node))
-            node.later(delay_us, partial(node.hear, kept))
-            if self.hits(Misfortune.BUS_DOUBLES, 0.03):
-                node.later(delay_us * 3, partial(node.hear, kept))
+    def processes(self) -> list[Process]:
+        """All that live."""
+        return [*self.nodes, *self.guardians, *([self.adviser] if self.adviser is not None else [])]
 
-    def heard(self, node: Node, subject: str, message: Message) -> None:
-        """An executor has said something."""
-        self.counts["said"] += 1
+    def publish(self, messages: Sequence[tuple[str, Message]], *, by: Process | None = None) -> None:
+        """Messages of one instant for who hears them: lost, late, doubled or reordered as the seed has it.
+
+        `by` None is the feed.
+        """
+        if by is not None and self.trouble.is_parted(by):
+            return
+        if any(isinstance(message, Want) for _, message in messages):
+            self.market.tell()
+        for process in self.processes():
+            kept = [one for one in messages if type(one[1]) in process.hears]
+            if kept and not self.trouble.is_deaf(process):
+                self._travel(process, kept)
+
+    def _travel(self, process: Process, kept: list[tuple[str, Message]]) -> None:
+        if self.hits(Misfortune.BUS_LOSES, 0.05):
+            del kept[self.rng.randrange(len(kept))]
+        if len(kept) > 1 and self.hits(Misfortune.BUS_REORDERS, 0.02):
+            kept = self.rng.sample(kept, len(kept))
+        if not kept:
+            return
+        delay_us = self.delay_us(process)
+        process.later(delay_us, partial(process.hear, kept))
+        if self.hits(Misfortune.BUS_DOUBLES, 0.03):
+            process.later(delay_us * 3, partial(process.hear, kept))
+
+    def delay_us(self, process: Process) -> int:
+        """How long something that is said now is under way."""
+        delay_us = self.rng.randrange(100, 2_000)
+        if self.hits(Misfortune.BUS_LATE, 0.03):
+            delay_us = self.rng.randrange(100_000, 5 * US_PER_SEC)
+        return max(delay_us, self.trouble.backlog_us(process))
 
     def alerted(self, alert: Alert) -> None:
-        """An executor has told a person."""
+        """A process has told a person."""
         self.alerts.append(alert)
 
-    # --- feed, risk, user -------------------------------------------------------------------------
+    # --- feed, user -------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Set everything going that goes on by itself."""
         self.market.start()
         self.lending.start()
-        self._permit()
+        self.person.start()
+        self._look()
 
-    def _permit(self) -> None:
-        self.time.after(PERMIT_EVERY_US, self._permit)
-        self.checker.look_for_naked(PERMIT_EVERY_US)
-        now_us = self.now.mono_us
-        if now_us < self.risk_until_us["dead"]:
-            return
-        if self.hits(Misfortune.RISK_DEAD, 0.005):
-            self.risk_until_us["dead"] = now_us + self.rng.randrange(1, 40) * US_PER_SEC
-            return
-        if now_us < self.risk_until_us["hung"] or self.hits(Misfortune.RISK_HUNG, 0.004):
-            if now_us >= self.risk_until_us["hung"]:
-                self.risk_until_us["hung"] = now_us + self.rng.randrange(1, 20) * US_PER_SEC
-            if self.permit is not None:  # the same one over and over: nobody decides any more
-                self.publish([(PERMIT, self.permit)])
-            return
-        if self.hits(Misfortune.RISK_RESTARTS, 0.004):
-            self.risk_epoch, self.risk_revision = self.risk_epoch + 1, 0
-            self.build = self.rng.choice((BUILD, BUILD, "another"))
-        if self.calm:
-            self.build = BUILD
-        if now_us >= self.risk_until_us["breaker"] and self.breakers:
-            self.breakers = ()
-        elif not self.breakers:
-            self._misfortune_of_risk(now_us)
-        self.risk_revision += 1
-        self.permit = Permit(
-            risk_epoch=self.risk_epoch,
-            revision=self.risk_revision,
-            build=self.build,
-            wall_us=self.now.wall_us,
-            breakers=self.breakers,
-        )
-        self.publish([(PERMIT, self.permit)])
-
-    def _misfortune_of_risk(self, now_us: int) -> None:
-        pair = self.rng.choice(PAIRS)
-        scopes = ("global", f"pair:{pair.id}", f"venue:{pair.keys[0][0]}")
-        for kind, level, chance, seconds_max in (
-            (Misfortune.RISK_HALTS, Level.REDUCE_ONLY, 0.01, 30),
-            (Misfortune.RISK_FLAPS, Level.NO_OPENS, 0.03, 3),
-            (Misfortune.RISK_BLIND, Level.NO_OPENS, 0.01, 15),
-            (Misfortune.RISK_FLATTENS, Level.FLATTEN, 0.012, 30),
-        ):
-            if self.hits(kind, chance):
-                scope = "global" if kind is Misfortune.RISK_BLIND else self.rng.choice(scopes)
-                self.breakers = (Breaker(scope=scope, level=level, reason=kind.value),)
-                seconds = self.rng.randrange(1, seconds_max)
-                self.risk_until_us["breaker"] = now_us + seconds * US_PER_SEC
-                return
+    def _look(self) -> None:
+        self.time.after(LOOK_EVERY_US, self._look)
+        self.checker.look_for_naked(LOOK_EVERY_US)
