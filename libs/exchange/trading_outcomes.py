@@ -44,6 +44,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 _FUNDS: Final = "funds"
 _FILTER: Final = "filter"
 
+# Limits, clock, keys and markets that do not trade are refused before the matching engine has seen an order
+# (docs/adr/0017); a status alone, 418 and 429 included, proves nothing: a proxy's page has one too.
 # Binance, REST errors of api, sapi and fapi. -2010 is several things and is told apart by its text.
 _BINANCE: Final[dict[str, RejectReason]] = {
     "-1013": _FILTER,  # Filter failure: LOT_SIZE, MIN_NOTIONAL, NOTIONAL, PERCENT_PRICE_BY_SIDE, ...
@@ -165,7 +167,6 @@ _BY_CLASS: Final[tuple[tuple[str, RejectReason], ...]] = (
     ("OrderImmediatelyFillable", "post_only"),
     ("InvalidNonce", "clock"),
 )
-_HTTP_LIMITED: Final = (418, 429)
 _SERVER_ERROR: Final = 500
 
 
@@ -183,8 +184,6 @@ def judge_order(venue: str, failure: Failure) -> Rejected | Unknown | NeverSent:
     text = failure.text or failure.message
     if not failure.released or (failure.refused and not failure.connected):
         return NeverSent(why=text or "it was not let go")
-    if failure.status in _HTTP_LIMITED:
-        return Rejected(code=failure.code or str(failure.status), reason="rate_limit", text=text)
     if failure.status is None:
         return Unknown(why=text or "no answer")
     if failure.status >= _SERVER_ERROR or not failure.answered:

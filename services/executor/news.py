@@ -49,6 +49,8 @@ AFTER_CANCEL_US: Final = US_PER_SEC // 4
 CLEANS: Final = 2
 """So many clean not-founds make an order one that the venue never had, if its position agrees."""
 
+_GIVEN_UP: Final = frozenset({IntentState.NOT_ACCEPTED, IntentState.VOID, IntentState.REJECTED})
+
 Own = Callable[[str, str], Decimal]
 """(venue, instrument) -> what all pairs own of it together, dust included."""
 
@@ -133,7 +135,7 @@ def learn(lane: Lane, draft: Draft, before: Intent, after: Intent, *, since_us: 
     """Take an order's news over, and see to it that what is still open is asked for."""
     late = before.state.is_final and after.filled > before.filled
     draft.take(before, after, order.signed_change(before, after))
-    if late and before.state in (IntentState.NOT_ACCEPTED, IntentState.VOID):
+    if late and before.state in _GIVEN_UP:
         text = f"order {after.id} filled although it had been given up: the position is looked at anew"
         draft.alert(AlertLevel.CRITICAL, "late_fill", f"{lane.pair}: {text}")
     if after.state.is_final:

@@ -89,8 +89,11 @@ async def test_a_limited_client_was_refused(name: str, kind: str) -> None:
     async with opened(name) as (venue, trading, order):
         venue.fault(kind=kind, venue=name, endpoint=ORDER[name], count=1, retry_after_sec=30)
         outcome = await trading.submit(order)
-        assert isinstance(outcome, Rejected)
-        assert outcome.reason == "rate_limit"
+        if (name, kind) == ("bitget", "http_418"):  # a status and a body that are none of Bitget's own
+            assert isinstance(outcome, Unknown)
+        else:
+            assert isinstance(outcome, Rejected)
+            assert outcome.reason == "rate_limit"
         opens = trading.room(PERP, urgency="increase")
         assert not opens.allowed
         assert 25 < opens.wait_sec <= 30

@@ -119,10 +119,15 @@ def test_a_loan_of_which_the_venue_says_nothing_clear_is_not_refused(code: str) 
 
 
 @pytest.mark.parametrize("status", [418, 429])
-def test_limits_are_rejections_whatever_the_body(status: int) -> None:
-    found = judge_order("kucoin", Failure(released=True, status=status, text="slow down"))
+@pytest.mark.parametrize(("venue", "code"), [("binance", "-1003"), ("bitget", "429")])
+def test_limits_are_rejections_by_the_venues_own_code_only(status: int, venue: str, code: str) -> None:
+    found = judge_order(venue, answered(code, status=status))
     assert isinstance(found, Rejected)
-    assert (found.reason, found.code) == ("rate_limit", str(status))
+    assert (found.reason, found.code) == ("rate_limit", code)
+    page = Failure(released=True, status=status, text="<html>slow down</html>")
+    assert isinstance(judge_order(venue, page), Unknown), "a proxy's page says nothing of the order"
+    assert isinstance(judge_order(venue, answered("", status=status)), Unknown)
+    assert isinstance(judge_order("kucoin", answered("200002", status=status)), Unknown)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import msgspec
 from libs.common.messages_exec import Breaker, Level
 from libs.common.subjects import SPOT, kind_of
 from libs.exchange.trading_values import FillReport
+from services.executor.events import FillSeen
 from services.executor.model import Purpose, State
 from services.executor.say import order_event
-from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
+from services.executor.translate import request_of
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Placed, Venues
 
 
@@ -63,3 +65,17 @@ def test_what_the_gate_kept_back_says_by_which_rule() -> None:
     rig.run(2)
     assert rig.sent == []
     assert {one.failure for one in rig.lane.intents.values()} == {"breaker"}
+
+
+def test_a_rejected_order_that_fills_after_all_is_booked_paged_and_unwound() -> None:
+    rig = Rig()
+    rig.acts("perp", "reject")
+    rig.wish("open")
+    rig.until(lambda: rig.state is State.IDLE and len(rig.sent) > 2, 10)
+    (rejected,) = [one for one in rig.orders(Purpose.OPEN) if one.leg == 1]
+    rig.venues.arrive(PERP_KEY, request_of(rejected, PERP_KEY[1]))
+    (trade,) = rig.venues.trades[PERP_KEY]
+    rig.offer(FillSeen(pair=rig.pair, venue=PERP_KEY[0], fill=trade))
+    rig.until(lambda: len(rig.told("late_fill")) == 1, 1)
+    rig.until(lambda: rig.state is State.IDLE and rig.shown == FLAT, 10)
+    assert rig.held == FLAT
