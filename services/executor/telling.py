@@ -17,6 +17,10 @@ from services.executor.world import World
 OwnerOf = Callable[[str, Now], str]
 """(pair, now) -> who else leads it, "" while nobody is heard."""
 
+LEFT_BEHIND: Final = (
+    "not in this config; unless another executor has it, put it back, close it, then remove it"
+)
+
 _HELD_FIELDS: Final = ("state", "direction", "notional_usd", "delta", "delta_ratio", "naked_usd", "reason")
 
 
@@ -50,6 +54,7 @@ def status(world: World, lanes: Mapping[str, Lane], owner_of: OwnerOf, now: Now)
         "unknown_orders": [_order(lane, one, now) for lane, one in unknown],
         "permit": _permit(world, now),
         "store": world.scarce or "ok",
+        "reserved_elsewhere": {pair: f"{held}: {LEFT_BEHIND}" for pair, held in world.reserved_else.items()},
         "keys": world.bad_key or "ok",
         "venues": _venues(world, ours),
         "quarantined_until_ms": quarantined,

@@ -13,7 +13,9 @@ from libs.common.store import Transition
 from libs.common.subjects import PERP, SPOT
 from services.executor import reserve
 from services.executor.model import Leg, PairState, State
+from services.executor.room import StoreRoom
 from tests.sim.timeline import run
+from tests.unit.executor.asking import done
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 
 OTHER = "ETH-USDT_binance-spot_binance-perp"
@@ -142,3 +144,18 @@ def test_legs_on_one_exchange_count_twice_there_and_cents_are_rounded_up() -> No
     assert reserve.amounts_of(msgspec.structs.replace(state, state=State.IDLE)) == {}
     for error in (None, "", "pair:x: expected version 1, found 2", "the store is down"):
         assert reserve.refusal_of(error, Config()) == ""
+
+
+async def test_what_a_pair_has_reserved_that_left_the_config_is_told_by_name() -> None:
+    """Its position is still there: only closing it gives the room back."""
+    rig = Rig().opened()
+    left = {"gone_pair": b"pairs=1 usd_cents=10000"}
+    run(rig.store.transition(Transition(hash_writes={reserve.KEY: left})))
+    await StoreRoom(rig.store, rig.world).look()
+    told = done(rig, "status")["reserved_elsewhere"]
+    assert list(told) == ["gone_pair"], "its own is no stranger's"
+    assert "usd_cents=10000" in told["gone_pair"]
+    assert "put it back" in told["gone_pair"]
+    run(rig.store.transition(Transition(hash_writes={reserve.KEY: {"gone_pair": None}})))
+    await StoreRoom(rig.store, rig.world).look()
+    assert done(rig, "status")["reserved_elsewhere"] == {}
