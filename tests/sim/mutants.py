@@ -275,7 +275,7 @@ MUTANTS = (
             (watch, "on_account", _remembers_the_wallet),
             (steps, "reducible", _sells_the_wallet),
         ),
-        caught_by=frozenset({"I3"}),
+        caught_by=frozenset({"I3", "I13"}),  # the gate holds it back: it does not reduce what it says
     ),
     Mutant(
         name="opens before the accounts are set up",
