@@ -52,6 +52,7 @@ from services.executor.ledger import IDS, STREAM
 from services.executor.model import ZERO
 from services.executor.reach import ReachOf, nobody
 from services.executor.rounds import Round, VenueBooks
+from services.executor.stillness import Stillness
 from services.executor.world import World
 
 TICK: Final = f"{LANE}|tick"
@@ -81,6 +82,7 @@ class Accountant:
     ) -> None:
         self.world = world
         self.lanes = lanes
+        self.stillness = Stillness(lanes)
         self.books = Books()
         self.announced = expect.Announcements()
         self.market_of, self.reach_of = market_of, reach_of
@@ -95,6 +97,7 @@ class Accountant:
         self.caught_up = False
         self._tailing = False
         self.tails = 0  # how often the streams were asked for
+        self.read_us = self._asked_us = 0  # monotonic: when what has been read to its end was asked for
         self._began_ms = 0
         self._count = 0
         self._booking: dict[str, tuple[LedgerLine, ...]] = {}
@@ -143,7 +146,7 @@ class Accountant:
         if not self.loaded:
             yield LoadBooks()
             return
-        yield from self._tail()
+        yield from self._tail(now)
         if self.caught_up:
             yield from self._due(now)
             for venue in self.venues.values():
@@ -154,8 +157,9 @@ class Accountant:
             if now.mono_us - self._kept_us >= SNAPSHOT_US:
                 yield from self.keep(now)
 
-    def _tail(self) -> Iterator[Effect]:
+    def _tail(self, now: Now) -> Iterator[Effect]:
         if not self._tailing:
+            self._asked_us = now.mono_us
             self._tailing, self.tails = True, self.tails + 1
             yield TailStreams(ledger_at=self.books.ledger_at, journal_at=self.books.journal_at, count=PAGE)
 
@@ -192,7 +196,7 @@ class Accountant:
         self.loaded = True
         self._kept_us = now.mono_us
         yield Health(key=LANE, problem="")
-        yield from self._tail()
+        yield from self._tail(now)
 
     def _on_tail(self, found: Any, error: str | None, now: Now) -> Iterator[Effect]:
         """Add what has come; while pages are full there is more."""
@@ -203,9 +207,9 @@ class Accountant:
         before = self.books
         self.books = take_entries(before, found.ledger, found.journal, self.market_of)
         if len(found.ledger) == PAGE or len(found.journal) == PAGE:
-            yield from self._tail()
+            yield from self._tail(now)
             return
-        self.caught_up = True
+        self.caught_up, self.read_us = True, self._asked_us
         if found.ledger:
             for venue in self.venues.values():
                 venue.touch()
@@ -213,15 +217,6 @@ class Accountant:
             yield from venue.on_caught_up(now)
 
     # --- rounds -----------------------------------------------------------------------------------
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing is under way: no open order, no trade that is not booked."""
-        return all(
-            intent.state.is_final and not intent.feeless
-            for lane in self.lanes.values()
-            for intent in lane.intents.values()
-        )
 
     def book(self, once: str, lines: tuple[LedgerLine, ...]) -> Iterator[Effect]:
         """Write the lines of one record, once for ever."""
@@ -289,7 +284,7 @@ class Accountant:
                 level=AlertLevel.WARNING,
                 key="books:residual",
                 text=f"the ledger does not explain the accounts: {text} since the opening",
-                context={venue: str(one.residual) for venue, one in self.venues.items()},
+                context={venue: str(one.left.units) for venue, one in self.venues.items()},
             )
         yield from self._say(now)
 
@@ -335,7 +330,7 @@ class Accountant:
         return prices
 
     def _totals(self, now: Now) -> summary.Totals:
-        left = {venue: one.residual for venue, one in self.venues.items()}
+        left = {venue: one.left.units for venue, one in self.venues.items()}
         return summary.totals(self.books, self._prices(now), left, self.world)
 
     def _say(self, now: Now) -> Iterator[Effect]:

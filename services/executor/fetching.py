@@ -34,7 +34,7 @@ def due(lane: Lane, draft: Draft) -> None:
     """Ask for what is missing and due; to be called with every tick of the pair."""
     now_us, heed = draft.now.mono_us, lane.heed
     urgent = {one.id for one in draft.unsettled}
-    missing = [one for one in draft.intents.values() if one.id in urgent or _untold(one, draft.now.wall_us)]
+    missing = [one for one in draft.intents.values() if one.id in urgent or untold(one, draft.now.wall_us)]
     heed.missing = {one.id: heed.missing.get(one.id, now_us) for one in missing}
     wanted = [one for one in missing if _is_due(lane, one, now_us, urgent=one.id in urgent)]
     fetch(lane, draft, wanted, missing)
@@ -83,7 +83,7 @@ def _is_due(lane: Lane, intent: Intent, now_us: int, *, urgent: bool) -> bool:
     return rested and now_us - lane.heed.missing[intent.id] >= grace_us
 
 
-def _untold(intent: Intent, wall_us: int) -> bool:
+def untold(intent: Intent, wall_us: int) -> bool:
     """Whether the ledger lacks trades of an order that is over, and they may come still."""
     return (
         intent.state.is_final and not fills_complete(intent) and wall_us - intent.created_us < UNTOLD_US_MAX

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from libs.common.messages_exec import LedgerLine
     from services.executor.books import Books, MarketOf
     from services.executor.expect import Announcements
-    from services.executor.lane import Lane
     from services.executor.reach import ReachOf
     from services.executor.rounds import Round
+    from services.executor.stillness import Stillness
     from services.executor.world import World
 
 
 class Owner(Protocol):
-    """The accountant, to one venue. `tails`: how often it has asked for the streams."""
+    """The accountant, to one venue. `tails`: how often it has asked for the streams; `read_us`: monotonic,
+    all that was written before then has been read.
+    """
 
     world: World
-    lanes: Mapping[str, Lane]
     books: Books
     announced: Announcements
     market_of: MarketOf
     reach_of: ReachOf
+    stillness: Stillness
     tails: int
-
-    @property
-    def is_quiet(self) -> bool: ...
+    read_us: int
 
     def book(self, once: str, lines: tuple[LedgerLine, ...]) -> Iterator[Effect]: ...
 

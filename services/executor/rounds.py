@@ -3,6 +3,8 @@
     look -> records of every kind, booked -> look again -> read the ledger back -> compare
 
 Nothing moved between two equal looks, so the records that were read in between explain just that account.
+Nothing of ours was under way from the first look until the ledger was read back (`Stillness`): both show one
+instant. What is left is a figure when the next comparison agrees (`Twice`).
 Shortly after a settlement only funding is read, until the payment is there.
 """
 
@@ -26,7 +28,8 @@ from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
-from services.executor.unexplained import Unexplained, quiet_at, usd_of
+from services.executor.twice import Twice
+from services.executor.unexplained import Unexplained, usd_of
 
 if TYPE_CHECKING:
     from services.executor.round_owner import Owner
@@ -58,12 +61,11 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueBooks:
-    """`residual`: units by asset that no line explains, as of the last quiet comparison."""
+    """`left`: what no line explains, as of the last comparisons."""
 
     def __init__(self, venue: str, keys: tuple[Key, ...], owner: Owner, records_every_us: int) -> None:
         self.venue = venue
         self.keys = keys
-        self.residual: dict[str, Decimal] = {}
         self.marks: dict[Key, Decimal] = {}
         self._owner = owner
         self._every_us = records_every_us
@@ -84,10 +86,11 @@ class VenueBooks:
         self.older: set[str] = set()  # ids of records from before the books, until they are written
         self._first: Look | None = None
         self._second: Look | None = None
-        self._began_us = 0  # wall: when the first look was asked for
+        self._began: Now | None = None  # when the first look was asked for
         self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
         self._unexplained = Unexplained()
+        self.left = Twice()
         self._fees: dict[str, FeeRates] = {}
         self._borrow_daily: dict[str, float] = {}
 
@@ -116,7 +119,7 @@ class VenueBooks:
         """Begin what is due."""
         if self._phase == "rest" and self._is_due(now):
             self._touched = False
-            self._phase, self._began_us = "first", now.wall_us
+            self._phase, self._began = "first", now
             yield from self._look(now)
         stale = self._read_us is not None and now.mono_us - self._read_us > STALE_US
         if stale and self._seen is not None and self._phase != "rest":
@@ -154,13 +157,14 @@ class VenueBooks:
         """The account, or why it could not be read."""
         if seen is None:
             self._phase = "rest"
+            self._asks += 1  # or a payment that is due would have it looked at with every tick
             self._again_us = None if self._again_us is None else now.mono_us + SOON_US
             yield from self._failed(f"{self.venue}: the account cannot be read: {error}", now)
             return
         self._seen, self._read_us = seen, now.mono_us
         look = look_of(seen, self._owner.world)
         self.marks = look.marks
-        self._unexplained.look(self._apart(look))
+        self._unexplained.look(self._apart(look, now))
         yield Health(key=f"books:{self.venue}", problem="")
         yield from self._publish(now, trusted=True)
         if self._phase == "second":
@@ -174,12 +178,17 @@ class VenueBooks:
             self._first = look
             yield from self._ask(now)
 
-    def _apart(self, look: Look) -> Decimal | None:
+    def _is_still(self, since_us: int, now: Now) -> bool:
+        """Whether the ledger as it was read and a look asked for at `since_us` or later show one instant."""
+        owner, began = self._owner, self._began or now
+        booked = owner.books.traded_us.get(self.venue, 0) >= began.wall_us
+        return not booked and owner.stillness.is_still(self.venue, since_us, now)
+
+    def _apart(self, look: Look, now: Now) -> Decimal | None:
         """USD in a look that no line explains; None while something is under way, or before the opening."""
-        books = self._owner.books
-        moves = not quiet_at(self._owner.lanes, self.venue)
-        if moves or books.traded_us.get(self.venue, 0) >= self._began_us:
+        if not self._is_still(min(look.asked_us, self._owner.read_us), now):
             return None
+        books = self._owner.books
         explained, opening = books.explained.get(self.venue, Explained()), books.openings.get(self.venue)
         return usd_of(explained, opening, look, self._owner.world, self.keys)
 
@@ -283,8 +292,7 @@ class VenueBooks:
             return
         self._phase = "rest"
         owner, look = self._owner, self._second
-        if not owner.is_quiet or owner.books.traded_us.get(self.venue, 0) >= self._began_us:
-            # the ledger is ahead of the look: once more, soon
+        if not self._is_still((self._began or now).mono_us, now):
             self._again_us = now.mono_us + AGAIN_US
             return
         explained = owner.books.explained.get(self.venue, Explained())
@@ -295,8 +303,10 @@ class VenueBooks:
         if opening is None:
             yield from self._open(opening_of(look.units, units), now)
             return
-        self.residual = residuals(look.units, opening.units, units)
-        yield from owner.on_round(Round(venue=self.venue, residual=self.residual), now)
+        found = residuals(look.units, opening.units, units)
+        pause_us = self.left.take(found)
+        self._again_us = None if pause_us is None else now.mono_us + pause_us
+        yield from owner.on_round(Round(venue=self.venue, residual=found), now)
 
     def _open(self, units: dict[str, Decimal], now: Now) -> Iterator[Effect]:
         """The account as it was before the first line is where everything is counted from."""

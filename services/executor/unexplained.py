@@ -9,7 +9,7 @@ be read back a second after a trade has moved the balance. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -18,7 +18,6 @@ from libs.carry.pnl import ZERO, Key
 from libs.common.instant import US_PER_SEC
 from services.executor.account import Look, valued
 from services.executor.books import Opening
-from services.executor.lane import Lane
 from services.executor.world import World
 
 LEAST_USD: Final = Decimal(1)
@@ -37,16 +36,6 @@ def usd_of(
         return None
     left = residuals(look.units, opening.units, units)
     return sum((amount for asset, amount in left.items() if asset in USD_COINS), ZERO)
-
-
-def quiet_at(lanes: Mapping[str, Lane], venue: str) -> bool:
-    """Whether nothing of ours is under way there: no open order, no trade that is not booked."""
-    return all(
-        intent.state.is_final and not intent.feeless
-        for lane in lanes.values()
-        for intent in lane.intents.values()
-        if lane.keys[intent.leg][0] == venue
-    )
 
 
 class Unexplained:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from libs.common.effects import Effect, Event, Reloaded, Started
+from libs.common.effects import Effect, Event, Persist, Persisted, Reloaded, Started
 from libs.common.instant import Now
 from services.executor.accountant import Accountant
 from services.executor.actor import ExecutorActor
@@ -13,7 +13,8 @@ from services.executor.books_work import LANE
 
 class WithBooks:
     """Events of the lane `books` go to the accountant, all others to the pairs. After each turn of a pair its
-    naked value is looked at, so that none is missed between two ticks.
+    naked value is looked at, so that none is missed between two ticks; the books know when its writes begin
+    and end, since no account is compared across one.
     """
 
     def __init__(self, pairs: ExecutorActor, books: Accountant) -> None:
@@ -34,9 +35,14 @@ class WithBooks:
         if name == LANE:
             yield from self.books.handle(event, now)
             return
-        yield from self.pairs.handle(event, now)
+        lane = self.pairs.lanes.get(name)
+        if lane is not None and isinstance(event, Persisted):
+            self.books.stillness.ended(lane, now.mono_us)
+        for effect in self.pairs.handle(event, now):
+            if lane is not None and isinstance(effect, Persist):
+                self.books.stillness.begins(lane, now.mono_us)
+            yield effect
         if isinstance(event, Started):
             yield from self.books.start()
-        lane = self.pairs.lanes.get(name)
         if lane is not None:
             yield from self.books.exposed(lane, now)

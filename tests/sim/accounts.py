@@ -2,8 +2,9 @@
 
 The real accountant compares a venue's account with the ledger whenever nothing moves; here each comparison is
 looked at. What it leaves unexplained must be nothing, unless something has happened of which the ledger
-cannot know (yet): a trade that the venue made and nobody has booked, an order whose fate is open, a line that
-the venue's books do not show yet. What the user trades by hand, and what a lost store knew, is not explained.
+cannot know (yet): a trade that the venue made and nobody has booked, a line that the venue's books do not
+show yet. What the user trades by hand, and what a lost store knew, is not explained. Orders of ours excuse
+nothing: while one is under way, or not booked to its last trade, nothing is to be compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from libs.common.effects import Effect
 from libs.common.instant import US_PER_SEC, Now
 from services.executor.accountant import Accountant
 from services.executor.model import State
-from services.executor.order import fills_complete
 from services.executor.rounds import Round
 from services.executor.world import World as Shared
 from tests.sim.invariants import Violated
@@ -54,7 +54,6 @@ class Accounts:
     def __init__(self, world: World) -> None:
         self.world = world
         self.compared_us: dict[str, int] = {}
-        self.moved_us: dict[str, int] = {}  # when an order of this venue was written last
 
     def on_compared(self, done: Round, now: Now) -> None:
         """I8, at a quiet moment."""
@@ -71,16 +70,7 @@ class Accounts:
             return True
         if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
             return True
-        if world.agreement.unbooked_recall(venue):
-            return True
-        if world.now.mono_us - self.moved_us.get(venue, -ROUND_US_MAX) < ROUND_US_MAX:
-            return True  # its trades may have been written while the ledger was on its way back
-        keys = {pair.id: pair.keys for pair in PAIRS}
-        return any(
-            not (one.state.is_final and fills_complete(one))
-            for one in world.checker.durable.values()
-            if keys[one.pair][one.leg][0] == venue
-        )
+        return world.agreement.unbooked_recall(venue)
 
     def compared_since(self, mono_us: int) -> bool:
         """Whether every venue has been compared since then."""

@@ -43,7 +43,6 @@ class Agreement:
         """An order was written."""
         key = KEYS_OF[intent.pair][intent.leg]
         ids = self.open[key]
-        self.world.accounts.moved_us[key[0]] = self.world.now.mono_us
         if intent.state.is_final and fills_complete(intent):
             ids.discard(intent.id)
         else:

@@ -104,7 +104,7 @@ def test_a_fee_that_was_not_booked_is_a_residual_and_an_alert() -> None:
     rig.run(8)
     dropped = rig.life.dropped
     assert dropped is not None
-    assert rig.accountant.venues[VENUE].residual == {dropped.asset: dropped.amount}
+    assert rig.accountant.venues[VENUE].left.units == {dropped.asset: dropped.amount}
     assert rig.books.residual_usd == dropped.amount * rig.life.prices.get(dropped.asset, Decimal(1))
     assert [alert.key for alert in rig.alerts] == ["books:residual"]
 
@@ -127,7 +127,7 @@ def test_an_opening_that_the_store_refuses_at_first_does_not_count_its_own_money
     rig.store_down = False
     rig.run(70)
     assert rig.lines() == []
-    assert rig.accountant.venues[VENUE].residual == {}
+    assert rig.accountant.venues[VENUE].left.units == {}
     rig.start()
     rig.run(8)
     assert rig.lines() == []

@@ -1,0 +1,62 @@
+"""When something of ours moved last at each venue: orders, loans, trades, and their writes. Pure.
+
+A look at balances and the ledger describe the same instant only when nothing of ours was under way at that
+venue from before the look was asked for until the ledger was read back. That all is over when the two are
+compared does not prove it: an order may have begun, filled and been written in between, in a part of the
+ledger that had been read before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from libs.common.instant import Now
+from services.executor.fetching import untold
+from services.executor.lane import Lane
+
+NEVER_US: Final = -1
+
+
+class Stillness:
+    """Told when a pair's change begins to be written, and when that has ended. `lanes`: pair -> lane."""
+
+    def __init__(self, lanes: Mapping[str, Lane]) -> None:
+        self._lanes = lanes
+        self._writing: set[str] = set()
+        self._moved_us: dict[str, int] = {}
+
+    def begins(self, lane: Lane, mono_us: int) -> None:
+        """A change of a pair is being written; what it sends goes out behind that."""
+        self._writing.add(lane.pair)
+        self._stamp(lane, mono_us)
+
+    def ended(self, lane: Lane, mono_us: int) -> None:
+        """The write has ended: the ledger has it from now on; or it failed, and the pair is read anew."""
+        self._writing.discard(lane.pair)
+        self._stamp(lane, mono_us)
+
+    def _stamp(self, lane: Lane, mono_us: int) -> None:
+        self._moved_us.update((venue, mono_us) for venue, _ in lane.keys)
+
+    def is_still(self, venue: str, since_us: int, now: Now) -> bool:
+        """Whether nothing of ours is under way there and no pair with a leg there was written since then
+        (monotonic): no order or loan whose end is open, no trade that is not booked with its fee and may yet
+        be told, no write, no pair that has yet to be read from the store.
+        """
+        if self._moved_us.get(venue, NEVER_US) >= since_us:
+            return False
+        return not any(self._moves(lane, venue, now.wall_us) for lane in self._at(venue))
+
+    def _at(self, venue: str) -> Iterable[Lane]:
+        return (lane for lane in self._lanes.values() if any(key[0] == venue for key in lane.keys))
+
+    def _moves(self, lane: Lane, venue: str, wall_us: int) -> bool:
+        unread = lane.lease is not None and not lane.loaded
+        if unread or lane.pair in self._writing:
+            return True
+        return any(
+            not intent.state.is_final or untold(intent, wall_us)
+            for intent in lane.intents.values()
+            if lane.keys[intent.leg][0] == venue
+        )
