@@ -149,7 +149,7 @@ def test_legs_on_one_exchange_count_twice_there_and_cents_are_rounded_up() -> No
 async def test_what_a_pair_has_reserved_that_left_the_config_is_told_by_name() -> None:
     """Its position is still there: only closing it gives the room back."""
     rig = Rig().opened()
-    left = {"gone_pair": b"pairs=1 usd_cents=10000"}
+    left: dict[str, bytes | None] = {"gone_pair": b"pairs=1 usd_cents=10000"}
     run(rig.store.transition(Transition(hash_writes={reserve.KEY: left})))
     await StoreRoom(rig.store, rig.world).look()
     told = done(rig, "status")["reserved_elsewhere"]
