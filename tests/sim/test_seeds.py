@@ -18,7 +18,7 @@ STEPS_MEDIAN_MIN = 500
 
 REGRESSIONS = (
     *(8, 11, 22, 60, 64, 71, 75, 87, 96, 98, 101, 105, 113, 140, 169, 187, 203, 267, 278, 449, 489, 493),
-    *(3143, 3144, 3226, 3286),
+    *(406, 407, 430, 438, 3143, 3144, 3226, 3286),
 )
 """Seeds that have found a fault once; run again even if SEEDS becomes smaller."""
 
