@@ -22,7 +22,6 @@ from libs.exchange.trading_values import (
     FillReport,
     LedgerRecord,
     NeverSent,
-    OrderReport,
     Outcome,
     QueryFailed,
     QueryOutcome,
@@ -51,6 +50,7 @@ from services.executor.events import (
 from services.executor.failpoints import Failpoints
 from services.executor.gate import Bounds, LeaseView, Refusal, verdict
 from services.executor.leases import Leases
+from services.executor.listing import Listing
 from services.executor.loading import load_pair
 from services.executor.model import Intent, OrderClass
 from services.executor.permit import PermitView
@@ -113,7 +113,7 @@ class Desk:
             CancelOrder: self.cancel,
             FetchFills: self.fills,
             FindTaken: self.taken,
-            ListOrders: self.listed,
+            ListOrders: Listing(self.trading).of,
             MoveLoan: self.loan,
             ReadAccount: self.account,
             SetUp: self.set_up,
@@ -254,10 +254,6 @@ class Desk:
         """Trades of an instrument."""
         trading = self.trading(request.venue)
         return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
-
-    async def listed(self, request: ListOrders) -> list[OrderReport]:
-        """Open orders of an instrument."""
-        return await self.trading(request.venue).open_orders(request.instrument, margin=request.margin)
 
     async def loan(self, request: MoveLoan) -> Refusal | None:
         """Borrow or repay, if the gate lets it pass."""

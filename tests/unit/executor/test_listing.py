@@ -1,0 +1,60 @@
+"""Pairs that search their places at once do not list them faster than a venue bears."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from libs.exchange.trading import Trading
+from libs.exchange.trading_values import OrderReport
+from services.executor.events import ListOrders
+from services.executor.listing import BURST, EVERY_SEC, Listing
+from tests.unit.executor.desk_rig import Port
+
+
+class Book(Port):
+    """Notes which places are listed, and when."""
+
+    def __init__(self) -> None:
+        super().__init__("a", [])
+        self.listed: list[tuple[str, bool, float]] = []
+
+    async def open_orders(self, instrument: str, *, margin: bool = False) -> list[OrderReport]:
+        self.listed.append((instrument, margin, asyncio.get_running_loop().time()))
+        return []
+
+
+def asks(places: int, pairs: int) -> list[ListOrders]:
+    return [
+        ListOrders(pair=f"p{pair}", venue="a", instrument=f"X{place}-USDT", margin=margin)
+        for pair in range(pairs)
+        for place in range(places)
+        for margin in (False, True)
+    ]
+
+
+async def test_a_place_is_listed_once_for_all_who_ask_at_once() -> None:
+    book = Book()
+    listing = Listing(lambda _: cast("Trading", book))
+    await asyncio.gather(*(listing.of(one) for one in asks(places=2, pairs=20)))
+    assert sorted(one[:2] for one in book.listed) == [
+        (f"X{place}-USDT", margin) for place in range(2) for margin in (False, True)
+    ]
+
+
+async def test_all_places_of_a_venue_share_its_pace() -> None:
+    book = Book()
+    listing = Listing(lambda _: cast("Trading", book))
+    await asyncio.gather(*(listing.of(one) for one in asks(places=4, pairs=2)))
+    assert len(book.listed) == 8
+    took_sec = book.listed[-1][2] - book.listed[0][2]
+    assert took_sec >= (8 - BURST) * EVERY_SEC * 0.9
+
+
+async def test_who_asks_later_gets_a_listing_that_began_later() -> None:
+    book = Book()
+    listing = Listing(lambda _: cast("Trading", book))
+    (one, _) = asks(places=1, pairs=1)
+    await listing.of(one)
+    await listing.of(one)
+    assert len(book.listed) == 2
