@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
 from libs.exchange.trading_values import OrderReport
 from services.executor.events import ListOrders
@@ -40,4 +41,10 @@ class Listing:
 
     async def _read(self, place: Place) -> list[OrderReport]:
         venue, instrument, margin = place
-        return await self._trading_of(venue).open_orders(instrument, margin=margin)
+        try:
+            return await self._trading_of(venue).open_orders(instrument, margin=margin)
+        except VenueError as error:
+            # Where coins cannot be borrowed there is no such desk, and nothing of ours can rest on it.
+            if margin and error.error_class == "not_supported":
+                return []
+            raise

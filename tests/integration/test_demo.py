@@ -85,7 +85,8 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
         async with running_stack(plan_in(folder)) as stack:
             client = NatsBus(stack.nats_url, name="plain")
             await client.connect()
-            await client.subscribe(">", result.frames.append)
+            for family in ("md.>", "signal.>", "exec.>", "risk.>", "alert.>", "sys.>"):
+                await client.subscribe(family, result.frames.append)  # ">" is more than an operator may hear
             await until(lambda: stack.watch.passed, "an opportunity")
             await asyncio.sleep(LISTEN_SEC)
             states = stack.states()

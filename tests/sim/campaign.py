@@ -78,7 +78,7 @@ SIGHTS: Final = (
 
 CONTROLS: Final = (
     *("permit_heartbeat", "data_age", "process_clock", "executor_silent", "build", "venue_errors"),
-    *("unknown_orders", "order_failures", "churn", "price_jump", "reconcile", "stuck", "daily_loss"),
+    *("unknown_orders", "order_failures", "churn", "price_jump", "reconcile", "stuck"),
     *("operator_pause", "operator_halt", "operator_flatten"),
 )
 """Rows of risk's table that must have forbidden something."""

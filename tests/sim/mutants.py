@@ -225,7 +225,7 @@ MUTANTS = (
         name="after a crash open orders count as failed",
         misfortunes=frozenset({Misfortune.CRASH, Misfortune.CRASH_OPENING, Misfortune.CRASH_CLOSING}),
         places=((recovery, "on_loaded", _crash_is_failure),),
-        caught_by=frozenset({"I3", "I9", "I12", "I5"}),
+        caught_by=frozenset({"I3", "I9", "I12", "I5", "I8"}),
     ),
     Mutant(
         name="the first not-found is believed at once",

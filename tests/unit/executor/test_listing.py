@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
+from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
 from libs.exchange.trading_values import OrderReport
 from services.executor.events import ListOrders
@@ -58,3 +61,32 @@ async def test_who_asks_later_gets_a_listing_that_began_later() -> None:
     await listing.of(one)
     await listing.of(one)
     assert len(book.listed) == 2
+
+
+class NoDesk(Book):
+    """A venue without a desk for borrowed coins; `error_class` is what it says of it."""
+
+    def __init__(self, error_class: str) -> None:
+        super().__init__()
+        self.error_class = error_class
+
+    async def open_orders(self, instrument: str, *, margin: bool = False) -> list[OrderReport]:
+        if margin or self.error_class == "network":
+            raise VenueError("a", self.error_class, "no borrowing of spot coins here")
+        return await super().open_orders(instrument)
+
+
+def place(*, margin: bool) -> ListOrders:
+    return ListOrders(pair="p", venue="a", instrument="X-USDT", margin=margin)
+
+
+async def test_where_there_is_no_desk_for_borrowed_coins_nothing_rests_on_it() -> None:
+    listing = Listing(lambda _: cast("Trading", NoDesk("not_supported")))
+    assert await listing.of(place(margin=True)) == []
+
+
+async def test_a_failure_is_no_empty_list() -> None:
+    listing = Listing(lambda _: cast("Trading", NoDesk("network")))
+    for margin in (True, False):
+        with pytest.raises(VenueError):
+            await listing.of(place(margin=margin))
