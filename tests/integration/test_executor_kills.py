@@ -18,7 +18,7 @@ from tests.helpers.executor import BINANCE, Lab, Service, lab
 SOMEWHERE = ("active", "idle", "stuck")
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC")
 SETTLED_SEC = 90.0
-DEATH_SEC = 60.0
+DEATH_SEC = 150.0
 MINIMUM_USD = 5.0  # of an order at the venue: what is worth less is dust
 
 
