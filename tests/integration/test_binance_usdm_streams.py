@@ -56,17 +56,18 @@ async def connected(pro: Any) -> list[asyncio.Task[Any]]:
 async def test_a_fill_reaches_every_watcher(pro: Any) -> None:
     tasks = await connected(pro)
     book = await pro.fetch_order_book(SYMBOL, 5)
+    # So little that the best level holds it: one fill, whose fee needs no rounding.
     order = await pro.create_order(
-        SYMBOL, "limit", "buy", 0.01, book["asks"][0][0] * 1.02, {"timeInForce": "IOC"}
+        SYMBOL, "limit", "buy", 0.002, book["asks"][0][0] * 1.02, {"timeInForce": "IOC"}
     )
     assert order["status"] == "closed"
     orders, trades, balance, positions = await asyncio.gather(*tasks)
-    assert (orders[-1]["id"], orders[-1]["filled"]) == (order["id"], 0.01)
+    assert (orders[-1]["id"], orders[-1]["filled"]) == (order["id"], 0.002)
     assert trades[-1]["order"] == order["id"]
     paid = Decimal(trades[-1]["info"]["n"])
-    assert paid == (Decimal(trades[-1]["info"]["L"]) * Decimal("0.01") * Decimal("0.0005"))
+    assert paid == (Decimal(trades[-1]["info"]["L"]) * Decimal("0.002") * Decimal("0.0005"))
     assert balance["USDT"]["total"] == float(50_000 - paid)
-    assert (positions[-1]["contracts"], positions[-1]["side"]) == (0.01, "long")
+    assert (positions[-1]["contracts"], positions[-1]["side"]) == (0.002, "long")
 
 
 REFUSALS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
