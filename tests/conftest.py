@@ -73,6 +73,13 @@ def place(item: pytest.Item) -> int:
     return LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A set has another order in every process: the workers would collect different tests, sometimes."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        if any(isinstance(values, set | frozenset) for values in mark.args[1:2]):
+            raise TypeError(f"{metafunc.definition.nodeid} is parametrised over a set: sort it")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`@pytest.mark.data("history/x.parquet")` is skipped, with the reason, where that file is not."""
     items.sort(key=place)

@@ -35,7 +35,7 @@ def test_a_misspelt_field_is_refused_with_what_was_meant(verb: str) -> None:
         check_body(b'{"\\u202e": 1}', verb)
 
 
-@pytest.mark.parametrize("verb", LENIENT)
+@pytest.mark.parametrize("verb", sorted(LENIENT))
 def test_what_makes_things_safer_is_obeyed_beside_unknown_fields(verb: str) -> None:
     check_body(b'{"note": "now!"}', verb)
 
