@@ -6,6 +6,7 @@ Every service that obeys risk has one `PermitView`; the executor's gate reads it
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Final
 
 from libs.common.effects import Measure
@@ -16,7 +17,7 @@ LEASE_US: Final = US_PER_SEC
 """Monotonic time since the last permit was received after which nothing may increase."""
 
 WALL_AGE_US_MAX: Final = US_PER_SEC
-"""An older stamp does not count: a backlog of permits must not extend the lease."""
+"""An older stamp does not extend the lease (a backlog must not); it still forbids, see `PermitView.apply`."""
 
 SILENT_SEC: Final = 1e6
 
@@ -30,32 +31,45 @@ class PermitView:
     def __init__(self, *, build: str) -> None:
         self._build = build
         self._permit: Permit | None = None
+        self._mistimed: Permit | None = None
         self._received_us: int | None = None
         self.refusal = "no permit has been received yet: is the risk service running?"
 
     def apply(self, permit: Permit, now: Now) -> bool:
-        """Take a permit over; False when it does not count (`refusal` says why)."""
-        age_us = now.wall_us - permit.wall_us
-        newest = self._permit
-        order = (permit.risk_epoch, permit.revision)
-        if newest is not None and order <= (newest.risk_epoch, newest.revision):
-            if permit.risk_epoch < newest.risk_epoch and not self.fresh(now):
-                epochs = f"epoch {permit.risk_epoch} after {newest.risk_epoch}"
-                self.refusal = f"an older life of risk speaks ({epochs}): was the store lost? Restart all"
+        """Take a permit over; False when it does not count for the lease (`refusal` says why).
+
+        One that is refused for its stamp alone is risk's newest word all the same: until one counts it
+        forbids beside the last one that did, so that a wrong clock keeps nobody from obeying a flatten.
+        """
+        if self._is_behind(permit, now):
             return False
         if permit.build != self._build:
             self.refusal = f"risk runs build {permit.build}, this service {self._build}: restart both alike"
             return False
-        if age_us > WALL_AGE_US_MAX:
-            self.refusal = (
-                f"the permit is {age_us / US_PER_SEC:.1f} s old: is the bus behind, or a clock wrong?"
-            )
+        if mistimed := self._refusal_of_stamp(permit, now):
+            self.refusal, self._mistimed = mistimed, permit
             return False
-        if age_us < -CLOCKS_APART_US:
-            self.refusal = f"the permit comes {-age_us / 1e6:.1f} s from the future: compare the clocks"
-            return False
-        self._permit, self._received_us, self.refusal = permit, now.mono_us, ""
+        self._permit, self._mistimed, self._received_us, self.refusal = permit, None, now.mono_us, ""
         return True
+
+    def _is_behind(self, permit: Permit, now: Now) -> bool:
+        newest = self._mistimed or self._permit
+        if newest is None or order(permit) > order(newest):
+            return False
+        if permit.risk_epoch < newest.risk_epoch and not self.fresh(now):
+            epochs = f"epoch {permit.risk_epoch} after {newest.risk_epoch}"
+            self.refusal = f"an older life of risk speaks ({epochs}): was the store lost? Restart all"
+        return True
+
+    @staticmethod
+    def _refusal_of_stamp(permit: Permit, now: Now) -> str:
+        """Why the lease cannot run on its wall stamp, in words; empty when it can."""
+        age_us = now.wall_us - permit.wall_us
+        if age_us > WALL_AGE_US_MAX:
+            return f"the permit is {age_us / US_PER_SEC:.1f} s old: is the bus behind, or a clock wrong?"
+        if age_us < -CLOCKS_APART_US:
+            return f"the permit comes {-age_us / 1e6:.1f} s from the future: compare the clocks"
+        return ""
 
     @property
     def permit(self) -> Permit | None:
@@ -87,9 +101,13 @@ class PermitView:
         since = f"the last permit came {age / US_PER_SEC:.1f} s ago"
         return f"{since}; {self.refusal}" if self.refusal else f"{since}: is the risk service running?"
 
+    def _words(self) -> Iterator[Permit]:
+        """What forbids: the newest that counted, and a newer one whose stamp did not."""
+        yield from (one for one in (self._permit, self._mistimed) if one is not None)
+
     def strictest(self, scopes: frozenset[str]) -> Breaker | None:
         """The strictest breaker on any of these scopes, None when all are normal."""
-        found = [one for one in (self._permit.breakers if self._permit else ()) if one.scope in scopes]
+        found = [one for permit in self._words() for one in permit.breakers if one.scope in scopes]
         return max(found, key=lambda one: one.level.rank) if found else None
 
     def level(self, scopes: frozenset[str]) -> Level:
@@ -99,7 +117,12 @@ class PermitView:
 
     def max_ratio(self, pair: str) -> float:
         """The share of its size that a pair may keep."""
-        return 1.0 if self._permit is None else self._permit.max_ratio.get(pair, 1.0)
+        return min((permit.max_ratio.get(pair, 1.0) for permit in self._words()), default=1.0)
+
+
+def order(permit: Permit) -> tuple[int, int]:
+    """Risk's words are in this order: by its life, and by the beat in it."""
+    return permit.risk_epoch, permit.revision
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -142,7 +142,10 @@ async def _return(bench: Bench, done: Trial, *, epoch: int, healed_us: int) -> N
         newer = ear.permit is not None and ear.permit.wall_us > healed_us
         return newer and (done.how != "killed" or (ear.permit is not None and ear.permit.risk_epoch > epoch))
 
-    await until(spoke, sec=READY_SEC, what="a permit of risk after its return")
+    try:
+        await until(spoke, sec=READY_SEC, what="a permit of risk after its return")
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}\n{bench.world.tails()}") from None
     missing = [one for one in ear.permits if one.wall_us > healed_us and not bench.halts(one)]
     if missing:
         done.violations.append(f"permit {missing[0].risk_epoch}/{missing[0].revision} has lost a latch")

@@ -20,7 +20,7 @@ def _any_permit(whole: Any) -> Any:
     """Whatever comes last counts, however old the life that says it."""
 
     def apply(self: Any, permit: Any, now: Any) -> bool:
-        self._permit = None
+        self._permit = self._mistimed = None
         counts: bool = whole(self, permit, now)
         return counts
 

@@ -17,14 +17,10 @@ JOBS = 2
 STEPS_MEDIAN_MIN = 500
 
 REGRESSIONS = (
-    *(8, 11, 22, 60, 64, 71, 75, 87, 96, 98, 101, 105, 113, 140, 169, 187, 203, 267, 278, 449, 489, 493),
-    *(406, 407, 430, 438, 3143, 3144, 3226, 3286),
+    *(8, 11, 22, 60, 64, 71, 75, 87, 96, 98, 101, 105, 113, 115, 140, 169, 187, 203, 267, 278, 449, 489),
+    *(493, 406, 407, 430, 438, 3143, 3144, 3226, 3286),
 )
 """Seeds that have found a fault once; run again even if SEEDS becomes smaller."""
-
-OPEN = {115: "I13: the executor's clock stays 2 s off: no permit counts, nor the flatten in it"}
-"""Seeds that fail and are not decided yet: should a permit that is too late for the lease still be obeyed
-where it is stricter? The test below fails as soon as one of them passes."""
 
 Chunks = dict[int, "AsyncResult[list[Outcome]]"]
 
@@ -36,7 +32,7 @@ def run(seeds: tuple[int, ...]) -> list[Outcome]:
 
 def bad(outcomes: list[Outcome]) -> list[str]:
     """The commands that repeat what has failed."""
-    found = [one for one in outcomes if one.violation and one.seed not in OPEN]
+    found = [one for one in outcomes if one.violation]
     return [f"make sim SEEDS=1 SEED_START={one.seed}: {one.violation}" for one in found]
 
 
@@ -51,12 +47,6 @@ def chunks() -> Iterator[Chunks]:
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_seeds_hold_all_invariants(first: int, chunks: Chunks) -> None:
     assert bad(chunks[first].get()) == []
-
-
-@pytest.mark.xfail(strict=True, reason="; ".join(f"seed {seed}: {why}" for seed, why in OPEN.items()))
-@pytest.mark.parametrize("seed", OPEN)
-def test_open_seeds(seed: int) -> None:
-    assert outcome_of_seed(seed).violation == ""
 
 
 def test_seeds_that_have_found_faults_find_none() -> None:

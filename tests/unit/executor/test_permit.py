@@ -106,3 +106,45 @@ def test_a_permit_carries_the_whole_state() -> None:
 def test_the_scopes_of_a_pair(scope: str) -> None:
     assert scope in scopes_of(PAIR, LEGS)
     assert len(scopes_of(PAIR, LEGS)) == 5
+
+
+FLATTEN = Breaker(scope="global", level=Level.FLATTEN, reason="the operator")
+EVERYWHERE = frozenset({"global"})
+
+
+@pytest.mark.parametrize("off_us", [2_000_000, -2_000_000])
+def test_a_wrong_clock_keeps_nobody_from_obeying(off_us: int) -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1), at())
+    assert not view.apply(permit(2, FLATTEN, max_ratio={PAIR: 0.5}), at(wall_off_us=off_us))
+    assert view.strictest(EVERYWHERE) == FLATTEN
+    assert view.max_ratio(PAIR) == 0.5
+    assert view.age_us(at(0.5)) == 500_000
+    assert view.apply(permit(3), at())
+    assert view.level(EVERYWHERE) is Level.NORMAL
+    assert view.max_ratio(PAIR) == 1.0
+
+
+def test_a_mistimed_permit_loosens_nothing_that_a_good_one_forbids() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1, HALT, max_ratio={PAIR: 0.2}), at())
+    assert not view.apply(permit(2, max_ratio={PAIR: 0.5}), at(3))
+    assert view.strictest(EVERYWHERE) == HALT
+    assert view.max_ratio(PAIR) == 0.2
+    assert not view.fresh(at(3))
+
+
+def test_of_mistimed_permits_the_newest_speaks() -> None:
+    view = PermitView(build=BUILD)
+    assert not view.apply(permit(3, FLATTEN), at(9))
+    assert not view.apply(permit(2), at(9))
+    assert view.level(EVERYWHERE) is Level.FLATTEN
+    assert not view.apply(permit(4), at(9))
+    assert view.level(EVERYWHERE) is Level.NORMAL
+    assert not view.fresh(at(9))
+
+
+def test_a_mistimed_permit_of_another_build_says_nothing() -> None:
+    view = PermitView(build=BUILD)
+    assert not view.apply(permit(1, FLATTEN, build="b2"), at(9))
+    assert view.level(EVERYWHERE) is Level.NORMAL
