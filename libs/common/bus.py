@@ -101,7 +101,9 @@ class Bus(Protocol):
     def connected(self) -> bool: ...
 
     async def connect(self) -> None:
-        """Raise `BusUnavailable` with the address (never the password) when the server cannot be reached."""
+        """Raise `BusUnavailable` with the address (never the password) when the server cannot be reached; it
+        may be asked again then.
+        """
         ...
 
     def publish(self, subject: str, payload: bytes, *, reply: str = "") -> bool: ...

@@ -82,10 +82,8 @@ class NatsBus:
         self.on_state = on_state
         self.on_fatal = on_fatal
         self.fast = fast and fast_path_fits()
-        self._links = {
-            channel: NatsLink(self._address, name=name, channel=channel, fast=self.fast, owner=self)
-            for channel in Channel
-        }
+        self._name = name
+        self._links = self._new_links()
         self._told = False
         self._fatal = ""
         self._closed = False
@@ -94,6 +92,12 @@ class NatsBus:
         self._inbox_open = False
         self._tokens = itertools.count(1)
         self._waiting: dict[str, Callable[[Frame | None], None]] = {}
+
+    def _new_links(self) -> dict[Channel, NatsLink]:
+        return {
+            channel: NatsLink(self._address, name=self._name, channel=channel, fast=self.fast, owner=self)
+            for channel in Channel
+        }
 
     @property
     def connected(self) -> bool:
@@ -112,7 +116,9 @@ class NatsBus:
         )
         failed = next((one for one in outcomes if isinstance(one, BaseException)), None)
         if failed is not None:
-            await self.close()
+            # a connection is good for one attempt; who waits for the server asks again
+            old, self._links = self._links, self._new_links()
+            await asyncio.gather(*(link.close() for link in old.values()))
             raise failed
         self.state_may_have_changed()
 

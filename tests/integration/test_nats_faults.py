@@ -201,6 +201,27 @@ async def test_connecting_waits_for_a_slow_start(server: RealServer) -> None:
     await bus.close()
 
 
+@pytest.mark.parametrize("away", ["dead", "frozen"])
+async def test_who_could_not_connect_may_try_again(server: RealServer, away: str) -> None:
+    (server.kill if away == "dead" else server.freeze)()
+    heard: list[Frame] = []
+    bus = NatsBus(server.url, name="test", connect_timeout_sec=0.5)
+    for _ in range(2):
+        with pytest.raises(BusUnavailable, match="cannot be reached"):
+            await bus.connect()
+    if away == "dead":
+        await server.start()
+    else:
+        server.thaw()
+    await bus.connect()
+    await bus.subscribe("md.>", heard.append)
+    assert bus.publish("md.x", b"1")
+    await eventually(lambda: len(heard) == 1)
+    await bus.close()
+    with pytest.raises(BusUnavailable, match="was closed"):
+        await bus.connect()
+
+
 @both_paths
 async def test_what_piles_up_before_a_mute_server_is_refused_at_a_limit(
     server: RealServer, *, fast: bool
