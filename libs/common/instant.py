@@ -66,3 +66,7 @@ class ManualClock:
         self._wall_us += step_us
         self._mono_us += step_us
         return self.now()
+
+    def set_wall(self, *, by_us: int) -> None:
+        """Somebody sets the clock: wall time jumps, monotonic time does not notice."""
+        self._wall_us += by_us

@@ -91,7 +91,7 @@ class Draft:
         self.moves.append(
             Move(source=before.state, target=target, trigger=trigger, reason=reason, in_state_us=in_state_us)
         )
-        self.set(state=target, reason=reason, since_us=self.now.wall_us)
+        self.set(state=target, reason=reason, since_us=self.now.wall_us, since_n=before.counter)
         self.lane.entered_us = self.now.mono_us
 
     def put(self, intent: Intent) -> None:
@@ -264,8 +264,8 @@ class Lane:
 
     def finish(self, draft: Draft) -> Iterator[Effect]:
         """One write, then everything that must not happen before it is durable."""
-        now = draft.now
-        if not draft.is_empty:
+        now, changed = draft.now, not draft.is_empty
+        if changed:
             yield from self._persist(draft)
         plan = draft.state.plan
         for together in _groups(draft.sends, forced=plan is not None and plan.hard):
@@ -278,7 +278,7 @@ class Lane:
         for intent in draft.changed.values():
             message = order_event(intent, self.keys[intent.leg], now)
             yield Publish(subject=exec_order(self.pair), message=message)
-        if not draft.is_empty:
+        if changed:
             status = pair_status(self, now, move=draft.moves[-1] if draft.moves else None)
             yield Publish(subject=exec_pair(self.pair), message=status)
         yield from draft.effects

@@ -74,10 +74,8 @@ def thin_leg(lane: Lane) -> int:
 
 def _orders(draft: Draft) -> list[Intent]:
     """Orders of this close, oldest first."""
-    since_us = draft.state.since_us
-    return [
-        one for one in draft.intents.values() if one.purpose is Purpose.CLOSE and one.created_us >= since_us
-    ]
+    since_n = draft.state.since_n
+    return [one for one in draft.intents.values() if one.purpose is Purpose.CLOSE and one.n > since_n]
 
 
 # --- as a maker -------------------------------------------------------------------------------------------

@@ -177,9 +177,7 @@ def _repay_after_us(lane: Lane, draft: Draft) -> int:
 def _failures(draft: Draft) -> int:
     """Repayments that did not happen since the pair came into this state."""
     return sum(
-        one.purpose is Purpose.REPAY
-        and one.created_us >= draft.state.since_us
-        and one.state is not IntentState.DONE
+        one.purpose is Purpose.REPAY and one.n > draft.state.since_n and one.state is not IntentState.DONE
         for one in draft.intents.values()
     )
 

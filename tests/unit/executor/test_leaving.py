@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Breaker, Level
 from services.executor.making import HEDGE_TRIES, REFUSED_MAX
 from services.executor.model import Intent, OrderClass, Purpose, State
@@ -65,6 +66,15 @@ def test_in_sequence_a_thin_leg_that_cannot_be_closed_costs_nothing() -> None:
     assert {one.leg for one in closes(rig)} == {1}
     assert rig.orders(Purpose.RESTORE) == []
     assert rig.held == ONE
+
+
+def test_a_move_alone_is_told_too() -> None:
+    rig = held("sequential")
+    rig.acts("perp", *times(9, "none"))
+    rig.wish("close")
+    rig.until(lambda: "closing>active" in rig.moves, 10)
+    rig.run(0.01)
+    assert [one.state for one in rig.statuses if one.from_state][-2:] == ["closing", "active"]
 
 
 # --- as a maker -------------------------------------------------------------------------------------------
@@ -144,6 +154,16 @@ def test_a_venue_that_takes_no_posts_is_taken_from() -> None:
     rig.acts("perp", *times(REFUSED_MAX, "cross"))
     rig.wish("close")
     rig.until(lambda: rig.state is State.IDLE, 8)
+    assert [one.tif for one in closes(rig)].count("post_only") == REFUSED_MAX
+
+
+def test_a_clock_that_is_set_back_makes_no_refusal_forgotten() -> None:
+    rig = held("maker_first")
+    rig.acts("perp", *times(3 * REFUSED_MAX, "cross"))
+    rig.wish("close")
+    rig.until(lambda: len(closes(rig)) == 1, 3)
+    rig.clock.set_wall(by_us=-3_600 * US_PER_SEC)
+    rig.run(8)
     assert [one.tif for one in closes(rig)].count("post_only") == REFUSED_MAX
 
 
