@@ -199,11 +199,12 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
 
     `counter` numbers the ids of its orders and only rises; those after `since_n` are of the state it is in.
     `attempt` numbers entries into OPENING: fees of an attempt that came to nothing are booked to it.
-    `unwinds_ms`: market times of the unwinds that count towards quarantine; `quarantined_legs`: the legs whose
-    instruments it closed. `full`: base quantity of which a demand to shrink keeps a share. `halts`: it was
-    given up, so that nothing is opened anywhere until a person has looked. `taken`: venue, instrument and trade id -> base quantity that the venue took from
-    this pair by itself. `flattened`: a person had it closed while risk was away, in words; nothing is opened
-    before a reset. `forced`: a person's hard close, in words, until nothing is held.
+    `unwinds_ms`: market times of the unwinds that count towards quarantine; `quarantined_legs`: the legs
+    whose instruments it closed. `full`: base quantity of which a demand to shrink keeps a share. `halts`:
+    it was given up, so that nothing is opened anywhere until a person has looked. `taken`: venue,
+    instrument and trade id -> base quantity that the venue took from this pair by itself. `flattened`: a
+    person had it closed while risk was away, in words; nothing is opened before a reset. `forced`: a
+    person's hard close, in words, until nothing is held.
     """
 
     pair: str
