@@ -62,6 +62,9 @@ TICK_US: Final = US_PER_SEC // 4
 
 SAY_US: Final = 5 * US_PER_SEC
 
+WANT, WANT_US = "want", 5 * US_PER_SEC
+"""How often the feed is asked for instruments that it has not described."""
+
 
 class ExecutorActor:
     """All pairs of one executor. `lanes`: pair id -> lane."""
@@ -113,10 +116,16 @@ class ExecutorActor:
                 yield from self._observed(event, now)
 
     def _started(self) -> Iterable[Effect]:
-        want = Want(service="executor", what=("instruments",))
-        yield Publish(subject=subjects.want("feed"), message=want)
+        yield from self._want()
         for pair in self.lanes:
             yield SetTimer(name=tick_name(pair), after_us=TICK_US)
+
+    def _want(self) -> Iterable[Effect]:
+        """Ask what instruments are like: at the start, and while one of them is not known."""
+        if any(lane.rules(leg) is None for lane in self.lanes.values() for leg in (0, 1)):
+            want = Want(service="executor", what=("instruments",))
+            yield Publish(subject=subjects.want("feed"), message=want)
+            yield SetTimer(name=WANT, after_us=WANT_US)
 
     def _leave(self) -> Iterable[Effect]:
         """Nobody would see what rests fill: it is cancelled, and nothing is posted or begun any more."""
@@ -217,7 +226,9 @@ class ExecutorActor:
 
     def _timer(self, event: TimerFired, now: Now) -> Iterable[Effect]:
         pair, _, rest = event.name.partition("|")
-        if rest.startswith("ask|"):
+        if event.name == WANT:
+            yield from self._want()
+        elif rest.startswith("ask|"):
             order_id = rest.removeprefix("ask|")
             yield from self._turn(pair, now, lambda lane, draft: news.ask(lane, draft, order_id))
         elif event.name == recovery.reload_name(pair):

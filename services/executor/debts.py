@@ -7,7 +7,7 @@ and `interest` rise, so that `Leg.coins`, what lies in the wallet because of thi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Final
 
@@ -16,6 +16,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import BalanceReport, Wallet
+from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Debt
 from services.executor.model import ZERO, Leg
@@ -151,6 +152,15 @@ def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = F
             if held.kind is SPOT and asset_of(lane, leg) == asset
         ),
         ZERO,
+    )
+
+
+def is_recalled(lanes: Collection[Lane], seen: AccountSeen | None) -> bool:
+    """Whether a look shows less debt than the pairs have there: what was taken for it is yet to be booked."""
+    venue, shown = ("", ()) if seen is None else (seen.venue, seen.balances)
+    ours = {asset_of(lane, leg) for lane in lanes for leg, kind in enumerate(lane.kinds) if kind is SPOT}
+    return any(
+        owed_of(lanes, asset) > debt_of(shown, asset[1], 0).borrowed for asset in ours if asset[0] == venue
     )
 
 

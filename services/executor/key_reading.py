@@ -1,16 +1,23 @@
-"""Asks a venue what the key may do. Nothing is decided here."""
+"""Asks a venue what the key may do, and hears who wants that asked. Nothing is decided here."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from libs.common.assembly import Offer
+from libs.common.bus import Bus, Frame
 from libs.common.effects import Request
+from libs.common.subjects import command
 from libs.exchange.permissions import UNREADABLE
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
 from libs.exchange.trading_values import KeyPermissions
-from services.executor.keys import ReadKeys
+from services.executor.keys import KeysDoubted, ReadKeys
+
+ASKS = command("reload")
+"""What it may be changed by is no matter: whoever has it done may have changed a key at its venue as well."""
 
 
 async def permissions_of(trading: Trading) -> tuple[KeyPermissions, str]:
@@ -41,3 +48,22 @@ class KeyReader:
         if trading is None:
             raise VenueError(request.venue, "network", "the account is not open yet")
         return await trading.permissions()
+
+
+class KeyEar:
+    """Hears `cmd.reload`, which the runtime answers."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def run(self, offer: Offer) -> None:
+        """Until cancelled."""
+
+        def hear(_frame: Frame) -> None:
+            offer(KeysDoubted())
+
+        subscription = await self._bus.subscribe(ASKS, hear)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await subscription.close()

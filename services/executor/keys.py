@@ -3,7 +3,8 @@
 At the start a key that may not be used ends the process (`shell.Account`). One that is found later, because a
 right was added on the venue's site, stops all that increases a position, at every venue, and pages: who can
 change a key can do more. What reduces goes on. A venue that does not answer is asked again each minute;
-after two hours without an answer nobody knows what the key may do, which is as bad.
+after two hours without an answer nobody knows what the key may do, which is as bad. `fundarb reload` has all
+keys looked at now: whoever has mended one need not wait for the hour.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ RETRY_US: Final = 60 * US_PER_SEC
 BLIND_US: Final = 2 * HOUR_US
 """So long after the last answer the rights of a key count as unknown."""
 
+ASKED_US: Final = 10 * US_PER_SEC
+"""So long after a look that was asked for another one is not: each costs some of the venue's budget."""
+
 TIMER: Final = "keys:"
 
 
@@ -42,6 +46,10 @@ class ReadKeys(Request, frozen=True, kw_only=True):
     """What the key of a venue may do. Answered with `KeyPermissions`."""
 
     venue: str
+
+
+class KeysDoubted(Event, frozen=True, kw_only=True):
+    """Somebody wants the keys to be looked at now."""
 
 
 class KeyWatch:
@@ -54,6 +62,7 @@ class KeyWatch:
         self._venues = tuple(venues)
         self._read_us: dict[str, int] = {}
         self._bad: dict[str, str] = {}
+        self._asked_us: int | None = None
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         """The keys' own events here, all others as before."""
@@ -63,6 +72,11 @@ class KeyWatch:
                 return
             case Answered(request=ReadKeys(venue=venue)):
                 yield from self._answered(venue, event, now)
+                return
+            case KeysDoubted():
+                if self._asked_us is None or now.mono_us - self._asked_us >= ASKED_US:
+                    self._asked_us = now.mono_us
+                    yield from (SetTimer(name=TIMER + venue, after_us=0) for venue in self._venues)
                 return
             case Started():
                 for venue in self._venues:

@@ -43,7 +43,7 @@ from services.executor.desk import Desk
 from services.executor.events import SendOrders
 from services.executor.failpoints import BadFailpoint, Failpoints, Tripwire
 from services.executor.gate import Bounds
-from services.executor.key_reading import KeyReader
+from services.executor.key_reading import KeyEar, KeyReader
 from services.executor.keys import KeyWatch
 from services.executor.lane import Lane
 from services.executor.leases import Leases
@@ -243,7 +243,7 @@ async def assembly_of(
             StoreRoom(context.store, world).run,
             JournalPruner(context.store, context.clock).run,
             *(account.run for account in accounts),
-            *(house.background if house is not None else ()),
+            *(house.background if house is not None else (KeyEar(context.bus).run,)),
         ),
         at_once={SendOrders: desk.at_once},
         ahead={SendOrders: desk.ahead},

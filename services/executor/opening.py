@@ -56,26 +56,12 @@ DOUBT_US: Final = US_PER_SEC // 2
 def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
     """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
     state, now = draft.state, draft.now
-    closed = quarantined(lane) or (0, "")
+    if state.state is not State.IDLE:
+        return f"the pair is {state.state}"
+    if why := why_none(lane, now) or over_limits(lane, notional_usd):
+        return why
     rules = [lane.rules(leg) for leg in (0, 1)]
     short = 1 if direction == "forward" else 0
-    unset = lane.world.why_not_set_up(lane.keys)
-    checks = (
-        (state.state is not State.IDLE, f"the pair is {state.state}"),
-        (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
-        (now.market_ms < closed[0], closed[1]),
-        (None in rules, "the instruments are not described yet"),
-        (bool(full := over_limits(lane, notional_usd) or reserve.no_room(lane.world, now)), full),
-        (bool(doubt := in_doubt(lane)), doubt),
-        (_too_often(lane, now), "it was begun too often lately"),
-        (bool(unset), unset),
-        (bool(near := lane.world.near_settlement(lane.keys, now)), near),
-        (bool(full := dust.too_much(lane)), full),
-        (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
-    )
-    for wrong, text in checks:
-        if wrong:
-            return text
     sides = (sign_of(direction, 0), sign_of(direction, 1))
     if against := opposed(lane, lane.world.lanes.values(), sides, direction):
         return against
@@ -89,6 +75,26 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
     except CannotSize as error:
         return str(error)
     return ""
+
+
+def why_none(lane: Lane, now: Now) -> str:
+    """Why nothing at all can be opened for an idle pair, whatever is wished; empty when something can."""
+    closed = quarantined(lane) or (0, "")
+    unknown = None in (lane.rules(0), lane.rules(1))
+    unset = lane.world.why_not_set_up(lane.keys)
+    checks = (
+        (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),
+        (now.market_ms < closed[0], closed[1]),
+        (unknown, "the instruments are not described yet"),
+        (bool(full := reserve.no_room(lane.world, now)), full),
+        (bool(doubt := in_doubt(lane)), doubt),
+        (_too_often(lane, now), "it was begun too often lately"),
+        (bool(unset), unset),
+        (bool(near := lane.world.near_settlement(lane.keys, now)), near),
+        (bool(full := dust.too_much(lane)), full),
+        (not all(lane.world.fresh(key, now) for key in lane.keys), "a quote is missing or too old"),
+    )
+    return next((text for wrong, text in checks if wrong), "")
 
 
 def _too_often(lane: Lane, now: Now) -> bool:

@@ -26,6 +26,7 @@ from services.executor import records
 from services.executor.account import Look, look_of, prices_of, same_sizes, status_of, valued
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
+from services.executor.debts import is_recalled
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
 from services.executor.twice import Twice
@@ -105,6 +106,10 @@ class VenueBooks:
         """Something was booked: say soon how the account stands now."""
         self._touched = True
 
+    def on_rates(self, found: Rates) -> None:
+        """What the account really pays."""
+        self._fees = dict(found.fees)
+
     def settled(self, now: Now) -> None:
         """A payment is due here from now on."""
         self._settled_us, self._asks = now.mono_us, 0
@@ -140,12 +145,10 @@ class VenueBooks:
         return self._again_us is not None and now.mono_us >= self._again_us
 
     def _settlement_due(self, now: Now) -> bool:
-        return (
-            self._settled_us is not None
-            and self._asks < len(AFTER_US)
-            and now.mono_us - self._settled_us >= AFTER_US[self._asks]
-            and any(one.venue == self.venue for one in self._owner.books.due)
-        )
+        if self._settled_us is None or self._asks >= len(AFTER_US):
+            return False
+        waited = now.mono_us - self._settled_us >= AFTER_US[self._asks]
+        return waited and any(one.venue == self.venue for one in self._owner.books.due)
 
     def _look(self, now: Now) -> Iterator[Effect]:
         self._look_us = now.mono_us
@@ -280,10 +283,6 @@ class VenueBooks:
             return True
         return not holders(self._owner.books, (self.venue, record.instrument), record.ts_ms)
 
-    def on_rates(self, found: Rates) -> None:
-        """What the account really pays."""
-        self._fees = dict(found.fees)
-
     # --- comparing --------------------------------------------------------------------------------
 
     def on_caught_up(self, now: Now) -> Iterator[Effect]:
@@ -318,8 +317,9 @@ class VenueBooks:
 
     def _is_early(self, explained: Explained, look: Look, now: Now) -> bool:
         """A trade that the venue made and nobody has booked yet must not become a part of the opening."""
-        waited_us = now.mono_us - (self._born or now).mono_us
-        return waited_us < EARLY_US_MAX and not same_sizes(explained, look, self.keys)
+        waited_us, lanes = now.mono_us - (self._born or now).mono_us, self._owner.world.lanes.values()
+        as_booked = same_sizes(explained, look, self.keys) and not is_recalled(lanes, self._seen)
+        return waited_us < EARLY_US_MAX and not as_booked
 
     # --- what is said -----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from libs.common.instant import US_PER_MS, Now
 from services.executor import stall
 from services.executor.lane import Lane
 from services.executor.model import Intent, IntentState, State
+from services.executor.opening import why_none
 from services.executor.say import pair_status
 from services.executor.world import World
 
@@ -74,11 +75,18 @@ def _pair(lane: Lane, now: Now) -> dict[str, Any]:
         "reason": state.reason,
         "waits": waits_for(lane),
         "orders_open": sum(not one.state.is_final for one in lane.intents.values()),
-        "opens": world.forbidden(lane.pair, lane.keys, now) or world.why_not_set_up(lane.keys) or "ok",
+        "opens": _why_not(lane, now) or "ok",
     }
     if ratio < 1:
         told["may_keep"] = float(ratio)
     return {**told, **({"flattened": state.flattened} if state.flattened else {})}
+
+
+def _why_not(lane: Lane, now: Now) -> str:
+    """Why nothing of the pair may increase now: by risk's word, or by what is known of its market."""
+    world = lane.world
+    why = world.forbidden(lane.pair, lane.keys, now) or world.why_not_set_up(lane.keys)
+    return why or (why_none(lane, now) if lane.state.state is State.IDLE else "")
 
 
 def _order(lane: Lane, one: Intent, now: Now) -> dict[str, Any]:

@@ -39,6 +39,10 @@ BEAT_US: Final = 250 * US_PER_MS
 PERIOD_US: Final = {BEAT: BEAT_US, SECOND: US_PER_SEC, RESEND: 30 * US_PER_SEC, RETRY: US_PER_SEC}
 # Whoever asks in a loop gets an answer a second.
 RESEND_GAP_US: Final = US_PER_SEC
+LATER: Final = "resend:"
+"""And what is to be said again: kinds by commas, "" is all of them."""
+
+SLOW: Final = frozenset({"instruments", "history"})
 
 PRINTS_LANE: Final = "prints"
 
@@ -82,7 +86,7 @@ class FeedActor:
             for name in names
         }
         self._hot: dict[str, frozenset[Leg]] = {}
-        self._resent_us: dict[tuple[str, ...], int] = {}
+        self._resent_us: dict[str, int] = {}
 
     def handle(self, event: Event, now: Now) -> Iterable[Effect]:
         """One event; effects in the order in which they are to be done."""
@@ -122,6 +126,9 @@ class FeedActor:
         yield from self._beat(now)
 
     def _timer(self, name: str, now: Now) -> Iterable[Effect]:
+        if name.startswith(LATER):
+            yield from self._resend(name.removeprefix(LATER), now)
+            return
         yield SetTimer(name=name, after_us=PERIOD_US[name])
         match name:
             case "beat":
@@ -133,7 +140,7 @@ class FeedActor:
                 for venue in self._venues.values():
                     yield from venue.retry()
             case _:
-                yield from self._resend((), now)
+                yield from self._resend("", now)
 
     def _beat(self, now: Now) -> Iterable[Effect]:
         for venue in self._venues.values():
@@ -153,7 +160,9 @@ class FeedActor:
                     market0_ms=message.market0_ms, wall0_ms=message.wall0_ms, speed=message.speed
                 )
             case Want():
-                yield from self._resend(message.what, now)
+                known = SLOW.intersection(message.what)
+                if known or not message.what:
+                    yield from self._resend(",".join(sorted(known)), now)
             case Opportunity():
                 self._heat(message)
             case Permit():
@@ -161,13 +170,15 @@ class FeedActor:
             case _:
                 pass
 
-    def _resend(self, what: tuple[str, ...], now: Now) -> Iterable[Effect]:
+    def _resend(self, what: str, now: Now) -> Iterable[Effect]:
+        """At most once a second. Who asks in between hears it at its end: it may have subscribed only now."""
         last_us = self._resent_us.get(what)
-        if last_us is not None and now.mono_us - last_us < RESEND_GAP_US:
+        if last_us is not None and (early_us := last_us + RESEND_GAP_US - now.mono_us) > 0:
+            yield SetTimer(name=f"{LATER}{what}", after_us=early_us)
             return
         self._resent_us[what] = now.mono_us
         for venue in self._venues.values():
-            yield from venue.resend(what, now)
+            yield from venue.resend(tuple(filter(None, what.split(","))), now)
 
     def _heat(self, message: Opportunity) -> None:
         """Both legs of a pair that passes, would with younger quotes, or is held are watched each second."""

@@ -26,7 +26,7 @@ from libs.common.effects import Alert, Answered, Effect, Event, Note, Persist, R
 from libs.common.instant import US_PER_SEC, ManualClock, Now
 from libs.common.memory_store import MemoryStore
 from libs.common.messages import Intent, Message, Quote
-from libs.common.messages_exec import Breaker, PairStatus, Permit
+from libs.common.messages_exec import Breaker, Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
 from libs.common.subjects import PERMIT, intent, kind_of, pair_id
 from services.executor import events
@@ -77,7 +77,7 @@ class Rig:
         self.refused: list[str] = []
         self.alerts: list[Alert] = []
         self.notes: list[str] = []
-        self.statuses: list[PairStatus] = []
+        self.spoken: list[Message] = []
         self.said: list[effects.Reply | effects.Audit] = []
         self.requests: list[Request] = []
         self._heap: list[tuple[int, int, int, Callable[[], None]]] = []
@@ -238,8 +238,8 @@ class Rig:
                     self.alerts.append(effect)
                 case Note(text=text):
                     self.notes.append(text)
-                case effects.Publish(message=PairStatus() as status):
-                    self.statuses.append(status)
+                case effects.Publish(message=message):
+                    self.spoken.append(message)
                 case effects.Reply() | effects.Audit():
                     self.said.append(effect)
                 case _:

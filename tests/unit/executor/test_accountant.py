@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 
+from msgspec.structs import replace
+
 from libs.carry.identity import Explained
 from libs.carry.pnl import EXACT
 from libs.common.effects import Health, Measure
 from libs.common.messages_exec import LedgerKind, LedgerLine
-from libs.common.subjects import exec_ledger
+from libs.common.subjects import SPOT, exec_ledger
 from libs.exchange.engine import commands as c
 from services.executor.books import Books
 from services.executor.books_work import FetchRecords
@@ -132,6 +134,21 @@ def test_an_opening_that_the_store_refuses_at_first_does_not_count_its_own_money
     rig.run(8)
     assert rig.lines() == []
     assert rig.books.residual_usd == 0
+
+
+def test_an_opening_waits_until_what_was_taken_for_a_loan_is_booked() -> None:
+    rig = BooksRig(seed=8)
+    pair, lane = next((name, one) for name, one in rig.life.lanes.items() if SPOT in one.kinds)
+    as_it_is, legs = lane.state, list(lane.state.legs)
+    leg = lane.kinds.index(SPOT)
+    legs[leg] = replace(legs[leg], borrowed=Decimal(1))  # the venue shows no debt any more
+    lane.state = replace(lane.state, legs=(legs[0], legs[1]))
+    rig.life.world.lanes = {pair: lane}
+    rig.run(8)
+    assert VENUE not in rig.accountant.books.openings
+    lane.state = as_it_is
+    rig.run(8)
+    assert VENUE in rig.accountant.books.openings
 
 
 def settle_one(rig: BooksRig, *, rate: str = "0.001") -> tuple[int, Decimal]:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from libs.common.instant import US_PER_SEC
+from libs.common.messages import Want
 from libs.common.messages_exec import Breaker, Level
 from libs.common.subjects import exec_pair
 from services.executor import events
@@ -195,6 +196,23 @@ def test_status_tells_of_a_key_that_is_not_to_be_used_any_more() -> None:
     told = done(rig, "status")
     assert told["keys"] == "binance: the API key may withdraw"
     assert told["pairs"][rig.pair]["opens"] == "binance: the API key may withdraw"
+
+
+def test_an_instrument_that_nobody_has_described_is_asked_for_and_told() -> None:
+    rig = Rig()
+    assert done(rig, "status")["pairs"][rig.pair]["opens"] == "ok"
+    rig.run(11)
+    assert sum(isinstance(one, Want) for one in rig.spoken) == 1, "at the start, and not again"
+    info = rig.world.rules.pop(rig.keys[0])
+    rig.restart()
+    rig.run(0)  # what the feed says at the start has been heard
+    del rig.world.rules[rig.keys[0]]
+    rig.run(11)
+    assert "not described" in done(rig, "status")["pairs"][rig.pair]["opens"]
+    assert sum(isinstance(one, Want) for one in rig.spoken) >= 3
+    rig.world.rules[rig.keys[0]] = info
+    rig.run(1)
+    assert done(rig, "status")["pairs"][rig.pair]["opens"] == "ok"
 
 
 # --- flatten ------------------------------------------------------------------------------------------------

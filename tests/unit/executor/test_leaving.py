@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from libs.common.instant import US_PER_SEC
-from libs.common.messages_exec import Breaker, Level
+from libs.common.messages_exec import Breaker, Level, PairStatus
 from services.executor.making import HEDGE_TRIES, REFUSED_MAX
 from services.executor.model import Intent, OrderClass, Purpose, State
 from tests.unit.executor.rig import FLAT, Rig
@@ -74,7 +74,8 @@ def test_a_move_alone_is_told_too() -> None:
     rig.wish("close")
     rig.until(lambda: "closing>active" in rig.moves, 10)
     rig.run(0.01)
-    assert [one.state for one in rig.statuses if one.from_state][-2:] == ["closing", "active"]
+    told = [one.state for one in rig.spoken if isinstance(one, PairStatus) and one.from_state]
+    assert told[-2:] == ["closing", "active"]
 
 
 # --- as a maker -------------------------------------------------------------------------------------------

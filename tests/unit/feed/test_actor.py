@@ -109,7 +109,13 @@ async def test_slow_state_comes_when_asked_for_and_every_thirty_seconds() -> Non
     assert [one.instrument for one in rig.said(History)] == [PERP]
     assert rig.said(InstrumentInfo) == []
     await rig.hear(subjects.want("feed"), Want(service="feed", what=("history",)))
+    await rig.hear(subjects.want("feed"), Want(service="feed", what=("history", "weather")))
     assert len(rig.said(History)) == 1  # asked in a loop: once a second
+    await rig.run(1)
+    assert len(rig.said(History)) == 2, "who asked a moment later has perhaps subscribed only then"
+    await rig.run(1)
+    await rig.hear(subjects.want("feed"), Want(service="feed", what=("weather",)))
+    assert len(rig.said(History)) == 2
     await rig.hear(subjects.want("feed"), Want(service="feed"))
     assert len(rig.said(InstrumentInfo)) == 2
     rig.forget()
