@@ -71,8 +71,9 @@ class ControlSet:
         )
 
     def observe(self, message: Message, now: Now) -> None:
-        """The facts first: controls read them."""
-        self._facts.observe(message, now)
+        """The facts first: controls read them, and hear of a pair only what its leader says."""
+        if not self._facts.observe(message, now):
+            return
         for control in self.controls:
             control.observe(message, now)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from libs.common.config.legs import PairSpec
 from libs.common.config.schema import Config
-from libs.common.instant import Now
+from libs.common.instant import US_PER_SEC, Now
 from libs.common.message import Message
 from libs.common.messages import Funding, InstrumentInfo, Quote, ServiceHealth, VenueHealth
 from libs.common.messages_exec import AccountStatus, PairStatus
@@ -26,6 +26,9 @@ Key = tuple[str, str]
 M = TypeVar("M", bound=Message)
 
 IDLE: Final = "idle"
+
+LEADS_US: Final = 15 * US_PER_SEC
+"""An executor tells of its pairs each 5 s: one that has not been heard for so long leads them no more."""
 
 
 class Heard(msgspec.Struct, Generic[M], frozen=True):
@@ -76,8 +79,10 @@ class Facts:
         self.services: dict[str, Heard[ServiceHealth]] = {}
         self.born_us: int | None = None
 
-    def observe(self, message: Message, now: Now) -> None:
-        """Take a message over; what is not about a configured pair is nobody's matter."""
+    def observe(self, message: Message, now: Now) -> bool:
+        """Take a message over; what is not about a configured pair is nobody's matter. False for a word on a
+        pair that nobody may go by.
+        """
         match message:
             case Quote() | Funding() | InstrumentInfo():
                 if (leg := self.legs.get((message.venue, message.instrument))) is not None:
@@ -89,16 +94,26 @@ class Facts:
             case AccountStatus():
                 self.accounts[message.venue] = Heard(message, _made_us(message.wall_us, now))
             case PairStatus():
-                self._on_pair(message, now)
+                return self._on_pair(message, now)
             case _:
                 pass
+        return True
 
-    def _on_pair(self, status: PairStatus, now: Now) -> None:
-        """An executor that does not lead a pair has no word about it; older words of it do not count."""
+    def _on_pair(self, status: PairStatus, now: Now) -> bool:
+        """An executor that does not lead a pair has no word about it, and neither has one that led it before.
+
+        Words of one executor come in order, whatever its clock says; those of two are compared by their
+        stamps while the newer leader is heard.
+        """
         former = self.pairs.get(status.pair)
-        late = former is not None and status.wall_us < former.message.wall_us
-        if status.owner and status.pair in self.scopes.specs and not late:
-            self.pairs[status.pair] = Heard(status, now.mono_us)
+        if not status.owner or status.pair not in self.scopes.specs:
+            return False
+        if former is not None and former.message.owner != status.owner:
+            late = status.wall_us < former.message.wall_us
+            if late and former.age_us(now) <= LEADS_US:
+                return False
+        self.pairs[status.pair] = Heard(status, now.mono_us)
+        return True
 
     # --- what is asked --------------------------------------------------------------------------
 
