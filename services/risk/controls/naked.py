@@ -28,9 +28,18 @@ UNKNOWN_SEC: Final = 60.0
 """W of a venue of which nothing better is known (execution.md, resolving)."""
 
 
+def naked_usd(status: PairStatus) -> float:
+    """What is not hedged. An executor without a price (a restart while the feed is down) tells 0 USD of any
+    delta: then its share of a leg is valued by the size that the pair was opened with.
+    """
+    if any(leg.mid for leg in status.legs):
+        return status.naked_usd
+    return max(status.naked_usd, status.delta_ratio * float(status.notional_usd))
+
+
 def is_naked(status: PairStatus) -> bool:
     """Whether the unhedged part is worth a page; NaN is."""
-    return not status.naked_usd <= max(NAKED_USD_MIN, NAKED_SHARE * float(status.notional_usd))
+    return not naked_usd(status) <= max(NAKED_USD_MIN, NAKED_SHARE * float(status.notional_usd))
 
 
 class Naked(Base):
@@ -77,7 +86,7 @@ class Naked(Base):
             bound_sec = max(NAKED_SEC_MIN, self._open_sec + LADDER_SEC + unknown_sec)
             lasted_sec = (now.mono_us - since_us) / US_PER_SEC
             if lasted_sec > bound_sec:
-                usd = self._facts.pairs[pair].message.naked_usd
+                usd = naked_usd(self._facts.pairs[pair].message)
                 return f"{pair} has been naked by {usd:.0f} USD for {lasted_sec:.0f} s"
         return ""
 
@@ -106,7 +115,7 @@ class Stuck(Quiet):
                 continue
             yield self._finding(pair_scope(pair), status.reason)
             if is_naked(status):
-                text = f"{pair} is stuck and naked by {status.naked_usd:.0f} USD: {status.reason}"
+                text = f"{pair} is stuck and naked by {naked_usd(status):.0f} USD: {status.reason}"
                 yield self._finding(GLOBAL, text)
 
     def _finding(self, scope: str, reason: str) -> Finding:
