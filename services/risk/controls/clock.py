@@ -29,6 +29,9 @@ PROCESS_CALM_US: Final = 10 * US_PER_SEC
 FORGOTTEN_US: Final = 10 * US_PER_SEC
 """A process that says nothing any more has no clock; its silence is another row's matter."""
 
+Process = tuple[str, int]
+"""(service, pid): each of several executors has a clock of its own."""
+
 
 class VenueClock(Quiet):
     """One switch for the warning and one for the breaker of each venue."""
@@ -84,24 +87,27 @@ class ProcessClock(Base):
     name = "process_clock"
 
     def __init__(self) -> None:
-        self._apart_us: dict[str, deque[int]] = {}
-        self._heard_us: dict[str, int] = {}
+        self._apart_us: dict[Process, deque[int]] = {}
+        self._heard_us: dict[Process, int] = {}
         self._switch = Switch(leave=PROCESS_CALM_US)
         self._why = ""
 
     def observe(self, message: Message, now: Now) -> None:
         """Each pulse is a look at that process's clock."""
         if isinstance(message, ServiceHealth):
-            pulses = self._apart_us.setdefault(message.service, deque(maxlen=PULSES))
+            process = message.service, message.pid
+            pulses = self._apart_us.setdefault(process, deque(maxlen=PULSES))
             pulses.append(now.wall_us - message.wall_us)
-            self._heard_us[message.service] = now.mono_us
+            self._heard_us[process] = now.mono_us
+            for gone in [one for one, us in self._heard_us.items() if now.mono_us - us > FORGOTTEN_US]:
+                del self._heard_us[gone], self._apart_us[gone]
 
     def judge(self, now: Now) -> Iterable[Finding]:
         """Five pulses in a row that all differ."""
         apart = [
-            f"{service} {least_us / US_PER_MS:+.0f} ms"
-            for service, pulses in sorted(self._apart_us.items())
-            if len(pulses) == PULSES and now.mono_us - self._heard_us[service] <= FORGOTTEN_US
+            f"{process[0]} {least_us / US_PER_MS:+.0f} ms"
+            for process, pulses in sorted(self._apart_us.items())
+            if len(pulses) == PULSES and now.mono_us - self._heard_us[process] <= FORGOTTEN_US
             if abs(least_us := min(pulses, key=abs)) > CLOCKS_APART_US
         ]
         if apart:
