@@ -31,6 +31,10 @@ from services.risk.scopes import pair_scope
 
 _UNTIL: Final = f"{CALM_US // (60 * US_PER_SEC)} min above {DISTANCE_CALM:.0%} (ratio under {RATIO_CALM:.0%})"
 
+BLIND_US: Final = 30 * US_PER_SEC
+UNTOLD: Final = "tells neither how far liquidation is nor what maintenance margin it wants"
+"""What nobody can watch is not enlarged, and a person is told."""
+
 Key = tuple[str, str]
 """(pair, venue)."""
 
@@ -45,6 +49,7 @@ class Collaterals(Base):
         self._squeezes: dict[Key, Squeeze] = {}
         self._seen: dict[Key, Collateral] = {}
         self._warns: dict[Key, Switch] = {}
+        self._blind: dict[Key, Switch] = {}
         self._instruments: dict[Key, frozenset[str]] = {}
         for spec in facts.scopes.specs.values():
             for leg in spec.legs:
@@ -64,6 +69,8 @@ class Collaterals(Base):
             self._squeezes[key] = after(self._squeezes.get(key, Squeeze()), seen, now.mono_us)
             switch = self._warns.setdefault(key, Switch(leave=CALM_US))
             switch.judge(now.mono_us, over=seen.warns, calm=seen.is_calm)
+            blind = self._blind.setdefault(key, Switch(enter=BLIND_US))
+            blind.judge(now.mono_us, over=not seen.is_known)
 
     def judge(self, now: Now) -> Iterable[Finding]:
         """The step of each pair and venue; the next one may fall due between two looks."""
@@ -80,6 +87,8 @@ class Collaterals(Base):
             if squeeze.share < 1:
                 step = f"{text}; it may keep {squeeze.share:.0%} of its size"
                 yield self._finding(pair, Level.NO_OPENS, "shrink", step)
+            elif self._blind[key].on:
+                yield self._finding(pair, Level.NO_OPENS, "warn", f"{venue} {UNTOLD}", until="it tells")
             elif self._warns[key].on:
                 yield self._finding(pair, Level.NORMAL, "warn", text)
 
@@ -91,13 +100,22 @@ class Collaterals(Base):
                 found[pair] = min(float(squeeze.share), found.get(pair, 1.0))
         return found
 
-    def _finding(self, pair: str, level: Level, step: str, reason: str, *, latch: bool = False) -> Finding:
+    def _finding(
+        self,
+        pair: str,
+        level: Level,
+        step: str,
+        reason: str,
+        *,
+        latch: bool = False,
+        until: str = _UNTIL,
+    ) -> Finding:
         return Finding(
             scope=pair_scope(pair),
             level=level,
             control=f"{self.name}_{step}",
             reason=reason,
-            until="a reset" if latch else _UNTIL,
+            until="a reset" if latch else until,
             hold=Hold.LATCH if latch else Hold.WHILE,
             alert=AlertLevel.WARNING if step == "warn" else AlertLevel.CRITICAL,
         )
