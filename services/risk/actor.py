@@ -147,6 +147,7 @@ class RiskActor:
         yield from self._problem("store", "")
         self.commands.remember(found.ids)
         if not first:
+            self._controls.loss.settle_reset(kept=False)
             yield from self._keeper.deposed()
             return
         self._herald.remember(found.latches)
@@ -159,7 +160,10 @@ class RiskActor:
 
     def _persisted(self, event: Persisted, now: Now) -> Iterable[Effect]:
         """The store's word on latches: they are announced now, whatever it was."""
+        resets = self._keeper.resets(event.token)
         yield from self._keeper.written(event, now)
+        if resets:
+            self._controls.loss.settle_reset(kept=event.ok)
         if event.conflict:
             text = f"another life of risk has written to the store ({event.error}): do two of them run?"
             yield Alert(level=AlertLevel.CRITICAL, key="risk:deposed", text=text)
@@ -191,8 +195,7 @@ class RiskActor:
     def _command(self, event: Received, now: Now) -> Iterable[Effect]:
         """What changes the table waits for the store; everything else is answered at once."""
         if not self._keeper.epoch:
-            if len(self._early) < EARLY_MAX:
-                self._early.append(event)
+            yield from self._wait(event)
             return
         before = self._keeper.decided
         taken = self.commands.take(event, self._situation(now), now)
@@ -209,6 +212,19 @@ class RiskActor:
         if taken.reply is not None:
             yield Reply(to=event.reply, reply=taken.reply)
         yield from taken.alerts
+
+    def _wait(self, event: Received) -> Iterator[Effect]:
+        """Keep a command until the store was read. Where there is no room left, who only asks how things are
+        makes it; who finds none is told, and has his line.
+        """
+        if len(self._early) >= EARLY_MAX:
+            asking = (one for one in self._early if one.subject == subjects.command("status"))
+            if (oldest := next(asking, None)) is not None:
+                self._early.remove(oldest)
+        if len(self._early) < EARLY_MAX:
+            self._early.append(event)
+            return
+        yield from self.commands.too_early(event, "the store does not answer, and too many commands wait")
 
     def _situation(self, now: Now) -> Situation:
         return Situation(

@@ -16,11 +16,12 @@ from typing import Any, Final
 import msgspec
 
 from libs.common.command_scopes import legs_of
-from libs.common.commands import Asked, CommandDesk
+from libs.common.commands import ACTOR_CHARS_MAX, Asked, CommandDesk, body_of, one_line, refusal
+from libs.common.commands import VERBS as KNOWN
 from libs.common.config.legs import PairSpec
 from libs.common.effects import Alert, Audit, Effect, Received, Reply
 from libs.common.instant import Now
-from libs.common.messages import AlertLevel
+from libs.common.messages import AlertLevel, Command
 from services.risk.latches import (
     OPERATOR_FLATTEN,
     OPERATOR_HALT,
@@ -55,6 +56,20 @@ class RiskCommands:
             refused = _unchanged(asked, situation.latches)
             return msgspec.structs.replace(refused, alerts=_unheard(event, refused))
         return _WORK[asked.verb](asked, situation, now)
+
+    def too_early(self, event: Received, why: str) -> Iterable[Effect]:
+        """Refuse what cannot be taken now, before it was looked at; verbs of other services are theirs."""
+        verb, said = event.subject.rpartition(".")[2], event.message
+        if not isinstance(said, Command) or (verb in KNOWN and verb not in VERBS):
+            return
+        yield Audit(
+            subject=event.subject,
+            body=body_of(said),
+            decision="refused",
+            reason=f"not_ready: {why}",
+            actor=one_line(said.actor or "", ACTOR_CHARS_MAX),
+        )
+        yield refusal("risk", event.reply, "not_ready", f"{why}: say it again")
 
 
 def _status(asked: Asked, situation: Situation, _now: Now) -> Taken:

@@ -161,6 +161,10 @@ class Keeper:
             delta = {name: whole.get(name) for name in self._doubtful} | delta
         return delta
 
+    def resets(self, token: str) -> bool:
+        """Whether the write under way is this one, and resets something."""
+        return self._writing is not None and self._writing.token == token and self._writing.resets
+
     def written(self, event: Persisted, now: Now) -> Iterator[Effect]:
         """What the store has made of it; answers whoever waits. A conflict is the actor's matter."""
         done = self._writing
@@ -173,6 +177,7 @@ class Keeper:
         delta = changes(self.stored, done.latches)
         if not event.conflict:
             self._doubtful |= set(delta)
+            self._day = None  # nobody knows which one lies there: written again
         self.problem = event.error or "the store did not take it"
         yield from self._deny(done.jobs, self.problem)
         for latch in self.decided:

@@ -75,6 +75,7 @@ class DailyLoss(Base):
         self._heard = False
         self._lines: dict[str, None] = {}
         self._unexplained_us: dict[str, int] = {}
+        self._forgiven_usd = 0.0  # by a reset that the store has not taken yet
 
     @property
     def ratio(self) -> float | None:
@@ -110,8 +111,10 @@ class DailyLoss(Base):
                 switch.judge(now.mono_us, over=False)
             return
         today = now.wall_us // DAY_US
-        if self.day is None or self.day.day != today:
+        empty = self.day is not None and not self.day.start_usd > 0 and self.known_usd > 0
+        if self.day is None or self.day.day != today or empty:  # of nothing no share can be lost
             self.day = Day(day=today, start_usd=self.known_usd, since_us=now.wall_us)
+            self._forgiven_usd = 0.0
             for switch in self._switches.values():
                 switch.reset()
         if (lost := self.ratio) is not None:
@@ -164,4 +167,12 @@ class DailyLoss(Base):
         for switch in self._switches.values():
             switch.reset()
         if self.day is not None and self.known_usd is not None:
+            self._forgiven_usd += self.day.start_usd - self.known_usd
             self.day = msgspec.structs.replace(self.day, start_usd=self.known_usd)
+
+    def settle_reset(self, *, kept: bool) -> None:
+        """What has become of a reset in the store. One that was refused forgives no loss."""
+        if self.day is not None and not kept:
+            start_usd = self.day.start_usd + self._forgiven_usd
+            self.day = msgspec.structs.replace(self.day, start_usd=start_usd)
+        self._forgiven_usd = 0.0
