@@ -15,8 +15,9 @@ from typing import Final
 import msgspec
 
 from libs.common.commands import Asked, CommandDesk
-from libs.common.effects import CancelTimer, Effect, Received, SetTimer
+from libs.common.effects import Alert, CancelTimer, Effect, Received, SetTimer
 from libs.common.instant import US_PER_MS, US_PER_SEC, Now
+from libs.common.messages import AlertLevel
 from libs.common.messages_exec import Level, PairStatus
 from services.executor import resetting, telling
 from services.executor.events import AccountSeen
@@ -220,6 +221,10 @@ class Commands:
         elif now.mono_us < until_us:
             self._left_to_risk[number] = (asked, until_us)
             yield SetTimer(name=f"{PREFIX}{number}:{RISK}", after_us=LOOK_US)
+        else:  # it may have refused it, for its own reasons, or never have heard it
+            text = f"flatten of {asked.scope} was left to risk, whose permits do not say so {RISK_US // US_PER_SEC} s"
+            text += " later: nothing is closed by it. See `fundarb status`, and say it again"
+            yield Alert(level=AlertLevel.CRITICAL, key="flatten", text=text, context={"scope": asked.scope})
 
 
 PREFIX: Final = "asked:"

@@ -224,6 +224,17 @@ def test_flatten_is_risks_while_it_is_there() -> None:
     rig.run(10)
     assert rig.state is State.ACTIVE
     assert rig.durable.flattened == ""
+    (told,) = rig.told("flatten")
+    assert "left to risk" in told, "whose permits never say so"
+
+
+def test_a_flatten_that_risk_says_is_no_news() -> None:
+    rig = Rig().opened()
+    done(rig, "flatten", confirm=True)
+    rig.breakers = (Breaker(scope="global", level=Level.FLATTEN, reason="by hand"),)
+    rig.run(10)
+    assert rig.state is State.IDLE
+    assert rig.told("flatten") == []
 
 
 def test_flatten_without_risk_closes_by_force_and_stays() -> None:
