@@ -222,8 +222,9 @@ class Commands:
             self._left_to_risk[number] = (asked, until_us)
             yield SetTimer(name=f"{PREFIX}{number}:{RISK}", after_us=LOOK_US)
         else:  # it may have refused it, for its own reasons, or never have heard it
-            text = f"flatten of {asked.scope} was left to risk, whose permits do not say so {RISK_US // US_PER_SEC} s"
-            text += " later: nothing is closed by it. See `fundarb status`, and say it again"
+            late = f"{RISK_US // US_PER_SEC} s later"
+            text = f"flatten of {asked.scope} was left to risk, whose permits do not say so {late}: nothing"
+            text += " is closed by it. See `fundarb status`, and say it again"
             yield Alert(level=AlertLevel.CRITICAL, key="flatten", text=text, context={"scope": asked.scope})
 
 
