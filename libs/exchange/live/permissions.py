@@ -10,13 +10,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from libs.exchange.trading_values import KeyPermissions
 from libs.exchange.units import int_of
 
 UNKNOWN = KeyPermissions(readable=False)
+ANYWHERE: Final = frozenset({"*", "0.0.0.0", "0.0.0.0/0", "::/0"})  # read, not bound to
 
 
 def binance(row: Any) -> KeyPermissions:
@@ -47,7 +49,7 @@ def bitget(data: Any) -> KeyPermissions:
         may_trade=writes and "uta_trade" in held,
         may_withdraw=writes and "withdraw" in held,
         may_transfer=writes and bool(held & {"uta_mgt", "transfer"}),
-        ip_bound=bool(data.get("ips")),
+        ip_bound=_binds(str(data.get("ips") or "").split(",")),
         account_type="unified",
     )
 
@@ -60,14 +62,15 @@ def bybit(answer: Any) -> KeyPermissions:
         return UNKNOWN
     writes = str(result.get("readOnly")) == "0"
     wallet = _words(groups.get("Wallet"))
+    told = isinstance(groups.get("Wallet"), list)  # no word on the wallet is no word on withdrawals
     contracts, spot = _words(groups.get("ContractTrade")), _words(groups.get("Spot"))
     ips = _words(result.get("ips"))
     return KeyPermissions(
         readable=True,
         may_trade=writes and {"Order", "Position"} <= contracts and "SpotTrade" in spot,
-        may_withdraw=writes and "Withdraw" in wallet,
+        may_withdraw=(writes and "Withdraw" in wallet) if told else None,
         may_transfer=writes and "AccountTransfer" in wallet,
-        ip_bound=bool(ips) and "*" not in ips,
+        ip_bound=_binds(ips),
         account_type="unified" if str(result.get("uta")) == "1" else "classic",
         expires_ms=_moment_ms(result.get("expiredAt")),
     )
@@ -86,7 +89,7 @@ def okx(answer: Any) -> KeyPermissions:
         may_trade="trade" in held,
         may_withdraw="withdraw" in held,
         may_transfer="trade" in held,
-        ip_bound=bool(row.get("ip")),
+        ip_bound=_binds(str(row.get("ip") or "").split(",")),
         account_type="unified",
     )
 
@@ -95,6 +98,12 @@ def _flag(row: Any, name: str) -> bool | None:
     """True or False as the venue writes it, None when it does not say."""
     said = str(row.get(name)).lower() if isinstance(row, dict) else ""
     return {"true": True, "false": False}.get(said)
+
+
+def _binds(ips: Iterable[str]) -> bool:
+    """Whether an allow-list names addresses, and not all of them."""
+    named = {one.strip() for one in ips} - {""}
+    return bool(named) and not named & ANYWHERE
 
 
 def _words(value: Any) -> set[str]:

@@ -74,6 +74,13 @@ def test_a_key_that_may_withdraw_is_seen(may: KeyPermissions) -> None:
     assert may.may_withdraw is True
 
 
+def test_a_venue_without_a_word_on_withdrawals_does_not_deny_them() -> None:
+    rights = {name: held for name, held in BYBIT["permissions"].items() if name != "Wallet"}
+    may = of_bybit(permissions=rights)
+    assert (may.may_trade, may.may_withdraw) == (True, None)
+    assert "may be able to withdraw" in LIVE.refusal("bybit", may, now_ms=NOW_MS)
+
+
 @pytest.mark.parametrize(
     "may",
     [
@@ -81,7 +88,10 @@ def test_a_key_that_may_withdraw_is_seen(may: KeyPermissions) -> None:
         permissions.bitget({**BITGET, "ips": ""}),
         of_bybit(ips=["*"]),
         of_bybit(ips=[]),
+        of_bybit(ips=["0.0.0.0/0"]),
         of_okx(ip=""),
+        of_okx(ip="1.2.3.4,0.0.0.0/0"),
+        permissions.bitget({**BITGET, "ips": "0.0.0.0/0"}),
     ],
 )
 def test_a_key_that_works_from_anywhere_is_seen(may: KeyPermissions) -> None:
