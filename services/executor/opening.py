@@ -48,6 +48,8 @@ ENOUGH: Final = Decimal("0.98")
 ATTEMPTS_A_SECOND: Final = 2
 ATTEMPTS_A_MINUTE: Final = 20
 MINUTE_US: Final = 60 * US_PER_SEC
+SLACK_US: Final = US_PER_SEC // 20
+"""Risk counts the same attempts by the wall clock, which may be slewed, and a reset by hand follows."""
 
 DOUBT_US: Final = US_PER_SEC // 2
 """So long the next slice waits, each time, while an order of another pair at one of its venues is unknown."""
@@ -100,8 +102,9 @@ def why_none(lane: Lane, now: Now) -> str:
 def _too_often(lane: Lane, now: Now) -> bool:
     """Whether the budget of attempts is used up (risk.md), whoever asks for them."""
     ages = [now.mono_us - at_us for at_us in lane.heed.attempts_us]
-    second = sum(age < US_PER_SEC for age in ages)
-    return second >= ATTEMPTS_A_SECOND or len([age for age in ages if age < MINUTE_US]) >= ATTEMPTS_A_MINUTE
+    second = sum(age < US_PER_SEC + SLACK_US for age in ages)
+    minute = sum(age < MINUTE_US + SLACK_US for age in ages)
+    return second >= ATTEMPTS_A_SECOND or minute >= ATTEMPTS_A_MINUTE
 
 
 def _quantity(lane: Lane, notional_usd: Decimal, first: Rules, second: Rules) -> Decimal:

@@ -155,7 +155,11 @@ class OrderFailures(Base):
 
 
 class OpenAttempts(Base):
-    """Entries into OPENING: a loop that opens and gives up is cheap to start and dear to run."""
+    """Entries into OPENING: a loop that opens and gives up is cheap to start and dear to run.
+
+    Counted at the instants at which they were made, by the stamps of who made them: a burst of old words
+    (risk had paused, the bus was slow) is no burst of attempts, and what is latched takes a person to end.
+    """
 
     name = "open_attempts"
 
@@ -163,31 +167,38 @@ class OpenAttempts(Base):
         self._once = _Once()
         self._second: dict[str, Window] = {}
         self._minute: dict[str, Window] = {}
+        self._last_us: dict[str, int] = {}
+        self._found: dict[str, str] = {}
 
-    def observe(self, message: Message, now: Now) -> None:
+    def observe(self, message: Message, _now: Now) -> None:
         """`from_state` names the move; each version of a pair is one."""
         if not isinstance(message, PairStatus) or message.state != "opening":
             return
         if message.from_state in ("", "opening") or not self._once.new(f"{message.pair}:{message.version}"):
             return
-        self._second.setdefault(message.pair, Window(US_PER_SEC)).add(now.mono_us)
-        self._minute.setdefault(message.pair, Window(60 * US_PER_SEC)).add(now.mono_us)
+        pair = message.pair
+        at_us = self._last_us[pair] = max(message.wall_us, self._last_us.get(pair, 0))  # a clock set back
+        counts = []
+        for windows, span_us in ((self._second, US_PER_SEC), (self._minute, 60 * US_PER_SEC)):
+            window = windows.setdefault(pair, Window(span_us))
+            window.add(at_us)
+            counts.append(window.count(at_us))
+        if counts[0] > ATTEMPTS_PER_SEC or counts[1] > ATTEMPTS_PER_MIN:
+            self._found[pair] = f"{counts[0]} attempts to open within a second, {counts[1]} within a minute"
 
-    def judge(self, now: Now) -> Iterable[Finding]:
+    def judge(self, _now: Now) -> Iterable[Finding]:
         """Pairs that tried more often than they may."""
-        for pair in sorted(self._minute):
-            fast, often = self._second[pair].count(now.mono_us), self._minute[pair].count(now.mono_us)
-            if fast <= ATTEMPTS_PER_SEC and often <= ATTEMPTS_PER_MIN:
-                continue
+        for pair, why in sorted(self._found.items()):
             yield Finding(
                 scope=pair_scope(pair),
                 level=Level.NO_OPENS,
                 control=self.name,
-                reason=f"{fast} attempts to open within a second, {often} within a minute",
+                reason=why,
                 until="a reset",
                 hold=Hold.LATCH,
                 alert=AlertLevel.WARNING,
             )
+        self._found.clear()
 
     def reset(self, scope: str) -> None:
         """Counts begin anew."""
@@ -195,6 +206,7 @@ class OpenAttempts(Base):
             if scope in (GLOBAL, pair_scope(pair)):
                 self._second[pair].clear()
                 self._minute[pair].clear()
+                self._found.pop(pair, None)
 
 
 class Churn(Base):

@@ -185,6 +185,22 @@ async def test_attempts_to_open_two_a_second_and_twenty_a_minute() -> None:
     assert rig.shut() == {BTC_SCOPE: ("no_opens", ("open_attempts",))}
 
 
+async def test_attempts_count_when_they_were_made_and_not_when_they_were_heard_of() -> None:
+    rig = await Rig.started()
+    status, made_us = rig.world.pairs[BTC], rig.clock.now().wall_us
+
+    async def attempt(version: int, after_us: int) -> None:
+        move = {"state": "opening", "from_state": "idle", "version": version}
+        await rig.hear("exec.pair.x", replace(status, **move, wall_us=made_us + after_us))
+
+    await rig.run(5.0)
+    for number in range(5):  # two a second, all of them heard of in the same moment
+        await attempt(10 + number, 500_000 * number)
+    assert rig.shut() == {}
+    await attempt(15, 2_100_000)
+    assert rig.shut() == {BTC_SCOPE: ("no_opens", ("open_attempts",))}, "however late it is heard of"
+
+
 async def test_dear_fills_shut_their_symbol_for_an_hour_and_one_very_dear_until_a_reset() -> None:
     rig = await Rig.started()
     for number in range(3):
