@@ -40,6 +40,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One screen. `why` answers "why is nothing happening", most important first.
 
     `holds` are the pairs that are not idle, with `waits` for what nothing can be done about just now.
+    `refused`: pair that passes, or that a person has flattened -> why the executor opens nothing of it.
     `store` is `ok` or what its room forbids. `trading`: risk or executor belong to what runs.
     """
 
@@ -55,6 +56,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     would_hold: dict[str, Any]
     holds: dict[str, Any]
     waiting: dict[str, Any]
+    refused: dict[str, str]
     unknown_orders: list[dict[str, Any]]
     store: str
     refusals: dict[str, int]
@@ -151,6 +153,7 @@ def status_of(
         would_hold=dict(signal.get("would_hold") or {}),
         holds=_holds(signal, executor, watch),
         waiting=dict(signal.get("waiting") or {}),
+        refused=_refused(executor, passing),
         unknown_orders=list(executor.get("unknown_orders") or _unknown(watch)),
         store=str(executor.get("store") or "ok"),
         refusals=dict(sorted(refusals.items(), key=lambda item: -item[1])),
@@ -178,6 +181,17 @@ def _holds(signal: Mapping[str, Any], executor: Mapping[str, Any], watch: Watch)
         if one.get("state") != "idle" or one.get("waits"):
             found[pair] = found.get(pair, {}) | {name: one[name] for name in EXECUTORS if name in one}
     return dict(sorted(found.items()))
+
+
+def _refused(executor: Mapping[str, Any], passing: Iterable[str]) -> dict[str, str]:
+    """Of idle pairs by the executor's own word: signal may want what the executor does not open."""
+    wanted = frozenset(passing)
+    return {
+        pair: str(one["opens"])
+        for pair, one in sorted((executor.get("pairs") or {}).items())
+        if one.get("state") == "idle" and one.get("opens", "ok") != "ok"
+        if pair in wanted or one.get("flattened")
+    }
 
 
 def _unknown(watch: Watch) -> list[dict[str, Any]]:
@@ -233,7 +247,21 @@ def why(status: Status, *, because: str) -> Iterator[str]:
     yield from (f"{venue} is {sight(seen)}" for venue, seen in status.venues.items() if not seen["connected"])
     yield from status.problems.values()
     yield from (f"{pair} waits: {one['waits']}" for pair, one in status.holds.items() if one.get("waits"))
+    yield from _not_opened(status)
     yield from _worth(status, because)
+
+
+def _not_opened(status: Status) -> Iterator[str]:
+    """What the executor keeps shut by itself, pairs of one reason together; risk's halts were said before."""
+    if not status.permit["fresh"]:
+        return
+    alike: dict[str, list[str]] = {}
+    for pair, reason in status.refused.items():
+        if not any(reason.startswith(f"{halt.scope} is ") for halt in status.halts):
+            alike.setdefault(reason, []).append(pair)
+    for reason, pairs in list(alike.items())[:WHY_MAX]:
+        who = pairs[0] if len(pairs) == 1 else f"{len(pairs)} pairs"
+        yield f"the executor opens nothing of {who}: {reason}"
 
 
 def _worth(status: Status, because: str) -> Iterator[str]:

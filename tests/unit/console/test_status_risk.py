@@ -168,6 +168,27 @@ def test_held_pairs_tell_what_they_wait_for_and_unknown_orders_are_counted() -> 
     assert f"holds {PAIR}: unwinding forward, 1,000 USD, may keep 75%, waits" in text(status, 120)
 
 
+def test_a_pair_that_passes_and_that_the_executor_does_not_open_says_why() -> None:
+    other, third = "BTC-USDT_binance-spot_binance-perp", "ETH-USDT_binance-spot_binance-perp"
+    fine = {"passes": True, "net_daily_usd": 1.0, "reasons": {}}
+    out = {"passes": False, "net_daily_usd": 0.1, "reasons": {"low": "too little"}}
+    text_of = {
+        PAIR: "limits.max_pairs 1 are taken, those of other executors included",
+        other: "flattened by hand (ann): `fundarb reset` ends it",
+        third: "a quote is missing or too old",
+    }
+    pairs = {pair: {"state": "idle", "waits": "", "opens": text} for pair, text in text_of.items()}
+    pairs[other]["flattened"] = "flattened by hand (ann)"
+    status = seen(permit(), executor={"pairs": pairs}, pairs={PAIR: fine, other: out, third: out})
+    said = [line for line in status.why if line.startswith("the executor opens nothing of ")]
+    assert said == [
+        f"the executor opens nothing of {pair}: {text_of[pair]}" for pair in sorted((PAIR, other))
+    ], "whose market is not looked at that closely does not pass either"
+    shut = {PAIR: {"state": "idle", "opens": f"{HALT.scope} is {HALT.level}: {HALT.reason}"}}
+    status = seen(permit(HALT), executor={"pairs": shut}, pairs={PAIR: fine})
+    assert not any("opens nothing of" in line for line in status.why), "risk's halt is said once"
+
+
 def test_an_observer_needs_no_permit() -> None:
     status = status_of(
         "main", Deployment(), Watch(started_us=WALL_US), {}, wall_us=WALL_US, unheard={"feed": "silent"}
