@@ -17,9 +17,14 @@ from libs.common.access import (
     bus_grant,
 )
 
-ANSWERS_MAX: Final = 1
+ANSWERS_MAX: Final = 4
+"""One answer, and room for subscriptions: nats-server takes each further delivery of the request to the same
+connection for an answer (2.15.1, `deliverMsg` asks `pubAllowedFullCheck`, which counts). Risk hears `cmd.*`
+and `cmd.reload`: with 1 its only answer was a violation, which ends a process.
+"""
+
 ANSWER_WITHIN: Final = "10s"
-"""A service may answer a request once, soon, wherever the asker wants it: answerers need no other right."""
+"""A service may answer a request soon, wherever the asker wants it: answerers need no other right."""
 
 
 def nats_users(passwords: Mapping[str, str], *, superusers: Sequence[str] = ()) -> str:

@@ -54,6 +54,7 @@ class _Kept:
         self.reason = ""
         self.restarts = 0
         self.failures = 0
+        self.refused = False
         self.changed = asyncio.Event()
 
 
@@ -87,6 +88,10 @@ class Supervisor:
     def reasons(self) -> dict[str, str]:
         """Name -> why it is not ok (its last death, in words)."""
         return {name: kept.reason for name, kept in self._kept.items() if kept.state is not ChildState.OK}
+
+    def refusals(self) -> dict[str, str]:
+        """Name -> the words of a child that refused to run at all (`EXIT_USAGE` in its first life)."""
+        return {name: kept.reason for name, kept in self._kept.items() if kept.refused}
 
     def restarts(self) -> dict[str, int]:
         """Name -> how often it had to be started again."""
@@ -171,6 +176,9 @@ class Supervisor:
                     await watch
             was_ready = kept.state is ChildState.OK
             why = f"{spec.name} ended: {describe_exit(code)}"
+            if code == EXIT_USAGE and was_ready and (words := log_tail(spec.log, lines=1).strip()):
+                why = words  # the one line with which a program of ours refuses its config or its keys
+                kept.refused = kept.restarts == 0
             if not spec.restart or code == EXIT_USAGE or (kept.restarts == 0 and not was_ready):
                 self._change(kept, ChildState.FAILED, why)
                 return

@@ -18,14 +18,14 @@ from typing import Final
 import msgspec
 
 from libs.common.bus import BusUnavailable
-from libs.common.child import ChildFailed, ChildSpec, python_env, service_argv
+from libs.common.child import ChildFailed, ChildSpec, ChildState, python_env, service_argv
 from libs.common.clock import mono_us, wall_us
 from libs.common.embedded import EmbeddedError, free_port, nats_server, valkey_server
 from libs.common.instant import US_PER_SEC
 from libs.common.nats_bus import NatsBus
 from libs.common.runtime_file import Deployment, deployment_path, read, remove, update
 from libs.common.supervisor import StopSignals, Supervisor, log_path
-from libs.console.output import UNREACHABLE, UserError, is_terminal
+from libs.console.output import UNREACHABLE, USAGE, UserError, is_terminal
 from libs.console.watch import PATTERNS, Watch
 
 OBSERVER_SERVICES: Final = ("feed", "signal", "recorder")
@@ -37,6 +37,7 @@ VENUE_FILES: Final = (VENUE_FILE, "venue-ca.pem", "venue-leaf.pem")
 HUNG_SEC: Final = 10.0
 READY_SEC: Final = 60.0
 PLAIN_EVERY_SEC: Final = 5.0
+CHECK_EVERY_SEC: Final = 0.5
 FRAMES_PER_SEC: Final = 4
 CONNECT_SEC: Final = 10.0
 
@@ -173,8 +174,21 @@ class Stack:
         """Every process in a word or a sentence: the supervisor's view first, then the service's own."""
         expected = (*(("venue",) if self.plan.venue else ()), *self.plan.services)
         said = self.watch.service_states(expected, wall_us())
-        kept = self.supervisor.states()
-        return {name: said[name] if state == "ok" and name in said else state for name, state in kept.items()}
+        kept, why = self.supervisor.states(), self.supervisor.reasons()
+        return {
+            name: said[name]
+            if state == "ok" and name in said
+            else (why[name] if state == ChildState.FAILED else state)
+            for name, state in kept.items()
+        }
+
+    def check(self) -> None:
+        """`UserError` when a service has refused its config or its keys: half a deployment helps nobody.
+
+        One that refuses in a later life leaves the others to what is held, and to its owner.
+        """
+        if refused := self.supervisor.refusals():
+            raise UserError("\n".join(refused.values()), USAGE)
 
 
 class StoppedEarly(Exception):
@@ -236,6 +250,7 @@ async def _live(stack: Stack, notes: tuple[str, ...], end_us: int | None, stop: 
     console = Console()
     with Live(console=console, screen=True, auto_refresh=False) as page:
         while not stop.asked and (end_us is None or mono_us() < end_us):
+            stack.check()
             size = console.size
             page.update(
                 screen(
@@ -256,7 +271,10 @@ async def _lines(stack: Stack, notes: tuple[str, ...], end_us: int | None, stop:
     for line in (stack.plan.title, *notes):
         say(line)
     while not stop.asked and (end_us is None or mono_us() < end_us):
-        await stop.wait(timeout_sec=_left_sec(end_us, PLAIN_EVERY_SEC))
+        due_us = mono_us() + int(PLAIN_EVERY_SEC * US_PER_SEC)
+        while not stop.asked and mono_us() < min(due_us, end_us or due_us):
+            stack.check()
+            await stop.wait(timeout_sec=_left_sec(end_us, CHECK_EVERY_SEC))
         say(progress(stack))
 
 

@@ -8,7 +8,8 @@ GET /state        clock, market time, listed instruments, calls by path
 GET /oracle       by protocol: orders with how often their client ids were sent, fills, positions, balances
 GET /arrivals     accounts' calls with the instant at which they were read (?since=NS)
 POST /users       {"user": "u2"}: open it, with keys of all trading permissions
-POST /keys        {"venue": "binance", "user": "u1", "permissions": ["read"], "ip_bound": true}
+POST /keys        {"venue": "binance", "user": "u1", "permissions": ["read"], "ip_bound": true}: another key;
+                  with "number": 0 the user's first key gets these rights
 POST /deposits    {"venue": "binance", "user": "u1", "wallet": "spot", "asset": "BTC", "amount": "1"}
 POST /withdrawals the same: money that its owner takes out
 POST /prices      {"venue": "bitget", "base": "SOL", "factor": 1.06}: from now on all its prices times that
@@ -63,12 +64,13 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of POST /keys."""
+    """Body of POST /keys. `number`: of a key that there is (0: the user's first), which gets other rights."""
 
     venue: Protocol
     user: str
     permissions: frozenset[Permission] = TRADING
     ip_bound: bool = True
+    number: int | None = None
 
 
 class NewPrice(msgspec.Struct, forbid_unknown_fields=True):
@@ -168,13 +170,13 @@ class Control:
 
     def _open_key(self, body: bytes, _query: dict[str, str]) -> Any:
         wanted = msgspec.json.decode(body, type=NewKey)
-        self._keys_made += 1
+        self._keys_made += wanted.number is None
         house = self._house(wanted.venue)
         key = keys.make(
             wanted.venue,
             wanted.user,
             seed=house.seed,
-            number=self._keys_made,
+            number=self._keys_made if wanted.number is None else wanted.number,
             permissions=wanted.permissions,
             ip_bound=wanted.ip_bound,
             created_ms=self._server.now(wanted.venue).wall_ms,

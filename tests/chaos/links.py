@@ -30,10 +30,14 @@ Hear = Callable[[Way, bytes], None]
 
 
 class Link:
-    """Listens on a port of its own before `port` of this machine. `hear` is told what was handed on."""
+    """Listens on a port of its own (`listen`) before `port` of this machine.
 
-    def __init__(self, port: int, *, hear: Hear | None = None) -> None:
+    `hear` is told what was handed on.
+    """
+
+    def __init__(self, port: int, *, hear: Hear | None = None, listen: int = 0) -> None:
         self._server_port = port
+        self._listen = listen
         self._hear = hear
         self._listener: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
@@ -82,7 +86,7 @@ class Link:
 
     async def open(self) -> None:
         """Listen."""
-        self._listener = await asyncio.start_server(self._accept, LOOPBACK, 0, limit=CHUNK)
+        self._listener = await asyncio.start_server(self._accept, LOOPBACK, self._listen, limit=CHUNK)
 
     async def close(self) -> None:
         """End everything."""

@@ -156,6 +156,38 @@ async def test_a_command_of_an_operator_is_answered_and_one_of_a_service_never_a
             await client.close()
 
 
+@pytest.mark.parametrize("patterns", [("cmd.*", "cmd.reload"), ("cmd.*", "cmd.reload", "cmd.>")])
+async def test_who_hears_a_command_by_several_subscriptions_may_answer_it(
+    servers: Servers, patterns: tuple[str, ...]
+) -> None:
+    """The broker counts each further delivery for an answer; risk hears `cmd.*` and `cmd.reload`."""
+    refused: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        refused.append(error)
+
+    risk = await nats.connect(servers.nats.urls["risk"], error_cb=note)
+    operator = await nats.connect(servers.nats.urls[OPERATOR])
+
+    async def hear(_message: Msg) -> None:
+        """Somebody else in the process answers."""
+
+    async def answer(message: Msg) -> None:
+        await message.respond(b"done")
+
+    try:
+        for pattern in patterns[:-1]:
+            await risk.subscribe(pattern, cb=hear)
+        await risk.subscribe(patterns[-1], cb=answer)
+        await risk.flush()
+        for _ in range(3):
+            assert (await operator.request("cmd.reload", b"{}", timeout=5)).data == b"done"
+        assert not refused
+    finally:
+        for client in (risk, operator):
+            await client.close()
+
+
 async def _silent(_error: Exception) -> None:
     """A refusal is expected here."""
 

@@ -102,8 +102,26 @@ async def test_wrong_usage_is_not_tried_again(tmp_path: Path) -> None:
     async with Supervisor([python("a", code, tmp_path)]) as kept:
         mark.touch()
         await eventually(lambda: kept.states()["a"] == "failed")
-        assert kept.reasons() == {"a": "a ended: exit code 2"}
+        assert kept.reasons() == kept.refusals() == {"a": "up"}, "its last line says why"
         assert kept.restarts() == {"a": 0}
+
+
+async def test_who_refuses_in_a_later_life_has_not_refused_to_start(tmp_path: Path) -> None:
+    """What is held then is not left alone by all others too."""
+    mark = tmp_path / "mark"
+    code = (
+        "import os, sys, time\nprint('up', flush=True)\n"
+        f"while not os.path.exists({str(mark)!r}): time.sleep(0.01)\n"
+        "print('a: the key may withdraw', flush=True)\nsys.exit(2)"
+    )
+    async with Supervisor([python("a", code, tmp_path)]) as kept:
+        pid = kept.pids()["a"]
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: back_with_another_pid(kept, "a", pid))
+        mark.touch()
+        await eventually(lambda: kept.states()["a"] == "failed")
+        assert kept.reasons() == {"a": "a: the key may withdraw"}
+        assert kept.refusals() == {}
 
 
 async def test_a_child_that_dies_at_once_is_an_error_with_its_last_words(tmp_path: Path) -> None:

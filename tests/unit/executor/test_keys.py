@@ -14,7 +14,7 @@ from libs.exchange.permissions import KeyRules
 from libs.exchange.port import VenueError
 from libs.exchange.trading_values import KeyPermissions
 from services.executor.key_reading import KeyReader, permissions_of
-from services.executor.keys import BLIND_US, HOUR_US, RETRY_US, KeyWatch, ReadKeys
+from services.executor.keys import ASKED_US, BLIND_US, HOUR_US, RETRY_US, KeysDoubted, KeyWatch, ReadKeys
 from services.executor.model import State
 from tests.unit.executor.rig import Rig
 
@@ -99,6 +99,26 @@ def test_a_right_to_withdraw_that_is_found_later_pages_each_hour_until_it_is_gon
     assert not alerts(effects)
     assert Health(key="keys:binance", problem="") in effects
     assert rig.world.bad_key == ""
+
+
+def test_a_person_has_the_keys_looked_at_now_and_not_more_often_than_each_ten_seconds(rig: Watched) -> None:
+    core = watching(rig)
+    rig.says = BAD
+    effects: list[Effect] = []
+    for _ in range(5):
+        core.offer(KeysDoubted(), rig.now)
+        effects += driven(core, rig, 1)
+    assert len([one for one in effects if isinstance(one, ReadKeys)]) == 1
+    (page,) = alerts(effects)
+    assert page.level is AlertLevel.CRITICAL
+    assert rig.world.bad_key
+    rig.says = SOUND
+    driven(core, rig, ASKED_US / US_PER_SEC)
+    core.offer(KeysDoubted(), rig.now)
+    driven(core, rig, 1)
+    assert rig.world.bad_key == "", "mended, and not waited for"
+    again = [one for one in driven(core, rig, HOUR_SEC) if isinstance(one, ReadKeys)]
+    assert len(again) == 1, "the hours go on from the last look"
 
 
 @pytest.mark.parametrize("error_class", ["auth", "not_supported", "bad_payload"])
