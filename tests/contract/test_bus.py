@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -12,27 +13,31 @@ from libs.common.clock import wall_us
 from libs.common.memory_bus import MemoryBroker, MemoryBus
 from libs.common.nats_bus import NatsBus
 from libs.common.subjects import Channel
-from tests.helpers.servers import RealServer, eventually, real_nats
+from tests.helpers.servers import NATS_ENV, eventually, real_nats
 
 Make = Callable[[str], Awaitable[MemoryBus | NatsBus]]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RealServer]:
+def server() -> Iterator[str]:
+    """The address of a real one, by default of the embedded kind."""
+    if outside := os.environ.get(NATS_ENV):
+        yield outside
+        return
     with real_nats() as nats:
         asyncio.run(nats.ready())
-        yield nats
+        yield nats.url
 
 
 @pytest.fixture(params=["memory", "nats-fast", "nats-ordinary"])
-async def make(request: pytest.FixtureRequest, server: RealServer) -> AsyncIterator[Make]:
+async def make(request: pytest.FixtureRequest, server: str) -> AsyncIterator[Make]:
     made: list[MemoryBus | NatsBus] = []
     broker = MemoryBroker()
 
     def new(name: str) -> MemoryBus | NatsBus:
         if request.param == "memory":
             return MemoryBus(broker, name=name)
-        return NatsBus(server.url, name=name, fast=request.param == "nats-fast")
+        return NatsBus(server, name=name, fast=request.param == "nats-fast")
 
     async def connected(name: str) -> MemoryBus | NatsBus:
         bus = new(name)
@@ -298,8 +303,8 @@ async def test_the_state_is_told_once_for_each_change(make: Make) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-async def test_before_connecting_nothing_is_published(server: RealServer, *, fast: bool) -> None:
-    for bus in (MemoryBus(), NatsBus(server.url, name="x", fast=fast)):
+async def test_before_connecting_nothing_is_published(server: str, *, fast: bool) -> None:
+    for bus in (MemoryBus(), NatsBus(server, name="x", fast=fast)):
         assert not bus.connected
         assert not bus.publish("md.x", b"")
         with pytest.raises(BusUnavailable):
@@ -307,8 +312,8 @@ async def test_before_connecting_nothing_is_published(server: RealServer, *, fas
         await bus.close()
 
 
-async def test_control_and_market_data_use_their_own_connections(server: RealServer) -> None:
-    bus = NatsBus(server.url, name="x")
+async def test_control_and_market_data_use_their_own_connections(server: str) -> None:
+    bus = NatsBus(server, name="x")
     await bus.connect()
     try:
         control, data = (bus._links[channel].client for channel in (Channel.CONTROL, Channel.DATA))

@@ -17,6 +17,9 @@ from libs.common.embedded import Server, nats_server, temporary_folder, valkey_s
 
 READY_SEC = 20.0
 
+NATS_ENV, REDIS_ENV = "FUNDARB_TEST_NATS_URL", "FUNDARB_TEST_REDIS_URL"
+"""Servers that the contract suites are run on instead of embedded ones."""
+
 
 class RealServer:
     """One server process; it keeps port, password and data over a restart."""
