@@ -23,6 +23,7 @@ LONGEST_FIRST = (
     "test_permits.py",
     "test_chaos.py",
     "test_executor_kills.py",
+    "test_live_process.py",
     "test_paper_mode.py",
     "test_feed.py",
     "test_mutants.py",
