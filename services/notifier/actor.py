@@ -37,7 +37,7 @@ from libs.common.messages_exec import BookSummary
 from services.notifier.alertmanager import ALERTMANAGER
 from services.notifier.desk import Desk
 from services.notifier.escalation import due
-from services.notifier.lane import Lane
+from services.notifier.lane import Batch, Lane
 from services.notifier.meters import measures
 from services.notifier.model import Item, Position, Setting, item_of
 from services.notifier.news import Recap, Scout
@@ -90,7 +90,7 @@ class Notifier:
         self._store_problem = "the alerts stream is not read yet"
         self._heard: dict[tuple[str, str, int], tuple[AlertRaised, int]] = {}
         self._direct: dict[tuple[str, str, int], str] = {}
-        self._unsettled: list[tuple[str, dict[str, int]]] = []
+        self._unsettled: list[tuple[str, Batch]] = []
         self._at_risk: list[Lane] = []
 
     def handle(self, event: Event, now: Now) -> Iterator[Effect]:
@@ -239,9 +239,14 @@ class Notifier:
 
     def _loaded(self, kept: Kept, now: Now) -> None:
         first = f"{max(0, now.wall_us - FIRST_US) // US_PER_MS}-0"
-        self.desk.load(kept.position or Position(cursor=first), kept.version, kept.items)
-        for channel, said in self._unsettled:  # delivered, while the store did not take the note
-            self.desk.delivered(channel, said, wall_us=now.wall_us)
+        # Of a day before the first start nothing is known: it is not told as if it were. Where it began is
+        # durable before the first alert: what is raised while it is down then comes after it.
+        position = kept.position or Position(cursor=first, day=self._recap.ended_day(now))
+        self.desk.load(position, kept.version, kept.items)
+        if kept.position is None:
+            self.desk.move(position)
+        for channel, batch in self._unsettled:  # delivered, while the store did not take the note
+            self.desk.delivered(channel, batch.said, wall_us=now.wall_us, left_out=batch.left_out)
 
     def _take(self, entries: Entries, now: Now) -> Iterator[Effect]:
         self._read_wanted = self._read_wanted or len(entries.alerts) == READ_COUNT
@@ -264,6 +269,8 @@ class Notifier:
         direct = self.desk.items.get(self._direct.pop(known, ""))
         if direct is not None:
             self.desk.settle_direct(direct, entry_id)
+            for lane in self.lanes.values():
+                lane.rename(direct.id, entry_id)
         else:
             self.desk.take(entry_id, raised, wall_us=now.wall_us)
 
@@ -275,8 +282,8 @@ class Notifier:
         labels = {"channel": send.channel}
         if event.error is None:
             lane.succeed()
-            self.desk.delivered(send.channel, batch.said, wall_us=now.wall_us)
-            self._unsettled.append((send.channel, batch.said))
+            self.desk.delivered(send.channel, batch.said, wall_us=now.wall_us, left_out=batch.left_out)
+            self._unsettled.append((send.channel, batch))
             yield Measure(metric="fundarb_notifications_total", value=1, labels={**labels, "outcome": "sent"})
             yield Health(key=f"channel:{send.channel}", problem="")
             return
@@ -333,11 +340,9 @@ class Notifier:
         if not items:
             return
         self._token += 1
-        batch = lane.begin(items, token=self._token, now=now)
         position = self.desk.position
         left_out = position.left_out.get(name, 0) if position is not None else 0
-        if left_out:
-            self.desk.told_left_out(name)
+        batch = lane.begin(items, token=self._token, now=now, left_out=left_out)
         zone = self._zone if self._zone.key != "UTC" else UTC
         notice = notice_of(items, deployment=self._setting.deployment, zone=zone, left_out=left_out)
         yield Send(channel=name, notice=notice, ids=batch.ids, token=batch.token)

@@ -131,14 +131,16 @@ class Desk:
         self._put(msgspec.structs.replace(known, repeats=known.repeats + 1, last_text=newest))
 
     def _make_room(self) -> None:
-        """Bounded: the oldest of the least loud gives way, is counted, and the count is told."""
+        """Bounded: the oldest of the least loud gives way, is counted, and the count is told. A critical one
+        does so only when it has been told everywhere: what came later must not wait for its acknowledgement.
+        """
         position = self.position
         if len(self.items) < ITEMS_MAX or position is None:
             return
-        quiet = [item for item in self.items.values() if not item.urgent and not item.direct]
-        if not quiet:
+        loose = [item for item in self.items.values() if _may_give_way(item)]
+        if not loose:
             return  # `full` keeps the stream from being read on
-        victim = min(quiet, key=lambda item: (-RANK[item.level], item.taken_us))
+        victim = min(loose, key=lambda item: (item.urgent, -RANK[item.level], item.taken_us))
         left_out = dict(position.left_out)
         for name in victim.waiting:
             left_out[name] = left_out.get(name, 0) + 1
@@ -148,14 +150,15 @@ class Desk:
     @property
     def full(self) -> bool:
         """Nothing more fits, and nothing may give way: what comes waits in the stream."""
-        return len(self.items) >= ITEMS_MAX and all(item.urgent for item in self.items.values())
+        return len(self.items) >= ITEMS_MAX and not any(map(_may_give_way, self.items.values()))
 
     # --- outcome ----------------------------------------------------------------------------------
 
-    def delivered(self, channel: str, said: Mapping[str, int], *, wall_us: int) -> None:
-        """A channel has confirmed these: id -> repeats that the message told of. On the last channel of the
-        chain the time to acknowledge begins only now.
+    def delivered(self, channel: str, said: Mapping[str, int], *, wall_us: int, left_out: int = 0) -> None:
+        """A channel has confirmed these: id -> repeats that the message told of, and how many found no room.
+        On the last channel of the chain the time to acknowledge begins only now.
         """
+        self._told_left_out(channel, left_out)
         last = self._setting.chain[-1:] == (channel,)
         for one, repeats in said.items():
             item = self.items.get(one)
@@ -172,11 +175,13 @@ class Desk:
             )
             self._put(changed)
 
-    def told_left_out(self, channel: str) -> None:
+    def _told_left_out(self, channel: str, count: int) -> None:
         position = self.position
-        if position is not None and channel in position.left_out:
-            rest = {name: count for name, count in position.left_out.items() if name != channel}
-            self.move(msgspec.structs.replace(position, left_out=rest))
+        if position is None or not count:
+            return
+        rest = {**position.left_out, channel: position.left_out.get(channel, 0) - count}
+        left = {name: more for name, more in rest.items() if more > 0}
+        self.move(msgspec.structs.replace(position, left_out=left))
 
     def acknowledge(self, key: str, *, by: str) -> int:
         """Somebody knows: no escalation of this matter (`*`: of any). Answers how many that were."""
@@ -265,3 +270,7 @@ class Desk:
             del self._newest[item.key]
         if not item.direct:
             self._dirty.add(item.id)
+
+
+def _may_give_way(item: Item) -> bool:
+    return not item.direct and not (item.urgent and item.waiting)

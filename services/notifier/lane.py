@@ -34,10 +34,11 @@ SINGLES_MAX: Final = 3
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes out as one message: id -> repeats that it tells of."""
+    """What goes out as one message: id -> repeats that it tells of, and how many found no room."""
 
     token: int
     said: dict[str, int]
+    left_out: int = 0
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -88,9 +89,10 @@ class Lane:
         good = tuple(item for item in ready if not self._is_refused(item))
         return good[:1] if len(good) <= self._tokens else good[:DIGEST_ITEMS]
 
-    def begin(self, items: tuple[Item, ...], *, token: int, now: Now) -> Batch:
+    def begin(self, items: tuple[Item, ...], *, token: int, now: Now, left_out: int = 0) -> Batch:
         """These are under way."""
-        self.under_way = Batch(token=token, said={item.id: item.repeats for item in items})
+        said = {item.id: item.repeats for item in items}
+        self.under_way = Batch(token=token, said=said, left_out=left_out)
         self._tokens = max(0.0, self._tokens - 1)
         self._not_before_us = now.mono_us + GAP_US
         return self.under_way
@@ -124,6 +126,13 @@ class Lane:
         """Refusals of items that are gone."""
         alive = set(known)
         self._refused = {one: count for one, count in self._refused.items() if one in alive}
+
+    def rename(self, old: str, new: str) -> None:
+        """An item has another id from now on: what is under way confirms it under that one."""
+        batch = self.under_way
+        if batch is not None and old in batch.said:
+            said = {new if one == old else one: repeats for one, repeats in batch.said.items()}
+            self.under_way = msgspec.structs.replace(batch, said=said)
 
     def quiet(self, wall_us: int) -> bool:
         """Whether it is night there."""

@@ -132,20 +132,25 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 def item_of(entry_id: str, raised: AlertRaised, *, taken_us: int) -> Item:
     """An alert as an item that nobody waits for yet; what is long is cut."""
     context = {
-        shortened(name, CONTEXT_CHARS_MAX): shortened(value, CONTEXT_CHARS_MAX)
+        _fit(name, CONTEXT_CHARS_MAX): _fit(value, CONTEXT_CHARS_MAX)
         for name, value in list(raised.context.items())[:CONTEXT_MAX]
     }
     return Item(
         id=entry_id,
         kind="resolved" if raised.context.get("status") == "resolved" else "alert",
         level=raised.level,
-        key=shortened(raised.key, CONTEXT_CHARS_MAX),
-        text=shortened(raised.text, TEXT_CHARS_MAX),
-        service=shortened(raised.service, CONTEXT_CHARS_MAX),
+        key=_fit(raised.key, CONTEXT_CHARS_MAX),
+        text=_fit(raised.text, TEXT_CHARS_MAX),
+        service=_fit(raised.service, CONTEXT_CHARS_MAX),
         context=context,
         raised_us=raised.wall_us,
         taken_us=taken_us,
     )
+
+
+def _fit(text: str, chars_max: int) -> str:
+    """Cut, and without signs that nobody sees: in JSON each of them would be six bytes."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in shortened(text, chars_max))
 
 
 def shortened(text: str, chars_max: int) -> str:

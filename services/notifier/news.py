@@ -95,12 +95,16 @@ class Recap:
         """One more alert of the day."""
         self._alerts[level] += 1
 
+    def ended_day(self, now: Now) -> str:
+        """The last day whose hour of report (UTC) has come."""
+        moment = datetime.fromtimestamp(now.wall_us / US_PER_SEC, tz=UTC)
+        return (moment - timedelta(hours=self.setting.digest_hour_utc, days=1)).date().isoformat()
+
     def due(self, position: Position, now: Now) -> Item | None:
         """The report of the day that ended at the configured hour (UTC), once, when anything is known."""
         if not self.setting.daily_digest or (self._evaluation is None and self._books is None):
             return None
-        moment = datetime.fromtimestamp(now.wall_us / US_PER_SEC, tz=UTC)
-        day = (moment - timedelta(hours=self.setting.digest_hour_utc, days=1)).date().isoformat()
+        day = self.ended_day(now)
         if position.day >= day:
             return None
         item = Item(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from libs.common.commands import Asked
 from libs.common.effects import Effect
 from services.notifier.desk import Desk
 from services.notifier.lane import Lane
 
+KEYS_SHOWN: Final = 50
+"""Of a storm of critical alerts; the bus carries no answer beyond 64 KB."""
+
 
 def obey(asked: Asked, desk: Desk, lanes: Mapping[str, Lane], store_problem: str) -> list[Effect]:
     """The effects of a command; what `ack` changes is written before it is answered."""
     if asked.verb != "ack":
-        return asked.done({"unacknowledged": desk.unacknowledged(), "channels": _states(lanes)})
+        keys = desk.unacknowledged()
+        told = {"unacknowledged": keys[:KEYS_SHOWN], "unacknowledged_count": len(keys)}
+        return asked.done({**told, "channels": _states(lanes)})
     if desk.position is None:
         return asked.refuse("unavailable", f"the store cannot be read ({store_problem}): try again")
     key = asked.command.key or ""

@@ -1,20 +1,32 @@
 """The words of messages: one item, or many as a digest. Pure.
 
-A message stays below what the strictest channel takes: Telegram 4,096 characters, Feishu 20 KB of JSON.
+A message stays below what the strictest channel takes: Telegram 4,096 characters, Feishu 20 KB of JSON. One
+that is longer would be refused each time, and nobody would be told.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
+
+import msgspec
 
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from services.notifier.model import RANK, Item, Notice, shortened
 
-LINE_CHARS_MAX: Final = 150
+CHARS_MAX: Final = 3_600
+"""Title and plain text of a message; the rest is for what a channel adds."""
+
+LINE_CHARS: Final = (150, 100, 60, 30)
+"""So much of each text of a digest, and less where all lines together would be too long."""
+
+KEY_CHARS_MAX: Final = 60
+LAST_CHARS_MAX: Final = 500
+WHY_CHARS_MAX: Final = 300
 ACKNOWLEDGE: Final = "fundarb ack"
 _WORDS: Final = {AlertLevel.CRITICAL: "CRITICAL", AlertLevel.WARNING: "Warning", AlertLevel.INFO: "Info"}
 
@@ -32,19 +44,35 @@ def single(item: Item, *, deployment: str, zone: tzinfo = UTC) -> Notice:
     if item.repeats:
         lines.append(_again(item))
     if item.why:
-        lines.append(f"Escalated: {item.why}")
-    facts = [("when", _when(item.raised_us, zone)), ("from", item.service), ("key", item.key)]
-    facts += list(item.context.items())
+        lines.append(f"Escalated: {shortened(item.why, WHY_CHARS_MAX)}")
     footer = ""
     if item.urgent and not item.acknowledged_by:
-        footer = f"Say that you know: {ACKNOWLEDGE} {_quoted(item.key)}"
-    return Notice(
+        footer = f"Say that you know: {ACKNOWLEDGE} {shlex.quote(item.key)}"
+    notice = Notice(
         level=_loudness(item),
         title=f"{_headline(item)}  [{deployment}]",
         lines=tuple(lines),
-        facts=tuple(facts),
+        facts=(("when", _when(item.raised_us, zone)), ("from", item.service), ("key", item.key)),
         footer=footer,
     )
+    return _with_context(notice, item.context)
+
+
+def _with_context(notice: Notice, context: Mapping[str, str]) -> Notice:
+    """Named facts as far as they fit; how many do not is said."""
+    left = list(context.items())
+    while True:
+        cut = len(context) - len(left)
+        said = (("not shown", f"{cut} more of what is known"),) if cut else ()
+        full = msgspec.structs.replace(notice, facts=(*notice.facts, *left, *said))
+        if not left or chars(full) <= CHARS_MAX:
+            return full
+        left.pop()
+
+
+def chars(notice: Notice) -> int:
+    """Characters of the whole message."""
+    return len(notice.title) + 1 + len(plain(notice))
 
 
 def digest(items: Sequence[Item], *, deployment: str, zone: tzinfo = UTC, left_out: int = 0) -> Notice:
@@ -52,12 +80,16 @@ def digest(items: Sequence[Item], *, deployment: str, zone: tzinfo = UTC, left_o
     loudest = min((_loudness(item) for item in items), key=lambda level: RANK[level])
     counts = Counter(_word(item) for item in items)
     title = ", ".join(f"{count} {word}" for word, count in counts.items())
-    lines = [_line(item, zone) for item in items]
-    if left_out:
-        lines.append(f"{left_out} older ones found no room here: the recorder's log has them")
-    urgent = any(item.urgent for item in items)
+    rest = (f"{left_out} older ones found no room here: the recorder's log has them",) if left_out else ()
+    urgent = any(item.urgent and not item.acknowledged_by for item in items)
     footer = f"Say that you know: {ACKNOWLEDGE} KEY, or {ACKNOWLEDGE} --all" if urgent else ""
-    return Notice(level=loudest, title=f"{title}  [{deployment}]", lines=tuple(lines), footer=footer)
+    notice = Notice(level=loudest, title=f"{title}  [{deployment}]", lines=rest, footer=footer)
+    for chars_max in LINE_CHARS:
+        lines = (*(_line(item, zone, chars_max) for item in items), *rest)
+        notice = msgspec.structs.replace(notice, lines=lines)
+        if chars(notice) <= CHARS_MAX:
+            break
+    return notice
 
 
 def plain(notice: Notice) -> str:
@@ -70,18 +102,18 @@ def plain(notice: Notice) -> str:
     return "\n".join(parts)
 
 
-def _line(item: Item, zone: tzinfo) -> str:
+def _line(item: Item, zone: tzinfo, chars_max: int) -> str:
     again = f" ({item.repeats} more times)" if item.repeats else ""
     escalated = " (escalated)" if item.why else ""
     when = datetime.fromtimestamp(item.raised_us / US_PER_SEC, tz=zone).strftime("%m-%d %H:%M:%S")
     text = " ".join(item.text.split())
-    key = "" if item.kind in ("opportunity", "report") else f" [{shortened(item.key, 60)}]"
-    return f"{when} {_word(item)}{again}{escalated}: {shortened(text, LINE_CHARS_MAX)}{key}"
+    key = "" if item.kind in ("opportunity", "report") else f" [{shortened(item.key, KEY_CHARS_MAX)}]"
+    return f"{when} {_word(item)}{again}{escalated}: {shortened(text, chars_max)}{key}"
 
 
 def _again(item: Item) -> str:
     times = "once more" if item.repeats == 1 else f"{item.repeats} more times"
-    newest = f"; the last: {item.last_text}" if item.last_text else ""
+    newest = f"; the last: {shortened(item.last_text, LAST_CHARS_MAX)}" if item.last_text else ""
     return f"Raised {times} since{newest}"
 
 
@@ -108,7 +140,3 @@ def _loudness(item: Item) -> AlertLevel:
 
 def _when(wall_us: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(wall_us / US_PER_SEC, tz=zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _quoted(key: str) -> str:
-    return key if all(sign.isalnum() or sign in "-_:./" for sign in key) else f"'{key}'"

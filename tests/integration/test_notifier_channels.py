@@ -144,6 +144,10 @@ async def test_a_refused_signature_is_a_failure_is_retried_and_escalates_to_the_
             await rig.raise_("naked", "critical", "120 USD naked")
             await rig.run(30)
             assert len(feishu.bodies) >= 3
+            tried = len(feishu.bodies)
+            assert rig.counted("fundarb_notifications_total", channel="team", outcome="failed") == tried
+            assert rig.counted("fundarb_notifications_total", channel="team", outcome="sent") == 0
+            assert rig.counted("fundarb_notifications_total", channel="hook", outcome="sent") == 1
             assert [send.channel for send in rig.sent] == ["hook"]
             assert "19021" in rig.health["channel:team"]
             assert "team does not deliver" in second.bodies[0]["message"]

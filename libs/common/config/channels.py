@@ -90,6 +90,8 @@ def _channel(facts: Facts, path: str, channel: Channel) -> Iterator[Problem]:
     if channel.type == "feishu" and not web:
         remedy = "copy the webhook address of the custom bot; it starts with https://"
         yield facts.problem(f"{path}.url", "is no web address", "", remedy)
+    elif f"{path}.type" in facts.broken:
+        return  # said already, and what fits its url is not known
     elif channel.type == "apprise" and bot:
         yield facts.problem(
             f"{path}.type", "its url is that of a Feishu or Lark bot", "", 'use type "feishu"'

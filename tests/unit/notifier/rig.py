@@ -12,6 +12,8 @@ from libs.common.effects import (
     Effect,
     Event,
     Health,
+    Measure,
+    Note,
     Persist,
     Persisted,
     Received,
@@ -68,6 +70,9 @@ class Rig:
         self.replies: list[Reply] = []
         self.alerts: list[Alert] = []
         self.health: dict[str, str] = {}
+        self.notes: list[Note] = []
+        self.measured: list[Measure] = []
+        self.trimmed: list[str] = []
         self.pings = 0
         self._timers: dict[str, int] = {}
 
@@ -112,6 +117,10 @@ class Rig:
     async def hear(self, message: Message, subject: str, reply: str = "") -> None:
         await self.give(Received(subject=subject, message=message, reply=reply))
 
+    def counted(self, metric: str, **labels: str) -> float:
+        """The sum of what a counter was given."""
+        return sum(one.value for one in self.measured if one.metric == metric and one.labels == labels)
+
     def texts(self, channel: str) -> list[str]:
         """Every line that a channel has confirmed."""
         return [line for send in self.sent if send.channel == channel for line in send.notice.lines]
@@ -138,6 +147,10 @@ class Rig:
                     self.health[effect.key] = effect.problem
                 case Alert():
                     self.alerts.append(effect)
+                case Note():
+                    self.notes.append(effect)
+                case Measure():
+                    self.measured.append(effect)
                 case _:
                     pass
         return events
@@ -150,6 +163,7 @@ class Rig:
                 case ReadAlerts():
                     return Answered(request=request, result=await self.keeping.read(request))
                 case TrimAlerts():
+                    self.trimmed.append(request.before)
                     return Answered(request=request, result=await self.keeping.trim(request))
                 case Send():
                     await self._send(request)

@@ -37,6 +37,28 @@ async def test_a_channel_down_for_ten_minutes_under_500_alerts_gets_all_once_and
     assert rig.actor.desk.position is not None
 
 
+async def test_critical_ones_wait_for_no_rate_and_the_rest_comes_by_its_loudness() -> None:
+    rig = await Rig(setting("phone", messages_per_min=1.0)).start()
+    for number in range(8):
+        await rig.raise_(f"w{number}", "warning")
+    await rig.run(20)
+    assert len(rig.sent) < 8, "the rate is used up"
+    for number in range(3):
+        await rig.raise_(f"c{number}", "critical")
+        await rig.run(1)
+        assert rig.texts("phone")[-1] == f"about c{number}"
+    rig.down.add("phone")
+    for number in range(3):
+        await rig.raise_(f"i{number}", "info")
+        await rig.raise_(f"v{number}", "warning")
+    await rig.run(20)
+    rig.down.clear()
+    await rig.run(300)
+    told = " ".join(rig.texts("phone"))
+    places = [told.index(f"about {key}") for key in ("w7", "v0", "v1", "v2", "i0", "i1", "i2")]
+    assert places == sorted(places)
+
+
 async def test_a_process_that_dies_anywhere_loses_nothing() -> None:
     """Every life sends a little and is gone; only what was under way may be told twice."""
     rig = await Rig(setting("phone")).start()
@@ -48,6 +70,16 @@ async def test_a_process_that_dies_anywhere_loses_nothing() -> None:
         await rig.run(1)
         confirmed += rig.ids("phone")
     assert len(confirmed) == len(set(confirmed)) == 60
+
+
+async def test_what_is_raised_in_a_long_outage_after_a_first_life_without_any_alert_is_told() -> None:
+    first = await Rig(setting("phone")).start()
+    await first.run(5)
+    await first.raise_("soon", "critical")
+    first.time.advance(sec=5 * 3_600)
+    second = await Rig(setting("phone"), store=first.store).start()
+    await second.run(5)
+    assert second.texts("phone") == ["about soon"]
 
 
 async def test_a_store_that_forgets_the_answer_makes_nothing_double() -> None:
