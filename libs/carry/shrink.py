@@ -8,19 +8,21 @@ condition holds, all of it allowed again after ten calm minutes (risk.md).
 
 Distance to liquidation = |mark - liquidation| / mark; margin ratio = maintenance margin / equity. The
 distance governs: the ratio counts only while some position has no distance, since an account with a high
-maintenance rate may be far from liquidation at a high ratio.
+maintenance rate may be far from liquidation at a high ratio. Of coins that a pair has borrowed in a margin
+wallet the distance is by how much their price may rise until the venue calls the loan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from libs.common.instant import US_PER_SEC
-from libs.common.messages_exec import AccountPosition, AccountStatus
+from libs.common.messages_exec import AccountBalance, AccountPosition, AccountStatus
+from libs.common.subjects import slug
 
 DISTANCE_WARN: Final = 0.15
 DISTANCE_SHRINK: Final = 0.10
@@ -36,6 +38,9 @@ EVERY_US: Final = 30 * US_PER_SEC
 CALM_US: Final = 600 * US_PER_SEC
 ALONE_AFTER_US: Final = 30 * US_PER_SEC
 """So long without a permit (monotonic) the executor waits before it applies this by itself."""
+
+CALL_LEVEL: Final = 1.1
+"""Assets / liabilities at which a cross margin wallet is liquidated (Binance; `engine/collateral.py`)."""
 
 _ZERO: Final = Decimal(0)
 _WHOLE: Final = Decimal(1)
@@ -88,10 +93,22 @@ class Squeeze(msgspec.Struct, frozen=True, kw_only=True):
     calm_since_us: int | None = None
 
 
-def collateral_of(status: AccountStatus, instruments: Collection[str] | None = None) -> Collateral:
-    """Of the positions in `instruments` (None: all). Where the venue shows no position at all the account's
-    own figures count, and where there is none in `instruments` nothing is at stake: ratio 0, no distance.
+def collateral_of(
+    status: AccountStatus, instruments: Collection[str] | None = None, coins: Collection[str] = ()
+) -> Collateral:
+    """Of the positions in `instruments` (None: all), and of debts in `coins` (slugs) in margin wallets. Where
+    the venue shows no position at all the account's own figures count, and where there is none in
+    `instruments` nothing is at stake: ratio 0, no distance.
     """
+    found = _of_positions(status, instruments)
+    owed = [_debt_distance(status.balances, wallet, coin) for wallet, coin in _debts(status.balances, coins)]
+    if not owed:
+        return found
+    known = [one for one in (found.distance, *owed) if one is not None]
+    return Collateral(distance=min(known, default=None), ratio=None if None in owed else found.ratio)
+
+
+def _of_positions(status: AccountStatus, instruments: Collection[str] | None) -> Collateral:
     if not status.positions:
         return Collateral(distance=status.liquidation_distance, ratio=status.margin_ratio or 0.0)
     held = [
@@ -105,6 +122,41 @@ def collateral_of(status: AccountStatus, instruments: Collection[str] | None = N
     known = [one for one in distances if one is not None]
     governs = len(known) == len(distances)
     return Collateral(distance=min(known, default=None), ratio=None if governs else status.margin_ratio)
+
+
+def _debts(balances: Iterable[AccountBalance], coins: Collection[str]) -> list[tuple[str, str]]:
+    """(wallet, asset) of what is owed beyond the coins that lie there. A unified account is judged as one, by
+    the venue's figures.
+    """
+    return [
+        (one.wallet, one.asset)
+        for one in balances
+        if one.wallet == "margin" and slug(one.asset) in coins and _owned(one) < 0
+    ]
+
+
+def _debt_distance(balances: Iterable[AccountBalance], wallet: str, coin: str) -> float | None:
+    """By how much a borrowed coin may rise until (assets) / (liabilities) is CALL_LEVEL, other prices as they
+    are; None while a price is missing.
+    """
+    room = at_stake = 0.0
+    for one in balances:
+        if one.wallet != wallet:
+            continue
+        owned = _owned(one)
+        if one.usd is None or not owned:
+            return None
+        price = one.usd / float(owned)
+        beyond = (float(one.total) - CALL_LEVEL * float(one.borrowed + one.interest)) * price
+        if one.asset == coin:
+            at_stake = -beyond
+        else:
+            room += beyond
+    return max(0.0, room / at_stake - 1.0) if at_stake > 0 else None
+
+
+def _owned(balance: AccountBalance) -> Decimal:
+    return balance.total - balance.borrowed - balance.interest
 
 
 def distance_of(position: AccountPosition) -> float | None:

@@ -5,7 +5,7 @@ The actor keeps it current; a lane never changes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -161,9 +161,15 @@ class World:
             self.unread[status.venue] = f"{status.venue} cannot be read now: {why}"
         for key in {key for lane in self.lanes.values() for key in lane.keys if key[0] == status.venue}:
             if status.trusted:
-                self.collateral[key] = collateral_of(status, {key[1]})
+                self.collateral[key] = collateral_of(status, {key[1]}, self._borrowed(key))
                 before = self.squeezes.get(key, Squeeze())
                 self.squeezes[key] = after(before, self.collateral[key], now.mono_us)
+
+    def _borrowed(self, key: Key) -> frozenset[str]:
+        """The coin of a spot leg that some pair here has borrowed."""
+        legs = (leg for lane in self.lanes.values() for leg in lane.state.legs)
+        owes = any(leg.borrowed and (leg.venue, leg.instrument) == key for leg in legs)
+        return frozenset({key[1].split("-", 1)[0]} if owes else ())
 
     def is_alone(self, now: Now) -> bool:
         """Whether permits have been missing for so long that the executor looks after collateral itself."""
@@ -190,9 +196,14 @@ class World:
         worst = next((key for key in keys if self.collateral.get(key, Collateral()).is_exhausted), None)
         return "" if worst is None else f"without risk: the collateral of {worst[1]} at {worst[0]} is used up"
 
-    def is_near(self, keys: Iterable[Key]) -> bool:
-        """Whether a position at one of these venues is about to be liquidated, as last told."""
-        return any(self.distances.get(venue, 1.0) < NEAR for venue, _ in keys)
+    def is_near(self, keys: Collection[Key]) -> bool:
+        """Whether a position at one of these venues, or a loan of these legs, is about to be liquidated, as
+        last told.
+        """
+        told = (self.collateral[key].distance for key in keys if key in self.collateral)
+        return any(one is not None and one < NEAR for one in told) or any(
+            self.distances.get(venue, 1.0) < NEAR for venue, _ in keys
+        )
 
     def forbidden(self, pair: str, keys: tuple[Key, Key], now: Now) -> str:
         """Why nothing of a pair may increase now, by risk's word above all; the gate asks that again."""

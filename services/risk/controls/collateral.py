@@ -1,8 +1,8 @@
 """Liquidation distance and margin ratio: warn, shrink both legs, flatten; stepwise and paired. Pure.
 
 Thresholds, the steps and the way back are `libs.carry.shrink`, which the executor applies too while it has no
-permit. Each pair is judged by its own contracts' distances; where a venue does not tell one, by the ratio of
-the account, which then concerns every pair there.
+permit. Each pair is judged by the distances of its own contracts and of coins that it has borrowed; where a
+venue does not tell one, by the ratio of the account, which then concerns every pair there.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ class Collaterals(Base):
         self._instruments: dict[Key, frozenset[str]] = {}
         for spec in facts.scopes.specs.values():
             for leg in spec.legs:
-                if leg.kind is not SPOT:
-                    key = (spec.id, leg.venue)
-                    self._instruments[key] = self._instruments.get(key, frozenset()) | {leg.instrument}
+                key, own = (spec.id, leg.venue), frozenset() if leg.kind is SPOT else {leg.instrument}
+                self._instruments[key] = self._instruments.get(key, frozenset()) | own
 
     def observe(self, message: Message, now: Now) -> None:
         """One look at an account; one that is not trusted says nothing."""
@@ -64,13 +63,23 @@ class Collaterals(Base):
         for key, instruments in self._instruments.items():
             if key[1] != message.venue:
                 continue
-            seen = collateral_of(message, instruments)
+            coins = self._borrowed(*key)
+            if not instruments and not coins and key not in self._seen:
+                continue  # coins of one's own are nobody's collateral
+            seen = collateral_of(message, instruments, coins)
             self._seen[key] = seen
             self._squeezes[key] = after(self._squeezes.get(key, Squeeze()), seen, now.mono_us)
             switch = self._warns.setdefault(key, Switch(leave=CALM_US))
             switch.judge(now.mono_us, over=seen.warns, calm=seen.is_calm)
             blind = self._blind.setdefault(key, Switch(enter=BLIND_US))
             blind.judge(now.mono_us, over=not seen.is_known)
+
+    def _borrowed(self, pair: str, venue: str) -> frozenset[str]:
+        """Coins that a pair owes at a venue, by its own word."""
+        heard = self._facts.pairs.get(pair)
+        legs = () if heard is None else heard.message.legs
+        owing = (leg for leg in legs if leg.venue == venue and leg.borrowed > 0)
+        return frozenset(leg.instrument.split("-", 1)[0] for leg in owing)
 
     def judge(self, now: Now) -> Iterable[Finding]:
         """The step of each pair and venue; the next one may fall due between two looks."""

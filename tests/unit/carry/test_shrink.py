@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from libs.carry.shrink import CALM_US, EVERY_US, Collateral, Squeeze, after, collateral_of, distance_of
-from libs.common.messages_exec import AccountPosition, AccountStatus
+from libs.common.messages_exec import AccountBalance, AccountPosition, AccountStatus
 
 SHORT = Collateral(distance=0.08)
 BAND = Collateral(distance=0.14)
@@ -100,3 +101,62 @@ def test_the_share_only_rises_to_the_whole_and_falls_by_steps(looks: list[tuple[
         shares.append(squeeze.share)
     for one, next_one in pairwise(shares):
         assert next_one in {one, max(Decimal(0), one - Decimal("0.25")), Decimal(1)}
+
+
+# --- borrowed coins ---------------------------------------------------------------------------------
+
+
+def coin(
+    asset: str, total: float, *, owed: float = 0.0, price: float | None = 1.0, wallet: str = "margin"
+) -> AccountBalance:
+    owned = Decimal(str(total)) - Decimal(str(owed))
+    return AccountBalance(
+        wallet=wallet,
+        asset=asset,
+        total=Decimal(str(total)),
+        free=Decimal(0),
+        borrowed=Decimal(str(owed)),
+        usd=None if price is None else float(owned) * price,
+    )
+
+
+def lent(*balances: AccountBalance) -> Collateral:
+    return collateral_of(replace(account(position("A", end=50.0)), balances=balances), {"A"}, {"BTC"})
+
+
+@pytest.mark.parametrize(
+    ("dollars", "distance"),
+    [(15_000.0, 15_000 / 11_000 - 1), (12_000.0, 12_000 / 11_000 - 1), (11_000.0, 0.0), (10_000.0, 0.0)],
+)
+def test_a_loan_is_called_at_a_level_of_one_point_one(dollars: float, distance: float) -> None:
+    seen = lent(coin("USDT", dollars), coin("BTC", 0.0, owed=0.2, price=50_000.0))
+    assert seen.distance == pytest.approx(distance)
+    risen = 50_000.0 * (1 + distance)
+    if distance:
+        assert dollars / (0.2 * risen) == pytest.approx(1.1), "there the venue calls it"
+
+
+def test_other_debts_and_coins_of_the_same_wallet_count_and_other_wallets_do_not() -> None:
+    rest = (coin("ETH", 1.0, price=2_000.0), coin("SOL", 0.0, owed=10.0, price=100.0))
+    away = coin("USDT", 1e6, wallet="spot")
+    seen = lent(coin("USDT", 6_000.0), coin("BTC", 0.1, owed=0.2, price=50_000.0), *rest, away)
+    assert seen.distance == pytest.approx((6_000 + 2_000 - 1_100) / (11_000 - 5_000) - 1)
+
+
+@pytest.mark.parametrize(
+    "balances",
+    [
+        (coin("USDT", 1.0), coin("BTC", 0.2, owed=0.2, price=5e4)),  # borrowed, and not sold yet
+        (coin("USDT", 1.0), coin("ETH", 0.0, owed=9.0, price=2e3)),  # not the pair's
+        (coin("USDT", 1.0), coin("BTC", 0.0, owed=0.2, price=5e4, wallet="unified")),  # the venue's figures
+    ],
+)
+def test_what_is_no_debt_of_the_pair_in_a_margin_wallet_puts_nothing_at_stake(
+    balances: tuple[AccountBalance, ...],
+) -> None:
+    assert lent(*balances) == Collateral(distance=0.5)
+
+
+def test_a_debt_without_a_price_is_not_calm() -> None:
+    told = replace(account(), balances=(coin("USDT", 1e6), coin("BTC", 0.0, owed=0.2, price=None)))
+    assert not collateral_of(told, (), {"BTC"}).is_known

@@ -9,8 +9,9 @@ import pytest
 
 from libs.carry.shrink import ALONE_AFTER_US, EVERY_US
 from libs.common.instant import US_PER_SEC
-from libs.common.messages_exec import AccountPosition, AccountStatus
+from libs.common.messages_exec import AccountBalance, AccountPosition, AccountStatus
 from services.executor.model import OrderClass, Purpose, State
+from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, Rig
 from tests.unit.executor.scripted import times
 
@@ -150,6 +151,29 @@ def test_without_risk_used_up_collateral_is_a_hard_close() -> None:
     assert rig.state is State.ACTIVE
     rig.until(lambda: rig.state is State.IDLE, 5)
     assert "is used up" in rig.durable.reason
+
+
+def wallet(dollars: float) -> tuple[AccountBalance, ...]:
+    """A margin wallet that owes one coin of 100 dollars."""
+    coin, zero = Decimal(1), Decimal(0)
+    return (
+        AccountBalance(wallet="margin", asset="USDT", total=Decimal(str(dollars)), free=zero, usd=dollars),
+        AccountBalance(wallet="margin", asset="BTC", total=zero, free=zero, borrowed=coin, usd=-100.0),
+    )
+
+
+def test_without_risk_a_loan_that_is_about_to_be_called_is_a_hard_close() -> None:
+    rig = LoanRig().reversed()
+    rig.risk_on = False
+    rig.world.on_account(status(0.5, balances=wallet(200.0)), rig.now)
+    rig.run(ALONE_SEC + 2)
+    assert rig.state is State.ACTIVE
+    assert not rig.world.is_near(rig.keys)
+    rig.world.on_account(status(0.5, balances=wallet(110.0 * 1.04)), rig.now)
+    assert rig.world.is_near(rig.keys), "waits for no venue"
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.held == FLAT
+    assert rig.lender.borrowed == 0
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,39 @@ async def test_the_margin_ratio_counts_where_the_venue_tells_no_liquidation_pric
     assert rig.level(BTC_SCOPE) == "flatten"
 
 
+def owe(rig: Rig, usd: float, *, bitcoins: str = "0.1") -> None:
+    """The pair is held in reverse: its coins are borrowed, and so many dollars stand for them."""
+    first, second = rig.world.pairs[BTC].legs
+    owed, own = Decimal(bitcoins), (0.1 * 50_000.0)
+    legs = (replace(first, quantity=-owed, borrowed=owed), replace(second, quantity=owed))
+    rig.world.pair(BTC, state="active", direction="reverse", legs=legs)
+    zero = Decimal(0)
+    wallet = (
+        AccountBalance(wallet="margin", asset="USDT", total=Decimal(str(usd)), free=zero, usd=usd),
+        AccountBalance(wallet="margin", asset="BTC", total=zero, free=zero, borrowed=owed, usd=-own),
+        AccountBalance(wallet="futures", asset="USDT", total=Decimal(5_000), free=zero, usd=5_000.0),
+    )
+    shown = contract("BTC-USDT-PERP", bitcoins, 50_000.0, 20_000.0)
+    rig.world.account("binance", balances=wallet, positions=(shown,))
+
+
+async def test_a_loan_that_is_about_to_be_called_warns_then_shrinks_then_flattens() -> None:
+    rig = await Rig.started()
+    owe(rig, 5_500.0 * 1.16)
+    await rig.run(1.0)
+    assert rig.shut() == {}
+    assert rig.alerts("collateral_warn") == []
+    owe(rig, 5_500.0 * 1.14)
+    await rig.run(1.0)
+    assert rig.alerts("collateral_warn")
+    owe(rig, 5_500.0 * 1.09)
+    await rig.run(1.0)
+    assert rig.permit.max_ratio == {BTC: 0.75}
+    owe(rig, 5_500.0 * 1.04)
+    await rig.run(1.0)
+    assert rig.shut()[BTC_SCOPE][0] == "flatten"
+
+
 async def test_an_account_that_is_not_trusted_neither_shrinks_nor_restores() -> None:
     rig = await held()
     near(rig, 0.09)
