@@ -27,8 +27,8 @@ M = TypeVar("M", bound=Message)
 
 IDLE: Final = "idle"
 
-LEADS_US: Final = 15 * US_PER_SEC
-"""An executor tells of its pairs each 5 s: one that has not been heard for so long leads them no more."""
+LATE_US: Final = 10 * US_PER_SEC
+"""An executor tells of its pairs each 5 s: when newer words have been missing for two of them, none come."""
 
 
 class Heard(msgspec.Struct, Generic[M], frozen=True):
@@ -100,18 +100,16 @@ class Facts:
         return True
 
     def _on_pair(self, status: PairStatus, now: Now) -> bool:
-        """An executor that does not lead a pair has no word about it, and neither has one that led it before.
-
-        Words of one executor come in order, whatever its clock says; those of two are compared by their
-        stamps while the newer leader is heard.
+        """An executor that does not lead a pair, or has led it before, has no word about it. Of words that come
+        late none is the newest, and yet what they tell has happened. Without newer ones they are not late: a
+        clock was set back.
         """
-        former = self.pairs.get(status.pair)
         if not status.owner or status.pair not in self.scopes.specs:
             return False
-        if former is not None and former.message.owner != status.owner:
-            late = status.wall_us < former.message.wall_us
-            if late and former.age_us(now) <= LEADS_US:
-                return False
+        former = self.pairs.get(status.pair)
+        newer = former is not None and former.message.wall_us > status.wall_us
+        if newer and former is not None and former.age_us(now) < LATE_US:
+            return former.message.owner == status.owner
         self.pairs[status.pair] = Heard(status, now.mono_us)
         return True
 

@@ -19,6 +19,9 @@ from libs.common.permit import PermitView, scopes_of
 SILENT_US: Final = 15 * US_PER_SEC
 """Three of the beats in which every state is said again (bus-and-store.md: edges may be lost)."""
 
+LATE_US: Final = 10 * US_PER_SEC
+"""When newer words have been missing for two of those beats, none come."""
+
 QUIET_STATE: Final = "idle"
 STEADY_STATE: Final = "active"
 
@@ -51,12 +54,19 @@ class Standing:
         if not status.owner:
             return ""
         known = self.pairs if status.pair in self._scopes else self.strangers
-        former = known.get(status.pair)
-        if former is not None and status.wall_us < former.wall_us:
+        if self._is_late(status, known.get(status.pair), now):
             return ""
         known[status.pair] = status
         self._heard_us[status.pair] = now.mono_us
         return status.pair if known is self.pairs else ""
+
+    def _is_late(self, status: PairStatus, former: PairStatus | None, now: Now) -> bool:
+        """Older words do not count: of who led the pair before, or that came late. Unless nothing else is
+        heard: a clock was set back.
+        """
+        if former is None or status.wall_us >= former.wall_us:
+            return False
+        return now.mono_us - self._heard_us[status.pair] < LATE_US
 
     # --- what is asked --------------------------------------------------------------------------
 

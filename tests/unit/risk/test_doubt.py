@@ -89,7 +89,7 @@ async def test_a_new_leader_whose_clock_is_behind_is_believed_when_the_former_is
     )
     await rig.hear(subjects.exec_pair(BTC), said)
     assert "stuck" not in rig.shut().get(BTC_SCOPE, ("", ()))[1]
-    await rig.run(16.0, step_sec=1.0)
+    await rig.run(11.0, step_sec=1.0)
     await rig.hear(subjects.exec_pair(BTC), said)
     await rig.run(0.25)
     assert "stuck" in rig.shut()[BTC_SCOPE][1]
