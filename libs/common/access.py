@@ -1,8 +1,9 @@
 """Who may say and hear what on the bus, and write what in the store: one table, default deny.
 
 The broker's and the store's user lists are made from it (`access_files`), for embedded servers and for
-containers alike, and a test walks all of it against real servers. Only risk says `risk.>`, only executor
-`exec.>`, only the operator `cmd.>` (design: keys and access). Pure.
+containers alike, a test walks all of it against real servers, and another holds it to what the services'
+code says and hears: nothing is missing, nothing is granted that nobody uses. Only risk says `risk.>`, only
+executor `exec.>`, only the operator `cmd.>` (design: keys and access). Pure.
 """
 
 from __future__ import annotations
@@ -32,42 +33,39 @@ class StoreGrant(msgspec.Struct, frozen=True, kw_only=True):
     scripts: bool = False
 
 
-# What every service says: its own pulse, alerts, and a wish to hear slow state again.
-_COMMON_SAID: Final = ("alert.*", "sys.want.*")
-
 BUS: Final[dict[str, BusGrant]] = {
     "feed": BusGrant(
         publish=("md.>",),
-        subscribe=("sys.clock", "sys.want.feed", "signal.opportunity.>", "risk.>", "cmd.>"),
+        subscribe=("sys.clock", "sys.want.feed", "signal.opportunity.>", "risk.permit", "cmd.>"),
     ),
     "signal": BusGrant(
-        publish=("signal.>",),
-        subscribe=("sys.clock", "sys.want.signal", "md.>", "exec.>", "risk.>", "cmd.>"),
+        publish=("signal.>", "sys.want.feed"),
+        subscribe=("sys.clock", "md.>", "exec.pair.>", "exec.account.>", "risk.permit", "cmd.>"),
     ),
     "executor": BusGrant(
-        publish=("exec.>",),
-        subscribe=("sys.clock", "sys.want.executor", "md.>", "signal.>", "exec.pair.>", "risk.>", "cmd.>"),
+        publish=("exec.>", "sys.want.feed"),
+        subscribe=(
+            *("sys.clock", "md.quote.>", "md.book.>", "md.funding.>", "md.history.>", "md.instrument.>"),
+            *("signal.intent.>", "exec.pair.>", "risk.permit", "cmd.>"),
+        ),
     ),
     "risk": BusGrant(
-        publish=("risk.>",),
+        publish=("risk.>", "sys.want.feed"),
         subscribe=(
-            "sys.clock",
-            "sys.want.risk",
-            "sys.health.>",
-            "md.>",
-            "signal.>",
-            "exec.>",
-            "risk.>",
-            "cmd.>",
+            *("sys.clock", "sys.health.>", "md.quote.>", "md.funding.>", "md.instrument.>", "md.health.>"),
+            *("exec.>", "cmd.>"),
         ),
     ),
     "recorder": BusGrant(
-        subscribe=("sys.clock", "sys.health.>", "md.>", "signal.>", "exec.>", "risk.>", "alert.>", "cmd.>")
+        publish=("sys.want.feed",),
+        subscribe=("sys.clock", "sys.health.>", "md.>", "signal.>", "exec.books", "alert.>", "cmd.>"),
     ),
     "notifier": BusGrant(
-        subscribe=("sys.clock", "sys.health.>", "alert.>", "signal.>", "exec.>", "risk.>", "cmd.>")
+        subscribe=(
+            *("sys.clock", "alert.>", "signal.opportunity.>", "signal.evaluation", "exec.books", "cmd.>"),
+        ),
     ),
-    "venue": BusGrant(publish=("sys.clock",), subscribe=("risk.>", "cmd.>")),
+    "venue": BusGrant(publish=("sys.clock",), subscribe=("cmd.>",)),
     OPERATOR: BusGrant(
         publish=("cmd.*",),
         subscribe=("md.>", "signal.>", "exec.>", "risk.>", "alert.>", "sys.>", "cmd.>"),
@@ -81,9 +79,7 @@ STORE: Final[dict[str, StoreGrant]] = {
     "feed": StoreGrant(writes=(*_COMMON_WRITES, "feed:*"), scripts=True),
     "signal": StoreGrant(writes=(*_COMMON_WRITES, "signal:*"), scripts=True),
     "executor": StoreGrant(writes=("*",), scripts=True),
-    "risk": StoreGrant(
-        reads=("*",), writes=(*_COMMON_WRITES, "breakers", "risk_epoch", "risk:*"), scripts=True
-    ),
+    "risk": StoreGrant(writes=(*_COMMON_WRITES, "breakers", "risk_epoch", "risk:*"), scripts=True),
     "recorder": StoreGrant(writes=_COMMON_WRITES, scripts=True),
     "notifier": StoreGrant(writes=(*_COMMON_WRITES, "notifier:*"), scripts=True),
     "venue": StoreGrant(writes=_COMMON_WRITES, scripts=True),
@@ -104,12 +100,12 @@ SCRIPT_COMMANDS: Final = ("eval", "evalsha")
 
 
 def bus_grant(user: str) -> BusGrant:
-    """All that a user may say and hear. KeyError for a stranger."""
+    """All that a user may say and hear, its own pulse and alerts too. KeyError for a stranger."""
     grant = BUS[user]
     if user == OPERATOR:
         return BusGrant(publish=grant.publish, subscribe=(*grant.subscribe, "_INBOX.>"))
     return BusGrant(
-        publish=(*grant.publish, f"sys.health.{user}", *_COMMON_SAID),
+        publish=(*grant.publish, f"sys.health.{user}", "alert.*"),
         subscribe=(*grant.subscribe, f"{inbox_of(user)}.>"),
     )
 

@@ -150,6 +150,14 @@ def test_no_message_is_longer_than_the_strictest_channel_takes(
     assert len(digest(full, deployment="main").lines) == DIGEST_ITEMS
 
 
+def test_signs_that_nobody_sees_are_left_out_and_lines_stay() -> None:
+    raised = AlertRaised(
+        level=AlertLevel.INFO, key="a\x1b[2Jb", text="one\ntwo\x00\u202e", service="s", wall_us=0
+    )
+    made = item_of("1-0", msgspec.structs.replace(raised, context={"a\tb": "\x07"}), taken_us=0)
+    assert (made.key, made.text, made.context) == ("a [2Jb", "one\ntwo  ", {"a b": " "})
+
+
 def test_what_does_not_fit_is_said_to_be_missing_and_the_first_words_stay() -> None:
     long = item(context={f"name{number}": "v" * 200 for number in range(12)}, text="t" * 1_500)
     said = single(long, deployment="main")
