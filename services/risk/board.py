@@ -126,15 +126,17 @@ def _civil(days: int) -> tuple[int, int, int]:
 def fitted(permit: Permit, scopes: Scopes) -> Permit:
     """The permit within `PERMIT_BYTES_MAX`: as it is, symbols in their venues, or pairs in `global` too.
 
-    What is flattened is named in any case: others are not closed because a message was too long.
+    What is flattened is named in any case: others are not closed because a message was too long. What is too
+    long even so loses its words: a permit that the bus refuses would be none at all.
     """
     if len(encode(permit)) <= PERMIT_BYTES_MAX:
         return permit
     for kind in ("symbol:", "pair:"):
         permit = msgspec.structs.replace(permit, breakers=_collapsed(permit.breakers, kind, scopes))
         if len(encode(permit)) <= PERMIT_BYTES_MAX:
-            break
-    return permit
+            return permit
+    bare = [msgspec.structs.replace(one, reason="", until="", controls=()) for one in permit.breakers]
+    return msgspec.structs.replace(permit, breakers=tuple(bare))
 
 
 def _collapsed(breakers: tuple[Breaker, ...], kind: str, scopes: Scopes) -> tuple[Breaker, ...]:

@@ -100,8 +100,8 @@ class Facts:
         return True
 
     def _on_pair(self, status: PairStatus, now: Now) -> bool:
-        """An executor that does not lead a pair, or has led it before, has no word about it. Of words that come
-        late none is the newest, and yet what they tell has happened. Without newer ones they are not late: a
+        """An executor that does not lead a pair, or has led it before, has no word about it. One that comes
+        late is not the newest word, and yet what it tells has happened. Without newer ones none is late: a
         clock was set back.
         """
         if not status.owner or status.pair not in self.scopes.specs:

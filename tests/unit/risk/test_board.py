@@ -15,6 +15,7 @@ from services.risk.scopes import Scopes
 from tests.unit.risk.rig import Rig
 from tests.unit.risk.world import CONFIG
 
+BUS_BYTES_MAX = 64 * 1024
 MANY = Config(
     symbols=tuple(f"COIN{number}/USDT" for number in range(400)),
     exchanges={"spot": Exchange(id="binance", type="spot"), "perp": Exchange(id="bitget", type="swap")},
@@ -94,6 +95,18 @@ def test_too_many_pairs_collapse_to_everything() -> None:
     small = fitted(large, scopes)
     assert [(one.scope, one.level) for one in small.breakers] == [("global", Level.REDUCE_ONLY)]
     assert small.breakers[0].controls == ("collapsed", "own")
+    _never_laxer(large, small, scopes)
+
+
+def test_what_is_flattened_is_named_and_loses_its_words_before_the_bus_refuses_it() -> None:
+    scopes = Scopes(pair_specs(MANY))
+    wordy = [
+        msgspec.structs.replace(cause(f"pair:{one}", Level.FLATTEN), reason="x" * 240) for one in scopes.specs
+    ]
+    large = permit(*wordy)
+    small = fitted(large, scopes)
+    assert len(encode(large)) > BUS_BYTES_MAX > len(encode(small))
+    assert {one.scope for one in small.breakers} == {one.scope for one in wordy}
     _never_laxer(large, small, scopes)
 
 
