@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -139,13 +139,20 @@ async def ask(known: Deployment, verb: str, said: Command) -> Answers:
         await bus.subscribe(ALL_HEALTH, beat)
         frames = await bus.gather(command(verb), encode(said), timeout_sec=GATHER_SEC)
         replies, unreadable = _read(frames)
-        answered = {one.service for one in replies}
-        missing = tuple(one for one in VERBS[verb].answerers if one not in answered)
+        missing = missing_of(verb, replies)
         if missing or not replies:
             await asyncio.sleep(BEAT_SEC)
     finally:
         await bus.close()
     return Answers(replies=replies, missing=missing, heard=frozenset(heard), unreadable=unreadable)
+
+
+def missing_of(verb: str, replies: Iterable[CommandReply]) -> tuple[str, ...]:
+    """Who must have answered and has not. What one service leaves to another has not happened by its `ok`."""
+    told = tuple(replies)
+    left = (one.result.get("left_to") for one in told if one.ok)
+    wanted = dict.fromkeys((*VERBS[verb].answerers, *(str(one) for one in left if one)))
+    return tuple(one for one in wanted if one not in {reply.service for reply in told})
 
 
 def _read(frames: list[Frame]) -> tuple[tuple[CommandReply, ...], int]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from libs.common.messages import CommandError, CommandReply
-from libs.console.commanding import line
+from libs.console.commanding import Answers, line, missing_of
+from libs.console.output import OK, UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,21 @@ def test_a_refusal_is_its_words_and_its_code() -> None:
         "executor: refused: the pair is being closed (busy)"
     )
     assert line(CommandReply(service="risk", ok=False)) == "risk: refused: without a word"
+
+
+@pytest.mark.parametrize(
+    ("services", "missing", "code"),
+    [(("executor", "risk"), (), OK), (("executor",), ("risk",), UNREACHABLE), (("risk",), (), OK)],
+)
+def test_a_flatten_that_is_left_to_risk_has_not_happened_without_its_word(
+    services: tuple[str, ...], missing: tuple[str, ...], code: int
+) -> None:
+    left = {"executor": {"left_to": "risk"}}
+    replies = tuple(CommandReply(service=one, ok=True, result=left.get(one, {})) for one in services)
+    assert missing_of("flatten", replies) == missing
+    assert Answers(replies=replies, missing=missing).exit_code == code
+
+
+def test_a_flatten_that_the_executor_does_itself_needs_nobody_else() -> None:
+    replies = (CommandReply(service="executor", ok=True, result={"pairs": {"P": {"begun": "flatten"}}}),)
+    assert missing_of("flatten", replies) == ()
