@@ -6,6 +6,7 @@ What the user trades by hand, and what a lost store knew, is left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,17 @@ class Agreement:
     def __init__(self, world: World) -> None:
         self.world = world
         self.open: dict[Key, set[str]] = {key: set() for key in KEYS}
+        self.written_off: set[str] = set()
+
+    def write_off(self, keys: Iterable[Key]) -> None:
+        """Somebody has closed these by hand, and a reset took his word for it: with what the venue took."""
+        for venue, name in keys:
+            side = self.world.venues[venue]
+            self.written_off.update(
+                trade_name((venue, name), side.fill_report(fill))
+                for fill in side.venue_made
+                if side.instruments[fill.instrument] == name
+            )
 
     def forget(self) -> None:
         """The store was lost."""
@@ -93,6 +105,8 @@ class Agreement:
             if side.instruments[fill.instrument] != key[1]:
                 continue
             name = trade_name(key, side.fill_report(fill))
+            if name in self.written_off:
+                continue
             borne = sum((state.taken.get(name, ZERO) for state in states if state is not None), ZERO)
             left += (1 if fill.side is Side.BUY else -1) * (fill.quantity - borne)
         return left

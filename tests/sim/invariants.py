@@ -134,6 +134,7 @@ class Checker:
         keys = next(one.keys for one in PAIRS if one.id == pair)
         if any(key in self.world.meddled for key in keys):
             self.world.meddled.update(keys)
+            self.world.agreement.write_off(keys)
 
     def _foreign(self, pair: str, reason: str) -> None:
         """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
