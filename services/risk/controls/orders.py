@@ -27,6 +27,7 @@ FAILURE_PAUSE_US: Final = 900 * US_PER_SEC
 ATTEMPTS_PER_SEC: Final = 2
 ATTEMPTS_PER_MIN: Final = 20
 UNWINDS_MAX: Final = 3
+MINUTE_US: Final = 60 * US_PER_SEC
 HOUR_US: Final = 3_600 * US_PER_SEC
 QUARANTINE_US: Final = 24 * HOUR_US
 SEEN_MAX: Final = 4_096
@@ -177,9 +178,13 @@ class OpenAttempts(Base):
         if message.from_state in ("", "opening") or not self._once.new(f"{message.pair}:{message.version}"):
             return
         pair = message.pair
-        at_us = self._last_us[pair] = max(message.wall_us, self._last_us.get(pair, 0))  # a clock set back
+        if message.wall_us < self._last_us.get(pair, 0) - MINUTE_US:  # a clock was set back: time begins anew
+            self._last_us[pair] = 0
+            for windows in (self._second, self._minute):
+                windows.pop(pair, None)
+        at_us = self._last_us[pair] = max(message.wall_us, self._last_us.get(pair, 0))
         counts = []
-        for windows, span_us in ((self._second, US_PER_SEC), (self._minute, 60 * US_PER_SEC)):
+        for windows, span_us in ((self._second, US_PER_SEC), (self._minute, MINUTE_US)):
             window = windows.setdefault(pair, Window(span_us))
             window.add(at_us)
             counts.append(window.count(at_us))

@@ -71,6 +71,26 @@ async def test_words_of_one_executor_count_although_its_clock_was_set_back() -> 
     assert rig.shut()[BTC_SCOPE] == ("reduce_only", ("stuck",))
 
 
+async def test_attempts_to_open_before_and_after_a_clock_was_set_back_are_no_burst() -> None:
+    rig = await Rig.started()
+    rig.world.quiet.add(subjects.exec_pair(BTC))
+    status = rig.world.pairs[BTC]
+
+    async def attempt(version: int) -> None:
+        said = {"state": "opening", "from_state": "idle", "version": version}
+        await rig.hear(subjects.exec_pair(BTC), replace(status, **said, wall_us=rig.clock.now().wall_us))
+
+    await attempt(10)
+    rig.clock.set_wall(by_us=-AN_HOUR_US)
+    for version in (11, 12, 13):
+        await rig.run(300.0, step_sec=5.0)
+        await attempt(version)
+    assert "open_attempts" not in rig.shut().get(BTC_SCOPE, ("", ()))[1]
+    await attempt(14)
+    await attempt(15)
+    assert "open_attempts" in rig.shut()[BTC_SCOPE][1]
+
+
 async def test_a_former_leader_has_no_word_while_the_new_one_is_heard() -> None:
     rig = await held()
     former = replace(rig.world.pairs[BTC], wall_us=rig.clock.now().wall_us)
