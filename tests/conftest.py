@@ -24,6 +24,7 @@ LONGEST_FIRST = (
     "test_chaos.py",
     "test_executor_kills.py",
     "test_live_process.py",
+    "test_full_disk.py",
     "test_paper_mode.py",
     "test_feed.py",
     "test_mutants.py",

@@ -10,6 +10,8 @@ from typing import Any, Final
 from libs.common.store import Durability
 
 SERVER_MAJOR_MIN: Final = 7
+FULL_BELOW: Final = 0.01
+"""So little of a disk that is free is none: what fits into it is soon written."""
 
 
 def unfit(info: Mapping[str, Any]) -> str:
@@ -71,8 +73,26 @@ def free_of(info: Mapping[str, Any], address: str) -> float:
     if (limit := int(info.get("maxmemory", 0))) > 0:
         used = int(info["used_memory"]) - int(info.get("mem_not_counted_for_evict", 0))
         shares.append(1.0 - used / limit)
-    config = Path(str(info.get("config_file") or ""))
-    if address.startswith(LOOPBACK) and config.is_file():
-        disk = shutil.disk_usage(config.parent)
-        shares.append(disk.free / disk.total)
+    if (folder := folder_of(info, address)) is not None:
+        shares.append(_free(folder))
     return min(1.0, max(0.0, min(shares)))
+
+
+def folder_of(info: Mapping[str, Any], address: str) -> Path | None:
+    """Where a server on this machine has its config file, and an embedded one its data; None elsewhere."""
+    config = Path(str(info.get("config_file") or ""))
+    return config.parent if address.startswith(LOOPBACK) and config.is_file() else None
+
+
+def disk_words(folder: Path | None) -> str:
+    """For a failure's text: that the disk of a server is full, with which `appendfsync always` ends it."""
+    try:
+        full = folder is not None and _free(folder) < FULL_BELOW
+    except OSError:  # the folder is gone as well, which its server will say
+        return ""
+    return f"; its disk is full ({folder}): make room" if full else ""
+
+
+def _free(folder: Path) -> float:
+    disk = shutil.disk_usage(folder)
+    return disk.free / disk.total

@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ from redis.exceptions import (
 )
 
 from libs.common import clock
-from libs.common.redis_fit import durability_of, free_of, unfit
+from libs.common.redis_fit import disk_words, durability_of, folder_of, free_of, unfit
 from libs.common.store import (
     STORE_ID,
     Durability,
@@ -95,6 +96,7 @@ class RedisStore:
         self.address = address_of(url)
         self._connect_timeout_sec = connect_timeout_sec
         self._mono_us = mono_us
+        self._folder: Path | None = None  # beside the server's data, once it has told
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS_MAX,
@@ -233,7 +235,9 @@ class RedisStore:
 
     async def free_ratio(self) -> float:
         with self._answering("memory"):
-            return free_of(await self._info("server", "memory", "persistence"), self.address)
+            info = await self._info("server", "memory", "persistence")
+        self._folder = folder_of(info, self.address)
+        return free_of(info, self.address)
 
     async def close(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # leaving anyway
@@ -279,7 +283,7 @@ class RedisStore:
                 raise StoreConflict(f"{about}: holds another kind ({error})") from error
             raise StoreUnavailable(f"the store at {self.address} refused {about}: {error}") from error
         except (RedisError, OSError, TimeoutError) as error:
-            text = str(error) or type(error).__name__
+            text = (str(error) or type(error).__name__) + disk_words(self._folder)
             raise StoreUnavailable(
                 f"the store at {self.address} did not answer about {about}: {text}"
             ) from error

@@ -29,7 +29,7 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel, Command, Funding, InstrumentInfo, Quote, Want
 from libs.common.messages import Intent as Wanted
 from libs.common.messages_exec import PairStatus, Permit
-from services.executor import loans, meters, news, recovery, watch, wishes
+from services.executor import loans, meters, news, recovery, telling, watch, wishes
 from services.executor.advance import advance
 from services.executor.answers import Work, work_of
 from services.executor.commands import PREFIX, Commands, lane_timer
@@ -48,6 +48,7 @@ from services.executor.events import (
     ReadAccount,
     SetUp,
     SetUpDone,
+    StoreTold,
     VenueTold,
 )
 from services.executor.lane import Draft, Lane
@@ -112,6 +113,8 @@ class ExecutorActor:
                 yield from self._started()
             case Draining():
                 yield from self._leave()
+            case StoreTold():
+                yield telling.of_store(event)
             case _:
                 yield from self._observed(event, now)
 

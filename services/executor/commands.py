@@ -115,6 +115,8 @@ class Commands:
     def _elsewhere(self, pair: str, now: Now) -> Said:
         if owner := self.owner_of(pair, now):
             return Said(result={"owner": owner})
+        if away := self._world.store_away:
+            return no("store", f"nothing can be sent without the store: {away}")
         why = self._lanes[pair].blocked
         return no("no_owner", f"no executor is heard to lead it ({why}): ask again in a few seconds")
 

@@ -235,6 +235,15 @@ class VenueTold(Event, frozen=True, kw_only=True):
     problem: str
 
 
+class StoreTold(Event, frozen=True, kw_only=True):
+    """How the store is, said when that changes: `scarce`, no room for another position; `away`, it takes no
+    write at all. In words, empty when it is well.
+    """
+
+    scarce: str
+    away: str
+
+
 class LeaseHeld(Event, frozen=True, kw_only=True):
     """The pair is ours from now on, under a new fence: reconcile, then act."""
 

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
+from libs.common.effects import Alert, Note
 from libs.common.instant import US_PER_MS, Now
+from libs.common.messages import AlertLevel
 from services.executor import stall
+from services.executor.events import StoreTold
 from services.executor.lane import Lane
 from services.executor.model import Intent, IntentState, State
 from services.executor.opening import why_none
@@ -21,6 +24,8 @@ OwnerOf = Callable[[str, Now], str]
 LEFT_BEHIND: Final = (
     "not in this config; unless another executor has it, put it back, close it, then remove it"
 )
+
+STORE_KEY: Final = "executor:store"
 
 _HELD_FIELDS: Final = ("state", "direction", "notional_usd", "delta", "delta_ratio", "naked_usd", "reason")
 
@@ -54,12 +59,22 @@ def status(world: World, lanes: Mapping[str, Lane], owner_of: OwnerOf, now: Now)
         "elsewhere": _elsewhere(lanes, owner_of, now),
         "unknown_orders": [_order(lane, one, now) for lane, one in unknown],
         "permit": _permit(world, now),
-        "store": world.scarce or "ok",
+        "store": world.store_away or world.scarce or "ok",
         "reserved_elsewhere": {pair: f"{held}: {LEFT_BEHIND}" for pair, held in world.reserved_else.items()},
         "keys": world.bad_key or "ok",
         "venues": _venues(world, ours),
         "quarantined_until_ms": quarantined,
     }
+
+
+def of_store(told: StoreTold) -> Alert | Note:
+    """A person hears of it before a position meets it, and why nothing happens once it has."""
+    if told.away:
+        text = f"nothing is sent, to open or to close, until the store is back: {told.away}"
+        return Alert(level=AlertLevel.CRITICAL, key=STORE_KEY, text=text)
+    if told.scarce:
+        return Alert(level=AlertLevel.WARNING, key=STORE_KEY, text=told.scarce)
+    return Note(text="the store has room again", level=AlertLevel.INFO)
 
 
 def waits_for(lane: Lane) -> str:

@@ -88,6 +88,7 @@ class World:
         self.unpermitted_told = False
         self.reserved_else: dict[str, str] = {}  # pair that is not in this config -> what it has reserved
         self.scarce = ""  # why the store has no room for another position
+        self.store_away = ""  # why it takes no write
         self.bad_key = ""  # why an API key is not to be used any more
         self.no_room, self.no_room_until_us = "", 0  # a limit that the store has held against an opening
 

@@ -95,6 +95,7 @@ class Live:
         }
         self._env = {
             **kept,
+            "FUNDARB_BUILD": "live",  # a commit may come while it starts
             "FUNDARB_DATA_DIR": str(folder / "data"),
             "FUNDARB_RUNTIME_DIR": str(folder / "run"),
         }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.redis_fit import free_of
+from libs.common import redis_fit
+from libs.common.redis_fit import disk_words, folder_of, free_of
 
 HERE = "127.0.0.1:6379"
 
@@ -44,3 +45,18 @@ def test_the_disk_beside_a_server_of_this_machine_counts(tmp_path: Path) -> None
     assert free_of(info, "/run/valkey.sock") == pytest.approx(disk.free / disk.total, abs=0.01)
     assert free_of(info, "db.example:6379") == 1.0, "a path of another machine says nothing"
     assert free_of({"config_file": str(tmp_path / "gone")}, HERE) == 1.0
+
+
+def test_a_full_disk_is_named_and_one_with_room_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "valkey.conf"
+    config.write_text("")
+    assert folder_of({"config_file": str(config)}, HERE) == tmp_path
+    assert folder_of({"config_file": str(config)}, "db.example:6379") is None
+    assert disk_words(None) == ""
+    assert disk_words(tmp_path / "gone") == ""
+    monkeypatch.setattr(redis_fit, "FULL_BELOW", 0.0)
+    assert disk_words(tmp_path) == ""
+    monkeypatch.setattr(redis_fit, "FULL_BELOW", 1.1)
+    assert disk_words(tmp_path) == f"; its disk is full ({tmp_path}): make room"

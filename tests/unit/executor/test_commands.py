@@ -158,6 +158,9 @@ def test_who_does_not_lead_a_pair_says_who_does() -> None:
     assert done(rig, "status")["elsewhere"] == {rig.pair: "other-host"}
     rig.run(13)
     assert refused(rig, "close", pair=rig.pair)[0] == "no_owner", "who is silent leads no more"
+    rig.world.store_away = "it is full"
+    said = ("store", "nothing can be sent without the store: it is full")
+    assert refused(rig, "close", pair=rig.pair) == said
 
 
 def test_a_pair_that_is_not_read_yet_takes_no_command() -> None:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from libs.common.effects import Answered, Draining, Request
+from libs.common.effects import Answered, Draining, Event, Note, Request
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import AccountStatus, Breaker, Level
 from libs.exchange.trading_values import OrderRequest, Outcome, Unknown
-from services.executor import events
+from services.executor import events, telling
 from services.executor.model import Purpose, State
 from services.executor.room import StoreRoom
 from services.executor.say import pair_status
@@ -226,3 +227,34 @@ async def test_nothing_is_opened_on_a_store_that_is_nearly_full() -> None:
     rig.store.down = rig.store.full = False
     await room.look()
     assert rig.world.forbidden(rig.pair, rig.keys, rig.now) == ""
+
+
+async def test_a_person_hears_once_that_the_store_is_nearly_full_and_that_it_is_away() -> None:
+    rig = Rig()
+    heard: list[Event] = []
+    room = StoreRoom(rig.store, rig.world)
+
+    async def look() -> list[Any]:
+        heard.clear()
+        await room.look()
+        room.tell(heard.append)
+        return [effect for event in heard for effect in rig.actor.handle(event, rig.now)]
+
+    assert await look() == []
+    rig.store.full = True
+    (warning,) = await look()
+    assert (warning.level, warning.key) == (AlertLevel.WARNING, "executor:store")
+    assert "nothing is opened on it" in warning.text
+    assert await look() == []
+    rig.store.down = True
+    assert await look() == [], "missed once: it may be restarting"
+    (page,) = await look()
+    assert (page.level, page.key) == (AlertLevel.CRITICAL, "executor:store")
+    assert "nothing is sent, to open or to close" in page.text
+    assert await look() == []
+    said = telling.status(rig.world, {}, lambda _pair, _now: "", rig.now)
+    assert said["store"] == rig.world.store_away
+    rig.store.down = rig.store.full = False
+    (note,) = await look()
+    assert isinstance(note, Note)
+    assert await look() == []
