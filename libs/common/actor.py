@@ -141,6 +141,7 @@ class Runtime:
                 task.cancel()
             await asyncio.gather(*leftovers, return_exceptions=True)
             await self.requests.close()
+            self._open = False  # the beat may arm the alarm once more
             self._disarm()
             if self._assembly.close is not None:
                 await self._assembly.close()

@@ -134,8 +134,18 @@ class Client:
 
     async def close(self) -> None:
         """End sockets; the session belongs to the factory."""
-        self.exchange.timeout_on_exit = 0
-        await self.exchange.close()
+        await end(self.exchange)
+
+
+async def end(exchange: Any) -> None:
+    """Close the sockets of a ccxt instance. The session is shared and not its own to close: without one ccxt
+    does not complain when a drain ends the wait for the sockets.
+    """
+    exchange.timeout_on_exit = 0
+    try:
+        await exchange.close()
+    finally:
+        exchange.session = None
 
 
 def place_of(error: BaseException) -> tuple[str, str]:

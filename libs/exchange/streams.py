@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from libs.common.clock import mono_us
 from libs.common.instant import US_PER_SEC
-from libs.exchange.client import Client, all_of
+from libs.exchange.client import Client, all_of, end
 from libs.exchange.errors import venue_error
 from libs.exchange.port import GapSeen, Instrument, Observation, QuoteSeen, VenueError
 from libs.exchange.record import Stream
@@ -102,9 +102,8 @@ class Connection:
 
     async def _end(self, exchange: Any) -> None:
         """Close the instance; its sockets may be broken, which is why it is closed."""
-        exchange.timeout_on_exit = 0
         with contextlib.suppress(Exception):
-            await exchange.close()
+            await end(exchange)
 
     async def _pump(self, exchange: Any) -> str:
         """Sink frames until the socket turns out to be dead; answers why. Raises what ccxt raises."""

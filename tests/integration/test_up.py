@@ -137,6 +137,23 @@ async def test_a_rehearsal_on_outside_servers_says_all_of_the_contract(tmp_path:
     assert {"logs-rehearsal", "archive-rehearsal"} <= written
     assert not written & {"logs", "archive"}  # what was replayed is never taken for something seen
     assert not os.listdir(tmp_path / "run")  # noqa: PTH208
+    logs = tmp_path / "data" / "main-rehearsal" / "logs"
+    assert {path.stem for path in logs.iterdir()} == set(summary["services"])
+    assert not [line for path in logs.iterdir() for line in loud_lines(path)]
+
+
+EXPECTED_WARNINGS = ("waiting for the ", "the store ")
+"""A busy machine takes its time to answer the first call; this test's store keeps nothing."""
+
+
+def loud_lines(log: Path) -> list[str]:
+    """What a service said above info, without what is expected; a line that is no JSON is loud too."""
+    loud = []
+    for line in log.read_text().splitlines():
+        said = json.loads(line) if line.startswith("{") else {"level": "error", "text": line}
+        if said["level"] not in ("info", "debug") and not said["text"].startswith(EXPECTED_WARNINGS):
+            loud.append(f"{log.stem}: {line[:300]}")
+    return loud
 
 
 async def test_without_a_network_it_says_what_cannot_be_seen(tmp_path: Path) -> None:

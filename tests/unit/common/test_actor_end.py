@@ -16,6 +16,8 @@ from libs.common.effects import (
     Persisted,
     Publish,
     Received,
+    SetTimer,
+    Started,
     TimerFired,
 )
 from libs.common.messages import Want, encode
@@ -149,3 +151,19 @@ async def test_an_unexpected_store_error_opens_the_lane_again() -> None:
     assert rig.puppet.of(Persisted)[0].error == "RuntimeError: a bug in the store"
     rig.stop.set()
     assert await life == 0
+
+
+async def test_after_its_end_a_timer_that_the_beat_wakes_is_not_handled() -> None:
+    """The bus is closed by then: what a timer says would be lost, with a warning at each end."""
+
+    def answer(event: Event) -> tuple[Effect, ...]:
+        ticks = isinstance(event, Started | TimerFired)
+        return (SetTimer(name="tick", after_us=10_000), publish("tick")) if ticks else ()
+
+    async with running(Puppet(answer)) as rig:
+        await eventually(lambda: len(rig.puppet.of(TimerFired)) > 2)
+        assert await rig.stopped() == 0
+        handled = len(rig.puppet.seen)
+        rig.runtime.arm()
+        await asyncio.sleep(0.1)
+        assert len(rig.puppet.seen) == handled
