@@ -231,3 +231,19 @@ async def test_the_private_stream_tells_and_mends_itself(name: str) -> None:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_looks_go_on_where_other_polls_must_wait_and_end_where_opens_do() -> None:
+    async with opened("binance") as (_, trading):
+        for weight, looks in (("1300", True), ("1900", False)):
+            for place in trading.places.all:
+                used = {"x-mbx-used-weight-1m": str(int(weight) * place.desk.limits[0].most // 2_400)}
+                place.budget.read(f"https://{place.desk.host}/x", 200, used)
+            with pytest.raises(VenueError, match="request weight"):
+                await trading.fee_rates(PERP)
+            if looks:
+                assert await trading.positions() == []
+                assert await trading.balances()
+            else:
+                with pytest.raises(VenueError, match="request weight"):
+                    await trading.positions()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from libs.common.clock import mono_us, wall_us
 from libs.common.instant import US_PER_MS, Clock
@@ -20,6 +20,11 @@ from libs.exchange.live.wire import CALL, Call
 from libs.exchange.port import Instrument, VenueError
 from libs.exchange.record import ClientSpec, Quirks, market_hours
 from libs.exchange.units import instrument_of
+
+LOOKS: Final = frozenset({"balances", "positions"})
+"""A look at the account. Risk lives on it: who is not looked at for 30 s opens nothing, so that looks may
+use what opens may (about 5 % of Binance's minute). Settings, fees, records, lists of orders come after them.
+"""
 
 T = TypeVar("T")
 Open = Callable[[ClientSpec, bool], Any]
@@ -41,11 +46,11 @@ class Place:
     async def ask(
         self, name: str, work: Callable[[Any], Coroutine[Any, Any, T]], *, noted: Call | None = None
     ) -> T:
-        """A call on the polling instance, when the budget has room for polls; `VenueError` otherwise.
+        """A call on the polling instance, when the budget has room for it; `VenueError` otherwise.
 
         `noted` gets the venue's own answer.
         """
-        room = self.budget.room("poll", 0)
+        room = self.budget.room("increase" if name in LOOKS else "poll", 0)
         if not room.allowed:
             error = VenueError(self.poll.venue, "rate_limit", f"{name}: {room.why}")
             error.retry_after_sec = room.wait_sec
