@@ -8,6 +8,8 @@ from deploy.dashboards.board import DEPLOYMENT, Board, Row
 from deploy.dashboards.panels import UP, Panel, Query
 from deploy.dashboards.terms import D, quantile
 
+NO_CHANNEL: Final = "no channel is named in notify.channels, or nothing was to be told"
+
 INTERNALS: Final = Board(
     uid="fundarb-internals",
     title="fundarb / Internals",
@@ -147,6 +149,62 @@ INTERNALS: Final = Board(
                     zero=True,
                     width=8,
                     runbook="an-actor-has-faults",
+                ),
+                Panel(
+                    title="Requests under way",
+                    description="Calls of venues, files and the store that have no answer yet.",
+                    queries=(Query(f"fundarb_requests_running{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=12,
+                ),
+                Panel(
+                    title="Rows written to the archive a minute",
+                    description="By kind. None for long means that nothing of today can be replayed.",
+                    queries=(Query(f"increase(fundarb_recorded_rows_total{{{D}}}[1m])", "{{kind}}"),),
+                    zero=True,
+                    width=12,
+                    may_be_empty="nothing is recorded yet",
+                ),
+            ),
+        ),
+        Row(
+            "Who is told",
+            (
+                Panel(
+                    title="Matters that wait",
+                    description="Not told yet, by channel; quiet hours hold back info.",
+                    queries=(Query(f"fundarb_notifications_waiting{{{D}}}", "{{channel}}"),),
+                    zero=True,
+                    width=6,
+                    runbook="a-channel-fails",
+                    may_be_empty=NO_CHANNEL,
+                ),
+                Panel(
+                    title="Messages a minute",
+                    description="By what became of them: sent, failed (tried again) or refused.",
+                    queries=(
+                        Query(f"increase(fundarb_notifications_total{{{D}}}[1m])", "{{channel}} {{outcome}}"),
+                    ),
+                    zero=True,
+                    width=6,
+                    runbook="a-channel-fails",
+                    may_be_empty=NO_CHANNEL,
+                ),
+                Panel(
+                    title="Critical and not acknowledged",
+                    description="They escalate until somebody says `fundarb ack`.",
+                    queries=(Query(f"fundarb_alerts_unacknowledged{{{D}}}", "{{service}}"),),
+                    zero=True,
+                    width=6,
+                    runbook="the-notifier-is-down",
+                ),
+                Panel(
+                    title="Taken from Alertmanager in 5 minutes",
+                    description="By level: the second way to a person works.",
+                    queries=(Query(f"increase(fundarb_webhook_alerts_total{{{D}}}[5m])", "{{level}}"),),
+                    zero=True,
+                    width=6,
+                    may_be_empty="Prometheus has found nothing to tell",
                 ),
             ),
         ),

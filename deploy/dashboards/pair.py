@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, PAIR, Board, Row
 from deploy.dashboards.panels import Panel, Query
-from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, D, P
+from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, D, P, quantile
 
 NOTHING_UNWOUND: Final = "nothing had to be unwound"
 STATES: Final = {
@@ -123,8 +123,20 @@ PAIR_BOARD: Final = Board(
                         ),
                     ),
                     zero=True,
-                    width=8,
+                    width=6,
                     runbook="unknown-orders",
+                    may_be_empty="no order was sent",
+                ),
+                Panel(
+                    title="From tick to order",
+                    description="From the arrival of the tick that led to it to the order on the wire.",
+                    unit="s",
+                    queries=(
+                        Query(quantile("fundarb_tick_to_order_seconds"), "p99"),
+                        Query(quantile("fundarb_tick_to_order_seconds", share=0.5), "p50"),
+                    ),
+                    zero=True,
+                    width=6,
                     may_be_empty="no order was sent",
                 ),
                 Panel(
@@ -132,17 +144,11 @@ PAIR_BOARD: Final = Board(
                     description="From the release of an order to its answer.",
                     unit="s",
                     queries=(
-                        Query(
-                            f"histogram_quantile(0.99, sum by (le) (rate(fundarb_order_latency_seconds_bucket{{{D}}}[5m])))",
-                            "p99",
-                        ),
-                        Query(
-                            f"histogram_quantile(0.5, sum by (le) (rate(fundarb_order_latency_seconds_bucket{{{D}}}[5m])))",
-                            "p50",
-                        ),
+                        Query(quantile("fundarb_order_latency_seconds"), "p99"),
+                        Query(quantile("fundarb_order_latency_seconds", share=0.5), "p50"),
                     ),
                     zero=True,
-                    width=8,
+                    width=6,
                     may_be_empty="no order was sent",
                 ),
                 Panel(
@@ -155,7 +161,7 @@ PAIR_BOARD: Final = Board(
                         ),
                     ),
                     zero=True,
-                    width=8,
+                    width=6,
                     runbook="unwinds",
                     may_be_empty=NOTHING_UNWOUND,
                 ),

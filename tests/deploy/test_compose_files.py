@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from libs.common.access import BUS
+from libs.common.actor import DRAIN_SEC_MAX
 from libs.console.credentials import DATA, GRAFANA
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -50,6 +51,66 @@ def test_no_container_has_more_than_it_needs(name: str) -> None:
     assert service["pids_limit"]
     assert service["logging"]["options"]["max-size"]
     assert not any("docker.sock" in str(one) for one in service.get("volumes", ()))
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_neither_logs_nor_memory_files_nor_core_dumps_fill_the_machine(name: str) -> None:
+    service = SERVICES[name]
+    options = service["logging"]["options"]
+    assert service["logging"]["driver"] == "json-file"
+    assert (options["max-size"], int(options["max-file"])) == ("10m", 5)
+    assert service["ulimits"]["core"] == 0
+    for one in service.get("tmpfs", ()):
+        assert re.fullmatch(r"/(tmp|run/fundarb):size=\d+m(,uid=10001,gid=10001,mode=0700)?", one), one
+    sizes = [int(size) for size in re.findall(r"size=(\d+)m", str(service.get("tmpfs", ())))]
+    memory = re.fullmatch(r"(\d+)([mg])", service["mem_limit"])
+    assert memory is not None
+    assert 2 * sum(sizes) <= int(memory[1]) * (1 if memory[2] == "m" else 1_024), "it is this memory"
+
+
+def test_the_whole_stack_fits_the_machine_that_the_docs_name() -> None:
+    """Limits are not what is used; together they stay within twice the 4 GB of containers.md."""
+    limits = [re.fullmatch(r"(\d+)([mg])", SERVICES[name]["mem_limit"]) for name in RUNNING]
+    total = sum(int(one[1]) * (1 if one[2] == "m" else 1_024) for one in limits if one is not None)
+    assert total <= 2 * 4_096
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_secret_is_in_the_environment_or_the_command(name: str) -> None:
+    """`docker inspect` shows both: a secret is a file, and only its name stands here."""
+    service = SERVICES[name]
+    told = dict(service.get("environment", {}))
+    for key, value in told.items():
+        if re.search(r"PASSWORD|SECRET|TOKEN|KEY|URL|LOGIN", key):
+            assert key.endswith("_FILE"), key
+            assert str(value).startswith("/run/secrets/login/"), key
+        assert "://" not in str(value), key
+    said = " ".join(map(str, (*service.get("command", ()), *service.get("entrypoint", ()))))
+    assert not re.search(r"password|secret|token|://[^/]*@", said.lower()), said
+    assert "env_file" not in service
+    assert "args" not in service.get("build", {})
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_who_is_stopped_has_the_time_to_end_in_order(name: str) -> None:
+    """A service drains, closes its sockets, bus and store; valkey and Prometheus write what they have."""
+    least_sec = {"valkey": 30, "prometheus": 60, "nats": 10, "alertmanager": 10, "grafana": 10}
+    given = SERVICES[name].get("stop_grace_period", "10s")
+    wanted = least_sec.get(name, 3 * DRAIN_SEC_MAX)
+    assert int(given.removesuffix("s")) >= wanted
+
+
+@pytest.mark.parametrize("name", ["demo", "observe", "live"])
+def test_env_files_hold_no_secret_and_no_second_act(name: str) -> None:
+    path = ROOT / ".env" if name == "demo" else ROOT / "deploy" / f"{name}.env"
+    text = path.read_text(encoding="utf-8")
+    settings = dict(line.split("=", 1) for line in text.splitlines() if line and line[0] != "#")
+    assert settings["COMPOSE_PROFILES"] == name
+    assert settings["FUNDARB_CLOSED"] == ("true" if name == "demo" else "false")
+    assert "FUNDARB_LIVE" not in settings, "real orders need a word of this one command"
+    assert not [key for key in settings if re.search(r"PASSWORD|TOKEN|KEY|URL", key)]
+    read_by_compose = {one for path in FILES for one in re.findall(r"\$\{([A-Z_]+)", path.read_text())}
+    assert set(settings) - {"COMPOSE_PROFILES"} <= read_by_compose, "nothing reads it"
 
 
 @pytest.mark.parametrize("name", RUNNING)

@@ -10,9 +10,11 @@ import re
 from typing import Any, Final
 
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from deploy.alerts import __main__ as alerts
 from deploy.dashboards import __main__ as made
 from deploy.dashboards import runbook
 from deploy.dashboards.board import COLUMNS, Board, placed
@@ -94,6 +96,26 @@ def test_queries_name_metrics_that_there_are(board: Board) -> None:
         for query in panel.queries:
             for name in re.findall(r"\bfundarb_[a-z0-9_]+", query.expr):
                 assert re.sub(r"_(bucket|sum|count)$", "", name) in known | BUILT_IN, (panel.title, name)
+
+
+SHOWN_NOWHERE: Final[dict[str, str]] = {}
+"""Metrics that are deliberately on no panel and in no rule, and why."""
+
+
+def test_every_metric_of_the_table_is_shown_or_watched() -> None:
+    """What is measured and looked at by nobody is noise, or a panel that was forgotten."""
+    queries = [query.expr for board in made.BOARDS for panel, *_ in placed(board) for query in panel.queries]
+    rules = [rule["expr"] for text in alerts.files().values() for rule in rules_in(text)]
+    used = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for expr in (*queries, *rules)
+        for name in re.findall(r"(?<![:a-z0-9_])fundarb_[a-z0-9_]+(?!:)", expr)
+    }
+    assert set(METRICS) - used == set(SHOWN_NOWHERE)
+
+
+def rules_in(text: str) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 
 
 def test_every_link_to_the_runbook_has_its_heading() -> None:
