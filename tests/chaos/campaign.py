@@ -19,7 +19,7 @@ from libs.common.bus import BusUnavailable
 from libs.common.clock import mono_us, wall_us
 from libs.common.store import StoreUnavailable
 from tests.chaos import oracle
-from tests.chaos.faults import KINDS, services_of
+from tests.chaos.faults import FULL_DISK, KINDS, services_of
 from tests.chaos.trader import Trader
 from tests.chaos.world import BASES, World, pairs_of, running_world
 
@@ -227,7 +227,9 @@ async def run_kind(kind: str, *, cycles: int, seed: int, say: Callable[[str], No
     """So many cycles of a kind. A world that breakers keep shut for long is left for a new one."""
     found: list[Cycle] = []
     while len(found) < cycles:
-        async with running_world(pairs_of(BASES), seed=seed, services=services_of(kind)) as world:
+        async with running_world(
+            pairs_of(BASES), seed=seed, services=services_of(kind), small_disk=kind == FULL_DISK
+        ) as world:
             run = Run(world, seed=seed)
             if shut := await run.ready(sec=START_SEC):
                 raise TimeoutError(f"pairs may not be opened: {shut}\n{world.tails()}")

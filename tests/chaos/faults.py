@@ -133,6 +133,20 @@ async def full_store(world: World, dice: random.Random) -> str:
     return f"the store full for {seconds:.1f} s"
 
 
+async def full_disk(world: World, dice: random.Random) -> str:
+    """The store's disk takes not one byte more: it ends itself at the next write, in each of its lives."""
+    assert world.disk is not None
+    seconds, before = dice.uniform(SEC_MIN, SEC_MAX), world.supervisor.restarts()[VALKEY]
+    world.disk.fill()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        world.disk.empty()
+    await world.ok(VALKEY)
+    ends = world.supervisor.restarts()[VALKEY] - before
+    return f"the store's disk full for {seconds:.1f} s, which ended it {ends} times"
+
+
 async def venue_down(world: World, dice: random.Random) -> str:
     """One venue answers nobody, or the machine of both stands still."""
     seconds = dice.uniform(SEC_MIN, SEC_MAX)
@@ -183,6 +197,9 @@ async def two(world: World, dice: random.Random) -> str:
             return await _parted(world.links[name, NATS], f"{name} - {NATS}", dice)
 
 
+FULL_DISK: Final = "full_disk"
+"""Needs a world with a small disk, and who runs it must be able to mount one."""
+
 KINDS: Final[dict[str, Fault]] = {
     "kill": kill,
     "stop": stop,
@@ -192,6 +209,7 @@ KINDS: Final[dict[str, Fault]] = {
     "partition_venue": partition_venue,
     "slow": slow,
     "full_store": full_store,
+    FULL_DISK: full_disk,
     "venue_down": venue_down,
     "broker": broker,
     "store": store,

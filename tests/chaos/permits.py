@@ -156,7 +156,10 @@ async def running_bench(*, seed: int) -> AsyncIterator[Bench]:
     """A world without signal, whose words are ours, and with a pair that is halted."""
     tap, pairs = Tap(), pairs_of((*BASES, HALTED), (BINANCE,))
     services, hears = ("feed", "risk", "executor"), {("executor", NATS): tap.hear}
-    config = {"execution": SLICES, "position": {"notional_usd": NOTIONAL_USD, "hold_days": 30}}
+    config: dict[str, Any] = {
+        "execution": SLICES,
+        "position": {"notional_usd": NOTIONAL_USD, "hold_days": 30},
+    }
     async with running_world(pairs, seed=seed, services=services, hears=hears, **config) as world:
         bus = NatsBus(world.nats.urls["signal"], name="signal", connect_timeout_sec=10.0)
         await bus.connect()

@@ -36,6 +36,7 @@ from libs.common.store import StoreUnavailable
 from libs.common.supervisor import Supervisor
 from libs.console.stack import HUNG_SEC, VENUE_FILE
 from tests.chaos.links import Hear, Link
+from tests.helpers.disk import SmallDisk
 from tests.helpers.executor import BINANCE, BITGET, CROSS
 
 DEPLOYMENT: Final = "chaos"
@@ -46,6 +47,9 @@ NOTIONAL_USD: Final = 300
 READY_SEC: Final = 120.0
 PERMITS_KEPT: Final = 400
 STORE_TRIES: Final = 25
+DISK_MEGABYTES: Final = 96
+"""Room for the journal of some dozen cycles, of which nothing is trimmed."""
+
 T = TypeVar("T")
 SERVICES: Final = ("feed", "signal", "risk", "executor")
 SECOND: Final = "executor2"
@@ -114,7 +118,17 @@ class Ear:
 class World:
     """Made by `running_world`. `links`: (process, server) -> the link between them."""
 
-    def __init__(self, folder: Path, pairs: dict[str, tuple[str, str]], config: str, *, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pairs: dict[str, tuple[str, str]],
+        config: str,
+        *,
+        seed: int,
+        disk: SmallDisk | None = None,
+    ) -> None:
+        """`disk`: what the store has its data on, where that may be filled."""
+        self.disk = disk
         self.folder, self.pairs, self.ids = folder, pairs, ids_of(pairs)
         self.links: dict[tuple[str, str], Link] = {}
         self.ear = Ear()
@@ -298,13 +312,17 @@ async def running_world(
     seed: int = 0,
     services: tuple[str, ...] = SERVICES,
     hears: Mapping[tuple[str, str], Hear] | None = None,
+    small_disk: bool = False,
     **config: Any,
 ) -> AsyncIterator[World]:
     """Started, and ended whatever happens; its folder is gone with it."""
     with temporary_folder("fundarb-chaos-") as folder:
-        world = World(folder, pairs, config_of(pairs, folder, **config), seed=seed)
+        disk = SmallDisk(folder / VALKEY, megabytes=DISK_MEGABYTES) if small_disk else None
+        world = World(folder, pairs, config_of(pairs, folder, **config), seed=seed, disk=disk)
         try:
             await world.start(services, hears or {})
             yield world
         finally:
             await world.stop()
+            if disk is not None:
+                disk.unmount()

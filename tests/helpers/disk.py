@@ -7,7 +7,6 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Final
 
-MEGABYTES: Final = 32
 CHUNK: Final = 65_536
 BALLAST: Final = "ballast"
 
@@ -18,9 +17,9 @@ class SmallDisk:
     Raises `subprocess.CalledProcessError` for who may not mount.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, megabytes: int = 32) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        size = f"size={MEGABYTES}m,mode=0700"
+        size = f"size={megabytes}m,mode=0700"
         mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
         subprocess.run(mount, check=True, capture_output=True)
         self.folder = folder

@@ -24,7 +24,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import certifi
 import pytest
@@ -55,9 +55,20 @@ _IFF_UP: Final = 1
 Test = Callable[[Path], Awaitable[None]]
 
 
+def inside() -> bool:
+    """Whether this process lives on an island."""
+    return bool(os.environ.get(INSIDE))
+
+
+def move(argv: list[str]) -> NoReturn:
+    """Go on as this program on an island, in place of this process. Raises OSError."""
+    os.environ[INSIDE] = "1"
+    os.execvp(UNSHARE[0], [*UNSHARE, *argv])  # noqa: S606 - no shell is wanted
+
+
 def islander(test: Test) -> Callable[[Path], Any]:
     """Outside: a test that runs this one in there. Inside: the test itself."""
-    if os.environ.get(INSIDE):
+    if inside():
         return test
 
     @functools.wraps(test)
