@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from libs.common.clock import wall_us
+from libs.common.clock import mono_us, wall_us
 from libs.exchange.live.adapter import CcxtTrading
 from libs.exchange.port import GapSeen, VenueError
 from libs.exchange.trading import (
@@ -25,6 +25,7 @@ from libs.exchange.trading import (
     TimeInForce,
     TradingEvent,
 )
+from libs.exchange.wire_times import measured
 from services.venue import customers
 from tests.helpers.trading import PERP, SPOT, an_order, config_of, price_of, trading_on
 from tests.helpers.venue import Venue, running_venue
@@ -247,3 +248,16 @@ async def test_looks_go_on_where_other_polls_must_wait_and_end_where_opens_do() 
             else:
                 with pytest.raises(VenueError, match="request weight"):
                     await trading.positions()
+
+
+async def test_a_wait_for_our_own_limiter_is_not_on_the_wire() -> None:
+    async with opened("binance") as (_, trading):
+        await trading.balances()
+        for place in trading.places.all:
+            place.poll.exchange.throttler.config["tokens"] = -2_000  # a burst has gone before
+        began_us = mono_us()
+        with measured() as times_us:
+            await trading.balances()
+        waited_us = mono_us() - began_us
+        assert len(times_us) == 3
+        assert max(times_us) < waited_us / 2

@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 import aiohttp
 from yarl import URL
 
+from libs.common.clock import mono_us
+from libs.exchange import wire_times
 from libs.exchange.client import StrictAnswers
 from libs.exchange.errors import describe
 from libs.exchange.live.budget import Budget
@@ -183,7 +185,11 @@ class Held(StrictAnswers):
         """One HTTP request of ccxt."""
         call = CALL.get()
         if call is None or not call.marker:
-            return await super().fetch(url, method, headers, body)  # type: ignore[misc]  # ccxt's class
+            began_us = mono_us()  # the limiter has been waited for before
+            try:
+                return await super().fetch(url, method, headers, body)  # type: ignore[misc]  # ccxt's class
+            finally:
+                wire_times.note(mono_us() - began_us)
         if not call.is_order(url, body):
             if call.rehearses:
                 raise SecondWrite("an order that needs more than one request")

@@ -10,6 +10,7 @@ import ccxt
 import pytest
 
 from libs.common.instant import ManualClock
+from libs.exchange import wire_times
 from libs.exchange.errors import venue_error
 from libs.exchange.port import VenueError
 from libs.exchange.trading_values import (
@@ -38,10 +39,13 @@ class Port:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.ms = 100
+        self.wire_ms: tuple[int, ...] = ()
         self.then: Any = None
 
     async def _answer(self) -> Any:
         self.clock.advance(us=self.ms * 1000)
+        for ms in self.wire_ms:
+            wire_times.note(ms * 1000)
         if isinstance(self.then, Exception):
             raise self.then
         return self.then
@@ -198,3 +202,18 @@ async def test_a_venue_that_is_not_open_has_no_figures() -> None:
     opened: Callable[[str], Awaitable[Any]] = counting.open
     await (await opened("binance")).positions()
     assert (counting.reach_of("binance").calls, counting.reach_of("bitget").calls) == (1, 0)
+
+
+async def test_what_waits_for_our_own_limiter_makes_no_venue_slow() -> None:
+    trading, port = counted()
+    port.ms, port.wire_ms = 5_000, (20, 70, 30)
+    await trading.positions()
+    assert trading.reach().p99_ms == 70.0, "the slowest request of the call"
+    port.wire_ms, port.then = (3_500,), of(ccxt.NetworkError("reset by peer"))
+    with pytest.raises(VenueError):
+        await trading.positions()
+    assert trading.reach().p99_ms == 3_500.0
+    port.wire_ms = ()
+    with pytest.raises(VenueError):
+        await trading.positions()
+    assert trading.reach().p99_ms == 5_000.0, "a call that never came to a request took as long as it took"
