@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -52,8 +52,13 @@ class Scopes:
                 symbols.setdefault(f"{venue}-{instrument}", []).append(pair)
         self._covers = {"venue": venues, "symbol": symbols}
 
-    def of(self, *, pair: str | None, scope: str | None) -> Scope:
-        """What `pair` and `scope` of a command mean together; neither is `global`. Raises `BadScope`."""
+    def of(self, *, pair: str | None, scope: str | None, also: Collection[str] = ()) -> Scope:
+        """What `pair` and `scope` of a command mean together; neither is `global`. Raises `BadScope`.
+
+        `also`: names that are no longer in the config and may be meant nevertheless; they cover no pair.
+        """
+        if (left := f"pair:{pair}" if scope is None and pair is not None else scope) in also:
+            return Scope(name=str(left), pairs=())
         if pair is not None:
             named = self._pair(pair)
             if scope is not None and self._named(scope) != named:

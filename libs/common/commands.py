@@ -11,7 +11,7 @@ What cannot be decoded is refused one step earlier, by the runtime's intake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -158,8 +158,10 @@ class CommandDesk:
         while len(self._ids) > IDS_MAX:
             del self._ids[next(iter(self._ids))]
 
-    def take(self, event: Received, now: Now) -> Asked | list[Effect]:
-        """What to act on; else the effects that refuse it, none when it is for others."""
+    def take(self, event: Received, now: Now, *, also: Collection[str] = ()) -> Asked | list[Effect]:
+        """What to act on; else the effects that refuse it, none when it is for others. `also`: as `Scopes.of`
+        has it.
+        """
         family, _, verb = event.subject.partition(".")
         message = event.message
         if family != CMD or not isinstance(message, Command):
@@ -167,7 +169,7 @@ class CommandDesk:
         if verb not in self.verbs and (verb in VERBS or not self._catches_unknown):
             return []
         try:
-            return self._checked(event, verb, message, now)
+            return self._checked(event, verb, message, now, also)
         except _Refused as refused:
             audit = Audit(
                 subject=event.subject,
@@ -178,14 +180,16 @@ class CommandDesk:
             )
             return [audit, refusal(self.service, event.reply, refused.code, str(refused))]
 
-    def _checked(self, event: Received, verb: str, message: Command, now: Now) -> Asked:
+    def _checked(
+        self, event: Received, verb: str, message: Command, now: Now, also: Collection[str]
+    ) -> Asked:
         rule = VERBS.get(verb)
         if rule is None:
             raise _Refused("unknown", f"there is no command {quoted(verb)}; there are {', '.join(VERBS)}")
         _check_lengths(message)
         _check_age(message, now)
         self._check_repeated(message)
-        scope = self._scope(message)
+        scope = self._scope(message, also)
         if rule.one_pair and scope.pair is None:
             raise _Refused("bad_request", f"{verb} needs `pair`: {self.scopes.some_pairs()}")
         if rule.confirm and not message.confirm:
@@ -203,9 +207,9 @@ class CommandDesk:
             reply_to=event.reply,
         )
 
-    def _scope(self, message: Command) -> Scope:
+    def _scope(self, message: Command, also: Collection[str]) -> Scope:
         try:
-            return self.scopes.of(pair=message.pair, scope=message.scope)
+            return self.scopes.of(pair=message.pair, scope=message.scope, also=also)
         except BadScope as bad:
             raise _Refused(bad.code, str(bad)) from None
 

@@ -34,6 +34,7 @@ from services.risk.taken import Situation, Taken
 
 CONTROL_OF: Final = {"pause": OPERATOR_PAUSE, "halt": OPERATOR_HALT, "flatten": OPERATOR_FLATTEN}
 VERBS: Final = (*CONTROL_OF, "resume", "reset", "status")
+ENDING: Final = ("reset", "resume")
 NO_REASON: Final = "the operator gave no reason"
 SHOWN_MAX: Final = 5
 
@@ -51,7 +52,7 @@ class RiskCommands:
 
     def take(self, event: Received, situation: Situation, now: Now) -> Taken:
         """What becomes of one `cmd.*`; nothing at all when it is another service's."""
-        asked = self._desk.take(event, now)
+        asked = self._desk.take(event, now, also=_left(event, situation))
         if not isinstance(asked, Asked):
             refused = _unchanged(asked, situation.latches)
             return msgspec.structs.replace(refused, alerts=_unheard(event, refused))
@@ -70,6 +71,13 @@ class RiskCommands:
             actor=one_line(said.actor or "", ACTOR_CHARS_MAX),
         )
         yield refusal("risk", event.reply, "not_ready", f"{why}: say it again")
+
+
+def _left(event: Received, situation: Situation) -> frozenset[str]:
+    """Scopes that have left the config and are latched still: a person may end that, and nothing else."""
+    if event.subject.rpartition(".")[2] not in ENDING:
+        return frozenset()
+    return frozenset(one.scope for one in situation.latches if one.scope not in situation.scopes)
 
 
 def _status(asked: Asked, situation: Situation, _now: Now) -> Taken:

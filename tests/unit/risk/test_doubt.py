@@ -9,7 +9,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import ServiceHealth
 from services.risk.actor import EARLY_MAX
 from tests.unit.risk.rig import Rig, order
-from tests.unit.risk.world import BTC, BUILD, World, contract, replace
+from tests.unit.risk.world import BTC, BUILD, ETH, World, contract, replace
 
 BTC_SCOPE = f"pair:{BTC}"
 AN_HOUR_US = 3_600 * US_PER_SEC
@@ -230,3 +230,22 @@ async def test_what_finds_no_room_while_the_store_is_away_is_told_and_has_its_li
     assert reply.error.code == "not_ready"
     assert [(one.subject, one.decision) for one in rig.audits()] == [("cmd.halt", "refused")]
     assert await rig.command("positions") is None, "another service's"
+
+
+async def test_a_latch_on_what_has_left_the_config_is_ended_by_a_reset_and_takes_no_other() -> None:
+    rig = await Rig.started()
+    await rig.command("flatten", scope="venue:bitget", confirm=True)
+    await rig.command("pause", pair=ETH)
+    without = Rig(replace(rig.config, pairs=()), store=rig.store)
+    await without.run(4.0)
+    assert without.shut().keys() == {"venue:bitget", f"pair:{ETH}"}
+    reply = await without.command("halt", scope="venue:bitget")
+    assert reply is not None
+    assert reply.error is not None
+    assert reply.error.code == "unknown_scope"
+    for verb, named in (("reset", {"scope": "venue:bitget"}), ("resume", {"pair": ETH})):
+        reply = await without.command(verb, confirm=True, **named)
+        assert reply is not None
+        assert reply.ok, reply.error
+    await without.run(0.5)
+    assert without.shut() == {}
