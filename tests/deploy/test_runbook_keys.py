@@ -1,4 +1,4 @@
-"""Each alert that a service raises itself has its key in the runbook's table, and each key there is raised."""
+"""Each alert that a service raises has its key in the runbook's table, and each key there is raised."""
 
 from __future__ import annotations
 
