@@ -25,7 +25,7 @@ from libs.common.core import Core
 from libs.common.effects import Alert, Answered, Effect, Event, Note, Persist, Received, Request, Started
 from libs.common.instant import US_PER_SEC, ManualClock, Now
 from libs.common.memory_store import MemoryStore
-from libs.common.messages import Intent, Message, Quote
+from libs.common.messages import Intent, Message
 from libs.common.messages_exec import Breaker, Permit
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
 from libs.common.subjects import PERMIT, intent, kind_of, pair_id
@@ -329,17 +329,7 @@ class Rig:
     def say_quotes(self) -> None:
         """The books as they are now."""
         for key, book in self.venues.books.items():
-            said = Quote(
-                venue=key[0],
-                instrument=key[1],
-                bid=float(book.bid),
-                ask=float(book.ask),
-                ts_ms=self.now.market_ms,
-                recv_us=self.now.wall_us,
-                bid_size=float(book.size),
-                ask_size=float(book.size),
-            )
-            self.hear(said, "md.quote")
+            self.hear(book.quote(key, self.now), "md.quote")
 
     def _permit(self) -> None:
         self.later(US_PER_SEC // 4, self._permit, life=0)

@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import InstrumentInfo
+from libs.common.instant import Now
+from libs.common.messages import InstrumentInfo, Quote
 from libs.common.subjects import SPOT, kind_of
 from libs.exchange.trading_values import (
     BalanceReport,
@@ -69,6 +70,19 @@ class Book(msgspec.Struct):
     bid: Decimal
     ask: Decimal
     size: Decimal = Decimal(10)
+
+    def quote(self, key: Key, now: Now) -> Quote:
+        """As the feed tells it."""
+        return Quote(
+            venue=key[0],
+            instrument=key[1],
+            bid=float(self.bid),
+            ask=float(self.ask),
+            bid_size=float(self.size),
+            ask_size=float(self.size),
+            ts_ms=now.market_ms,
+            recv_us=now.wall_us,
+        )
 
 
 class Placed(msgspec.Struct):
