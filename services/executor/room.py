@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVERY_SEC: Final = 5.0
 ASK_SEC_MAX: Final = 2.0
 AWAY_LOOKS: Final = 2
-"""A store that is restarted is missed once, and back before a person could look."""
+"""Nobody is woken for a store that is restarted: it is missed once, and back before he could look."""
 
 
 class StoreRoom:
@@ -49,8 +49,7 @@ class StoreRoom:
                 reserved = await self._store.hash_all(reserve.KEY)
         except (StoreUnavailable, TimeoutError) as error:
             self._missed += 1
-            if self._missed >= AWAY_LOOKS:
-                self._world.store_away = str(error) or f"it does not answer within {ASK_SEC_MAX:g} s"
+            self._world.store_away = str(error) or f"it does not answer within {ASK_SEC_MAX:g} s"
             return
         self._missed, self._world.store_away = 0, ""
         full = f"the store is {1 - free:.0%} full (memory, disk or journal): nothing is opened on it"
@@ -62,7 +61,7 @@ class StoreRoom:
 
     def tell(self, offer: Offer) -> None:
         """Only what begins or ends: the words change with each look."""
-        scarce, away = self._world.scarce, self._world.store_away
+        scarce, away = self._world.scarce, self._world.store_away if self._missed >= AWAY_LOOKS else ""
         if (bool(scarce), bool(away)) != self._told:
             self._told = (bool(scarce), bool(away))
             offer(StoreTold(scarce=scarce, away=away))
