@@ -20,6 +20,7 @@ from tests.helpers.recordings import ENV, missing
 LONGEST_FIRST = (
     "test_seeds.py",
     "test_docs.py",
+    "test_risk_rows.py",
     "test_permits.py",
     "test_chaos.py",
     "test_executor_kills.py",

@@ -34,8 +34,14 @@ BINANCE, BITGET, CROSS = (
 NOTIONAL: Final = 1_000
 
 
-def config_of(pairs: dict[str, tuple[str, str]], folder: Path, deployment: str) -> str:
-    """A config of these pairs: symbol -> names of its two exchanges."""
+OFTEN: Final = {"interval_sec": 1}
+"""Cadences of a lab of few pairs; many of them would use up the venue's request weight."""
+
+
+def config_of(
+    pairs: dict[str, tuple[str, str]], folder: Path, deployment: str, monitor: dict[str, Any] = OFTEN
+) -> str:
+    """A config of these pairs: symbol -> names of its two exchanges. `monitor`: that section of it."""
     return json.dumps(
         {
             "deployment": deployment,
@@ -48,7 +54,7 @@ def config_of(pairs: dict[str, tuple[str, str]], folder: Path, deployment: str) 
             "pairs": [{"symbol": symbol, "legs": list(legs)} for symbol, legs in pairs.items()],
             "position": {"notional_usd": NOTIONAL, "hold_days": 30},
             "execution": {"collar_bps": 50},
-            "monitor": {"interval_sec": 1},
+            "monitor": monitor,
             "limits": {"max_notional_usd": 20_000, "max_pairs": 10},
             "paths": {"logs": str(folder / "logs"), "archive": str(folder / "archive")},
         }
@@ -85,9 +91,17 @@ class Service:
 class Lab:
     """NATS, Valkey, a venue, feed and risk; executors as the test wants them; an ear on `exec.>`."""
 
-    def __init__(self, folder: Path, bus: NatsBus, env: dict[str, str], control_port: int) -> None:
-        self.folder, self.bus, self.env = folder, bus, env
-        self._control = f"http://127.0.0.1:{control_port}"
+    def __init__(
+        self,
+        folder: Path,
+        bus: NatsBus,
+        env: dict[str, str],
+        venue: dict[str, Any],
+        monitor: dict[str, Any] = OFTEN,
+    ) -> None:
+        self.folder, self.bus, self.env, self.venue = folder, bus, env, venue
+        self._monitor = monitor
+        self._control = f"http://127.0.0.1:{venue['control_port']}"
         self._services: list[Service] = []
         self._numbers = itertools.count()
         self._starting = asyncio.Semaphore(2)
@@ -121,7 +135,7 @@ class Lab:
         """
         number = next(self._numbers)
         config = self.folder / f"config-{number}.json"
-        config.write_text(config_of(pairs, self.folder, env.pop("deployment", "lab")))
+        config.write_text(config_of(pairs, self.folder, env.pop("deployment", "lab"), self._monitor))
         log = self.folder / f"{name}-{number}.log"
         async with self._starting:
             with log.open("wb") as output:
@@ -190,6 +204,10 @@ class Lab:
         """The first service of a name."""
         return next(one for one in self._services if one.name == name)
 
+    def last(self, name: str) -> Service:
+        """The newest service of a name."""
+        return next(one for one in reversed(self._services) if one.name == name)
+
     async def faults(self, *faults: dict[str, Any]) -> None:
         """The venue misbehaves from now on."""
         await asyncio.to_thread(self._send, "POST", "/faults", {"faults": list(faults)})
@@ -202,6 +220,10 @@ class Lab:
         """Something befalls positions, once and now."""
         told = await asyncio.to_thread(self._send, "POST", "/strike", fault)
         assert any(told["hit"].values()), f"{fault} has hit nothing"
+
+    async def control(self, path: str, **body: Any) -> Any:
+        """POST to the venue's control endpoint."""
+        return await asyncio.to_thread(self._send, "POST", path, body)
 
     def _send(self, method: str, path: str, body: dict[str, Any]) -> Any:
         asked = urllib.request.Request(  # noqa: S310 - our own venue
@@ -246,8 +268,12 @@ def shown_of(accounts: dict[str, Any], instrument: str) -> Decimal:
 
 
 @contextlib.asynccontextmanager
-async def lab(folder: Path, pairs: dict[str, tuple[str, str]]) -> AsyncIterator[Lab]:
-    """Everything but the executor, ready for these pairs."""
+async def lab(
+    folder: Path, pairs: dict[str, tuple[str, str]], *, monitor: dict[str, Any] = OFTEN, **venue: str
+) -> AsyncIterator[Lab]:
+    """Everything but the executor, ready for these pairs. `monitor`: a section of everybody's config,
+    `venue`: options of the simulated exchange.
+    """
     with real_nats() as nats, real_valkey() as valkey:
         await asyncio.gather(nats.ready(), valkey.ready())
         servers = {"FUNDARB_NATS_URL": nats.url, "FUNDARB_REDIS_URL": valkey.url}
@@ -260,11 +286,15 @@ async def lab(folder: Path, pairs: dict[str, tuple[str, str]]) -> AsyncIterator[
             FUNDARB_METRICS_PORT="0",
             FUNDARB_MODE="demo",
         )
-        settings = {"speed": "1", "env": {**servers, "FUNDARB_METRICS_PORT": "0", "FUNDARB_MODE": "demo"}}
+        settings = {
+            "speed": "1",
+            **venue,
+            "env": {**servers, "FUNDARB_METRICS_PORT": "0", "FUNDARB_MODE": "demo"},
+        }
         with venue_process(folder, **settings) as told:  # type: ignore[arg-type]
             bus = NatsBus(nats.url, name="test", connect_timeout_sec=10.0)
             await bus.connect()
-            made = Lab(folder, bus, env, told["control_port"])
+            made = Lab(folder, bus, env, told, monitor)
             for pattern in (subjects.ALL_EXEC, subjects.ALL_ALERTS):
                 await bus.subscribe(pattern, made.hear)
             try:
