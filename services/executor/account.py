@@ -91,13 +91,14 @@ def valued(explained: Explained, look: Look, world: World, keys: Iterable[Key]) 
     return None
 
 
-def same_sizes(explained: Explained, look: Look, keys: Iterable[Key]) -> bool:
-    """Whether the venue shows of each contract what the lines add up to."""
+def differing(explained: Explained, look: Look, keys: Iterable[Key]) -> frozenset[Key]:
+    """Contracts of which the venue does not show what the lines add up to."""
     sizes = dict(look.still)
-    return all(
-        sizes.get(name, ZERO) == getattr(explained.contracts.get(name), "quantity", ZERO)
-        for _, name in keys
+    return frozenset(
+        (venue, name)
+        for venue, name in keys
         if kind_of(name) is not SPOT
+        and sizes.get(name, ZERO) != getattr(explained.contracts.get(name), "quantity", ZERO)
     )
 
 

@@ -13,6 +13,7 @@ from libs.common.subjects import SPOT
 from services.executor import closing, loans, news, order, watch
 from services.executor.debts import (
     RECALL_AFTER_US,
+    RESIDUE_SHARE,
     as_interest,
     asset_of,
     debt_of,
@@ -123,7 +124,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")
         return
     held, extra = draft.state.legs[leg], gone - amount
-    if 0 < extra <= amount * loans.RESIDUE_SHARE:  # interest that we had not seen yet was taken first
+    if 0 < extra <= amount * RESIDUE_SHARE:  # interest that we had not seen yet was taken first
         held = replace(held, interest=held.interest + extra, quantity=held.quantity - extra)
         amount = gone
     put_leg(draft, leg, repaid(held, amount))

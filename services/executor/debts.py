@@ -18,7 +18,7 @@ from libs.common.subjects import SPOT
 from libs.exchange.trading_values import BalanceReport, Wallet
 from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane, plan_of
-from services.executor.lending import Debt
+from services.executor.lending import Asset, Debt
 from services.executor.model import ZERO, Leg
 from services.executor.sizing import ceil_to, floor_to, grossed_up
 
@@ -32,6 +32,9 @@ FINEST: Final = Decimal("1e-8")
 
 RECALL_AFTER_US: Final = 2 * US_PER_SEC
 """So long a debt that has shrunk by itself waits for the trade that explains it."""
+
+RESIDUE_SHARE: Final = Decimal("0.01")
+"""Interest that a payment met unseen is at most this share of it; more is somebody's doing."""
 
 CONTRACT_FIRST_TRIES: Final = 3
 """After so many tries the spot leg waits no longer for the contract's."""
@@ -155,12 +158,14 @@ def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = F
     )
 
 
-def is_recalled(lanes: Collection[Lane], seen: AccountSeen | None) -> bool:
-    """Whether a look shows less debt than the pairs have there: what was taken for it is yet to be booked."""
+def recalled_of(lanes: Collection[Lane], seen: AccountSeen | None) -> frozenset[Asset]:
+    """Coins of which a look shows less debt than the pairs have there: what was taken is yet to be booked."""
     venue, shown = ("", ()) if seen is None else (seen.venue, seen.balances)
     ours = {asset_of(lane, leg) for lane in lanes for leg, kind in enumerate(lane.kinds) if kind is SPOT}
-    return any(
-        owed_of(lanes, asset) > debt_of(shown, asset[1], 0).borrowed for asset in ours if asset[0] == venue
+    return frozenset(
+        asset
+        for asset in ours
+        if asset[0] == venue and owed_of(lanes, asset) > debt_of(shown, asset[1], 0).borrowed
     )
 
 
@@ -178,6 +183,22 @@ def is_recall(draft: Draft, leg: int, sign: int) -> bool:
     reduction whose coins were not repaid yet. What is too much is sold again.
     """
     return sign > 0 and leg == short_leg(draft) and draft.lane.loan.recalled_us is not None
+
+
+def unseen_interest(lane: Lane, draft: Draft, leg: int, bought: Decimal, others: Iterable[Lane]) -> Decimal:
+    """By how much a recall has bought more than the principal and the interest that are known to be gone: it
+    paid interest first that no look had shown, which is the leg's from now on. 0 where more may be another's.
+
+    `bought`: what nobody has booked of the venue's own trades; `others`: the pairs that share the coin.
+    """
+    missing, held, seen = lane.missing.get(leg, ZERO), draft.state.legs[leg], lane.loan.seen
+    more = bought - missing
+    if not is_recall(draft, leg, 1) or seen is None or not 0 < more <= missing * RESIDUE_SHARE:
+        return ZERO
+    if owed_of(others, asset_of(lane, leg)) > seen.borrowed:
+        return ZERO  # another pair's loan was taken back as well: the trades have its part in them
+    put_leg(draft, leg, replace(held, interest=held.interest + more, quantity=held.quantity - more))
+    return more
 
 
 def bought_back(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:

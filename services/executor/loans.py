@@ -16,7 +16,7 @@ from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from services.executor import dust, news, resolve
-from services.executor.debts import FINEST, asset_of, put_leg, repaid, repayable, short_leg
+from services.executor.debts import FINEST, RESIDUE_SHARE, asset_of, put_leg, repaid, repayable, short_leg
 from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
 from services.executor.ids import order_id
@@ -34,9 +34,6 @@ MOVE_US_MAX: Final = 60 * US_PER_SEC
 REPAY_TRIES: Final = 3
 REPAY_AGAIN_US: Final = 5 * US_PER_SEC
 """So long after a repayment that was refused the next one waits."""
-
-RESIDUE_SHARE: Final = Decimal("0.01")
-"""Interest that accrued while a loan was repaid is at most this share of it; more is somebody's doing."""
 
 
 def timer_name(pair: str) -> str:

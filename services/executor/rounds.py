@@ -23,10 +23,10 @@ from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
 from services.executor import records
-from services.executor.account import Look, look_of, prices_of, same_sizes, status_of, valued
+from services.executor.account import Look, differing, look_of, prices_of, status_of, valued
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
-from services.executor.debts import is_recalled
+from services.executor.early import Early
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
 from services.executor.twice import Twice
@@ -42,7 +42,6 @@ SOON_US: Final = 3 * US_PER_SEC
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
-EARLY_US_MAX: Final = 60 * US_PER_SEC  # what is not explained by then is the user's, or of a lost store
 STALE_US: Final = 15 * US_PER_SEC  # an account that was not read for so long is not to be trusted
 RATES_US: Final = 30 * US_PER_SEC
 RATES_FIRST_US: Final = 3 * US_PER_SEC  # set-ups go before, and read the fees of their legs
@@ -91,6 +90,7 @@ class VenueBooks:
         self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
         self._unexplained = Unexplained()
+        self._early = Early()
         self.left = Twice()
         self._fees: dict[str, FeeRates] = {}
         self._borrow_daily: dict[str, float] = {}
@@ -118,6 +118,7 @@ class VenueBooks:
         """The store did not take a booking: begin the round anew, records are booked once in any case."""
         self._phase = "rest"
         self._records_us = None
+        self._early = Early()
         self._seen_ids.clear()
 
     def tick(self, now: Now) -> Iterator[Effect]:
@@ -316,10 +317,9 @@ class VenueBooks:
         yield from owner.keep(now)
 
     def _is_early(self, explained: Explained, look: Look, now: Now) -> bool:
-        """A trade that the venue made and nobody has booked yet must not become a part of the opening."""
-        waited_us, lanes = now.mono_us - (self._born or now).mono_us, self._owner.world.lanes.values()
-        as_booked = same_sizes(explained, look, self.keys) and not is_recalled(lanes, self._seen)
-        return waited_us < EARLY_US_MAX and not as_booked
+        """Whether the account may show what is yet to be booked."""
+        lanes = self._owner.world.lanes.values()
+        return self._early.waits(differing(explained, look, self.keys), self._seen, lanes, now)
 
     # --- what is said -----------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import holding, ledger, news, recheck, wallet
-from services.executor.debts import bought_back, is_recall
+from services.executor.debts import bought_back, is_recall, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, State
@@ -233,14 +233,14 @@ def on_taken(
     if draft.state.state is State.STUCK:
         return
     others = [one for one in sharers if one is not lane]
+    made = {trade_name(key, trade): trade for trade in trades if trade.cause != "order"}
+    open_of = {name: _open_of(draft, others, name, trade) for name, trade in made.items()}
+    bought = sum((open_of[name] for name, trade in made.items() if trade.side == "buy"), ZERO)
+    if more := unseen_interest(lane, draft, leg, bought, others):
+        lane.missing[leg] += more
     unborne = ZERO
-    for trade in trades:
-        if trade.cause == "order":
-            continue
-        name = trade_name(key, trade)
-        left = trade.quantity - sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
-        left -= draft.state.taken.get(name, ZERO)
-        left -= _book(lane, draft, leg, trade, left)
+    for name, trade in made.items():
+        left = open_of[name] - _book(lane, draft, leg, trade, open_of[name])
         unborne += left if trade.side == "buy" else -left
     missing = lane.missing.get(leg, ZERO)
     lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
@@ -249,6 +249,12 @@ def on_taken(
 def trade_name(key: Key, trade: FillReport) -> str:
     """A trade's id among all venues: venues number theirs alike, some by instrument."""
     return f"{key[0]}:{key[1]}:{trade.trade_id}"
+
+
+def _open_of(draft: Draft, others: Iterable[Lane], name: str, trade: FillReport) -> Decimal:
+    """What no pair has booked of a trade."""
+    borne = sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
+    return trade.quantity - borne - draft.state.taken.get(name, ZERO)
 
 
 def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> Decimal:

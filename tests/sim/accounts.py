@@ -19,7 +19,7 @@ from services.executor.model import State
 from services.executor.rounds import Round
 from services.executor.world import World as Shared
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS
+from tests.sim.plan import PAIRS, Misfortune
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -66,11 +66,14 @@ class Accounts:
     def _excused(self, venue: str) -> bool:
         """Whether the ledger cannot know all of this venue at this moment."""
         world = self.world
-        if world.stores > 1 or any(key[0] == venue for key in world.meddled):
+        if world.stores > 1 or self._meddled(venue):
             return True
         if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
             return True
         return world.agreement.unbooked_recall(venue)
+
+    def _meddled(self, venue: str) -> bool:
+        return any(key[0] == venue for key in self.world.meddled)
 
     def compared_since(self, mono_us: int) -> bool:
         """Whether every venue has been compared since then."""
@@ -87,6 +90,18 @@ class Accounts:
         late = [venue for venue in self._due() if self.compared_us.get(venue, -1) < rest_us]
         if late:
             raise Violated("I8", f"the books of {late} were not compared after all had come to rest")
+        self._recalls_booked()
+
+    def _recalls_booked(self) -> None:
+        """That a purchase for a loan is not booked yet excuses a comparison for a while, not for ever. With a
+        debt of the user's own in the wallet it may have been his loan.
+        """
+        world = self.world
+        if world.stores > 1 or Misfortune.USER_DEBT in world.plan.misfortunes:
+            return
+        for venue in self._due():
+            if not self._meddled(venue) and world.agreement.unbooked_recall(venue):
+                raise Violated("I8", f"{venue}: what a recall has bought is in nobody's books")
 
 
 def _is_stuck(state: object) -> bool:

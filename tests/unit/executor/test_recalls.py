@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+from msgspec.structs import replace
+
 from libs.common.instant import US_PER_SEC
 from libs.common.memory_store import MemoryStore
-from services.executor.debts import RECALL_AFTER_US
+from services.executor.debts import RECALL_AFTER_US, unseen_interest
+from services.executor.lane import Draft, Lane
+from services.executor.lending import Debt
 from services.executor.model import Purpose, State
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY
@@ -120,6 +125,47 @@ def test_interest_that_a_recall_has_paid_unseen_is_no_second_recall() -> None:
     assert rig.state is State.ACTIVE
     leg = rig.durable.legs[0]
     assert (leg.borrowed, leg.interest) == (rig.lender.borrowed, rig.lender.interest)
+
+
+def test_a_purchase_that_has_paid_interest_unseen_is_booked_whole() -> None:
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.lender.interest = D("0.0005")  # an hour is over, and the venue takes the loan before anybody looks
+    rig.lender.buy_back(D("0.4"))
+    assert rig.lender.borrowed == D("0.6005")
+    rig.until(lambda: rig.durable.taken != {}, 10)
+    assert list(rig.durable.taken.values()) == [D("0.4")]
+    leg = rig.durable.legs[0]
+    assert (leg.quantity, leg.borrowed, leg.interest) == (D("-0.6005"), D("0.6005"), D(0))
+    assert leg.coins == rig.lender.coins == 0
+    rig.run(6)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.told("foreign") == []
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+
+
+def test_a_purchase_for_a_loan_of_the_users_is_not_taken_for_interest() -> None:
+    rig = LoanRig().reversed()
+    rig.lender.users_coins, rig.lender.borrowed = D(3), D("1.02")  # he owes 0.02 of it
+    rig.run(6)
+    rig.lender.buy_back(D("0.42"))
+    rig.until(lambda: rig.durable.taken != {}, 10)
+    assert list(rig.durable.taken.values()) == [D("0.4")]
+    assert rig.durable.legs[0].borrowed == D("0.6")
+
+
+@pytest.mark.parametrize(("others", "more"), [("0.5", "0.001"), ("0.6", "0")])
+def test_what_may_be_another_pairs_loan_is_not_taken_for_interest(others: str, more: str) -> None:
+    rig = LoanRig().reversed()
+    lane, draft = rig.lane, Draft(rig.lane, rig.now)
+    sharer = Lane("other", lane.keys, lane.kinds, lane.world)
+    first, second = lane.state.legs
+    sharer.state = replace(sharer.state, legs=(replace(first, borrowed=D(others)), second))
+    lane.missing[0], lane.loan.recalled_us = D("0.4"), 1
+    lane.loan.seen = Debt(borrowed=D("0.5"), interest=D(0), total=D(0), asked_us=1)  # 1 is this pair's
+    assert unseen_interest(lane, draft, 0, D("0.401"), [sharer]) == D(more)
+    assert draft.state.legs[0].interest == D(more)
 
 
 # --- a store that was lost --------------------------------------------------------------------------------
