@@ -196,14 +196,14 @@ RULES: Final = (
     Rule(
         name="WatcherDown",
         severity="warning",
-        expr='up{job=~"prometheus|alertmanager|grafana"} == 0',
+        expr='up{job=~"prometheus|alertmanager"} == 0',
         lasting="1m",
         summary="{{ $labels.job }} does not answer",
         remedy="Its log says why; alerts of the services themselves go on without it.",
         runbook="a-watcher-is-down",
         case=Case(
-            fires={'up{job="grafana",service="grafana"}': then(1, 0, at_sec=200)},
-            quiet={'up{job="grafana",service="grafana"}': steady(1), up("feed"): steady(0)},
+            fires={'up{job="alertmanager",service="alertmanager"}': then(1, 0, at_sec=200)},
+            quiet={'up{job="alertmanager",service="alertmanager"}': steady(1), up("feed"): steady(0)},
         ),
     ),
     Rule(

@@ -105,7 +105,7 @@ def prometheus_config(folder: Path, ports: Mapping[str, int], *, own: Api, alert
     ]
     jobs["prometheus"]["static_configs"] = [{"targets": [f"127.0.0.1:{own.port}"]}]
     jobs["alertmanager"]["static_configs"] = [{"targets": [f"127.0.0.1:{alertmanager.port}"]}]
-    config["scrape_configs"] = [job for name, job in jobs.items() if name != "grafana"]
+    config["scrape_configs"] = list(jobs.values())
     return write(folder / "prometheus.yml", config)
 
 
