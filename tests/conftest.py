@@ -1,4 +1,4 @@
-"""What holds for all tests: no network, nothing left behind, three workers, the long ones first."""
+"""What holds for all tests: no network, nothing left behind, four workers, the long ones first."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ import pytest
 from tests.helpers.processes import children_with, within
 from tests.helpers.recordings import ENV, missing
 
-# Workers take files in this order, then the others: a long one must not begin when all else has ended, and
-# the two that run whole demos are a minute apart.
+# Workers take files in this order, then the others: a long one must not begin when all else has ended,
+# and those that run whole demos are a minute apart.
 LONGEST_FIRST = (
-    "test_seeds.py",
-    "test_docs.py",
     "test_risk_rows.py",
-    "test_permits.py",
-    "test_chaos.py",
+    "test_seeds.py",
     "test_executor_kills.py",
-    "test_live_process.py",
-    "test_full_disk.py",
     "test_paper_mode.py",
+    "test_executor_commands.py",
     "test_feed.py",
-    "test_mutants.py",
     "test_panels.py",
-    "test_demo_trades.py",
-    "test_nats_faults.py",
-    "test_run.py",
+    "test_full_disk.py",
+    "test_permits.py",
+    "test_live_process.py",
     "test_demo.py",
+    "test_canary.py",
+    "test_executor_process.py",
+    "test_up.py",
+    "test_docs.py",
+    "test_order_requests.py",
+    "test_chaos.py",
+    "test_demo_trades.py",
+    "test_up_servers.py",
+    "test_bench.py",
+    "test_executor_books.py",
+    "test_mutants.py",
 )
 SHELLS_OWN = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
 NO_WAY_OUT = "http://127.0.0.1:9"
@@ -64,12 +70,12 @@ def is_loopback(host: str | bytes) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto` of the whole suite is three, whatever the machine: most tests wait for real processes.
+    """`-n auto` of the whole suite is four, whatever the machine: most tests wait for real processes.
 
     Files named on the command line run in this process, without the start of a worker.
     """
     named = config.option.file_or_dir
-    return 0 if named and all(".py" in name for name in named) else 3
+    return 0 if named and all(".py" in name for name in named) else 4
 
 
 def place(item: pytest.Item) -> int:
