@@ -80,6 +80,15 @@ RULES: Final = (
         runbook="the-executor-is-silent",
     ),
     _control(
+        "KeyUnsafe",
+        "api_key",
+        "critical",
+        "an API key may not be used as it is, and everything is halted",
+        "Mend the key at the venue, have it looked at (fundarb reload), then reset.",
+        runbook="a-key-is-unsafe",
+        fires_at=2,
+    ),
+    _control(
         "UnknownOrder",
         "unknown_orders",
         "warning",
@@ -133,6 +142,8 @@ RULES: Final = (
         "liquidation is nearer than 15 % (or the margin ratio above 4 %)",
         "Add collateral on the losing side.",
         runbook="liquidation-is-near",
+        level=">= 0",  # a warning forbids nothing: its level is 0, and it is shown only while it lasts
+        fires_at=0,
     ),
     _control(
         "PairShrinks",

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
+from libs.common.answering import Answers
 from libs.common.assembly import Assembly, Offer
 from libs.common.bus import Bus, Subscription
 from libs.common.clock import mono_us
@@ -47,7 +48,7 @@ from libs.common.intake import Intake
 from libs.common.log import LEVELS, RateLimit, fields
 from libs.common.messages import AlertLevel, Message, encode
 from libs.common.metrics import Metrics
-from libs.common.notices import ALERTS, AUDIT, alert_entry, audit_entry, raised_of
+from libs.common.notices import ALERTS, alert_entry, raised_of
 from libs.common.persisting import write
 from libs.common.redact import REDACTOR
 from libs.common.requests import Requests
@@ -91,6 +92,7 @@ class Runtime:
             capacity=assembly.inbox_capacity,
         )
         self.store_log = StoreLog(store)
+        self.answers = Answers(service, lambda: self.store_log, self.publish)
         self.intake = Intake(service=service, bus=bus, offer=self.offer, entries=self.store_log)
         self.requests = Requests(
             assembly.handlers,
@@ -259,6 +261,7 @@ class Runtime:
     # --- effects ----------------------------------------------------------------------------------
 
     def _carry_out(self, turn: Turn) -> None:
+        self.answers.begin()
         for effect in turn.effects:
             if isinstance(effect, Persist):  # always the last: the rest comes from `settle`
                 self.requests.get_ready(self._spawn(self._persist(turn.lane, effect)), turn.behind)
@@ -280,11 +283,12 @@ class Runtime:
                 self._problem(effect.key, effect.problem)
             case Note():
                 log.log(LEVELS[effect.level], effect.text, extra=fields(**effect.fields))
-            case Alert() | Audit():
-                self._write_down(effect)
+            case Alert():
+                self._alert(effect)
+            case Audit():
+                self.answers.record(effect, wall_us=self._clock.now().wall_us)
             case Reply():
-                if effect.to:  # a plain publish of a command wants no answer
-                    self.publish(effect.to, effect.reply)
+                self.answers.give(effect.to, effect.reply)
             case SetTimer() | CancelTimer() | Persist():
                 raise AssertionError(f"{type(effect).__name__} belongs to the core")
             case _:
@@ -320,12 +324,9 @@ class Runtime:
         elif self.problems.get(key) != problem:
             self.problems[key] = REDACTOR.text(problem)
 
-    def _write_down(self, effect: Alert | Audit) -> None:
-        if isinstance(effect, Alert):
-            self._alert(effect)
-            return
-        entry = audit_entry(effect, service=self.service, wall_us=self._clock.now().wall_us)
-        self.store_log.add(AUDIT, entry)
+    def problems_of(self, prefix: str) -> list[str]:
+        """What is wrong in the health keys that begin so."""
+        return [problem for key, problem in self.problems.items() if key.startswith(prefix)]
 
     def _alert(self, alert: Alert) -> None:
         log.log(LEVELS[alert.level], alert.text, extra=fields(alert=alert.key, **alert.context))

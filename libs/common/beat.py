@@ -26,6 +26,9 @@ STORE_PROBE_SEC_MAX: Final = 2.0
 STORE_FREE_RATIO_MIN: Final = 0.1
 DROPS_SHOWN_US: Final = 10 * US_PER_SEC
 LAG_MS_MAX: Final = 1_000.0
+KEYS: Final = "keys:"
+"""Health keys under which an executor tells of API keys that may not be used (`keys:{venue}`)."""
+
 """More than a beat late is a service that does not keep up."""
 
 
@@ -102,6 +105,7 @@ class Beat:
             service=self._service,
             ok=not problems,
             problems=tuple(problems),
+            key_problems=tuple(runtime.problems_of(KEYS)) if runtime else (),
             build=self._build,
             pid=os.getpid(),
             uptime_sec=(mono_us() - self._born_us) / US_PER_SEC,

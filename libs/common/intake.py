@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from libs.common.answering import Answers
 from libs.common.bus import Bus, Frame
 from libs.common.clock import mono_us
 from libs.common.command_body import BadBody, check_body
@@ -27,7 +28,6 @@ from libs.common.messages import (
     encode,
     type_of,
 )
-from libs.common.notices import AUDIT, audit_entry
 from libs.common.redact import REDACTOR
 from libs.common.store_log import StoreLog
 from libs.common.subjects import CMD
@@ -62,7 +62,7 @@ class Intake:
         self._service = service
         self._bus = bus
         self._offer = offer
-        self._entries = entries
+        self._answers = Answers(service, lambda: entries, self._send)
         self._types: dict[str, type[Message] | None] = {}
         self._limit = RateLimit(every_us=10 * US_PER_SEC)
         self.bad = 0
@@ -111,7 +111,9 @@ class Intake:
             return
         body = frame.payload[:COMMAND_BYTES_MAX].decode(errors="replace")
         refused = Audit(subject=frame.subject, body=body, decision="refused", reason=f"{code}: {text}")
-        self._entries.add(AUDIT, audit_entry(refused, service=self._service, wall_us=frame.recv_us))
-        if frame.reply:
-            error = CommandError(code=code, message=text)
-            self._bus.publish(frame.reply, encode(CommandReply(service=self._service, ok=False, error=error)))
+        self._answers.record(refused, wall_us=frame.recv_us)
+        error = CommandError(code=code, message=text)
+        self._answers.give(frame.reply, CommandReply(service=self._service, ok=False, error=error))
+
+    def _send(self, to: str, reply: CommandReply) -> None:
+        self._bus.publish(to, encode(reply))

@@ -260,11 +260,15 @@ class AlertRaised(Message, frozen=True, kw_only=True):
 
 
 class ServiceHealth(Message, frozen=True, kw_only=True):
-    """A service's pulse, every second. `problems` says in words what is wrong when `ok` is false."""
+    """A service's pulse, every second. `problems` says in words what is wrong when `ok` is false.
+
+    `key_problems`: those of them that forbid the use of an API key; risk halts for them.
+    """
 
     service: str
     ok: bool
     problems: tuple[str, ...] = ()
+    key_problems: tuple[str, ...] = ()
     build: str
     pid: int
     uptime_sec: float

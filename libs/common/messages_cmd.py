@@ -39,9 +39,10 @@ class CommandError(Message, frozen=True, kw_only=True):
 
 
 class CommandReply(Message, frozen=True, kw_only=True):
-    """Every answerer replies once."""
+    """Every answerer replies once. Not `recorded`: its line in the audit stream was not durable by then."""
 
     service: str
     ok: bool
     error: CommandError | None = None
     result: dict[str, Any] = {}
+    recorded: bool = True

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from libs.common.answering import Answers
 from libs.common.assembly import Assembly, Offer, ServiceContext
 from libs.common.bus import Bus, BusUnavailable, Frame, Subscription
 from libs.common.command_body import BadBody, check_body
@@ -22,8 +23,7 @@ from libs.common.config.schema import Config
 from libs.common.effects import Audit, Effect, Event, Received, Reloaded, Reply
 from libs.common.instant import Clock
 from libs.common.intake import COMMAND_BYTES_MAX, Intake
-from libs.common.messages import BadMessage, Command, decode, encode
-from libs.common.notices import AUDIT, audit_entry
+from libs.common.messages import BadMessage, Command, CommandReply, decode, encode
 from libs.common.redact import REDACTOR
 from libs.common.store_log import StoreLog
 from libs.common.subjects import ALL_CMD, command
@@ -134,12 +134,15 @@ class Reloader:
         return asked.done({"changed": told}, because="; ".join(told) or "nothing has changed")
 
     def _carry_out(self, effects: Iterable[Effect], entries: StoreLog) -> None:
+        answers = Answers(self._service, lambda: entries, self._send)
         for effect in effects:
             if isinstance(effect, Audit):
-                wall_us = self._clock.now().wall_us
-                entries.add(AUDIT, audit_entry(effect, service=self._service, wall_us=wall_us))
-            elif isinstance(effect, Reply) and effect.to:
-                self._bus.publish(effect.to, REDACTOR.known(encode(effect.reply).decode()).encode())
+                answers.record(effect, wall_us=self._clock.now().wall_us)
+            elif isinstance(effect, Reply):
+                answers.give(effect.to, effect.reply)
+
+    def _send(self, to: str, reply: CommandReply) -> None:
+        self._bus.publish(to, REDACTOR.known(encode(reply).decode()).encode())
 
 
 def _is_readable(frame: Frame) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -27,6 +28,9 @@ from libs.common.store import Store, StoreConflict, StoreUnavailable
 log = logging.getLogger(__name__)
 
 WAITING_MAX: Final = 1_000
+Then = Callable[[bool], None]
+"""Told once what has become of an entry: whether the store has it. Must not raise."""
+
 RETRY_SEC: Final = (0.2, 0.5, 1.0, 2.0)
 TRIM_EVERY_MS: Final = 3_600_000
 
@@ -50,7 +54,7 @@ class StoreLog:
 
     def __init__(self, store: Store, *, waiting_max: int = WAITING_MAX) -> None:
         self._store = store
-        self._waiting: deque[tuple[str, dict[str, bytes]]] = deque()
+        self._waiting: deque[tuple[str, dict[str, bytes], Then | None]] = deque()
         self._waiting_max = waiting_max
         self._wake = asyncio.Event()
         self._failing = False
@@ -61,11 +65,16 @@ class StoreLog:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, stream: str, content: dict[str, bytes]) -> None:
+    @property
+    def failing(self) -> bool:
+        """The store did not take the last one that was tried."""
+        return self._failing
+
+    def add(self, stream: str, content: dict[str, bytes], then: Then | None = None) -> None:
         """Queue an entry; when too many wait the oldest is set aside."""
         if len(self._waiting) >= self._waiting_max:
             self._set_aside(self._waiting.popleft(), "too many wait for the store")
-        self._waiting.append((stream, content))
+        self._waiting.append((stream, content, then))
         self._wake.set()
 
     def problem(self) -> str:
@@ -86,7 +95,7 @@ class StoreLog:
                 self._wake.clear()
                 await self._wake.wait()
             entry = self._waiting[0]
-            stream, content = entry
+            stream, content, then = entry
             keep = KEEP.get(stream)
             added = ""
             try:
@@ -103,6 +112,8 @@ class StoreLog:
             self._failing, failures = False, 0
             if self._waiting and self._waiting[0] is entry:  # not given up meanwhile
                 self._waiting.popleft()
+            if added and then is not None:
+                then(True)
             if added and keep is not None:
                 await self._trim(stream, keep, added)
 
@@ -121,16 +132,18 @@ class StoreLog:
             log.info("%s: %d entries older than %d days were dropped", stream, dropped, keep.days)
 
     def _set_aside(
-        self, entry: tuple[str, dict[str, bytes]], why: str, error: Exception | None = None
+        self, entry: tuple[str, dict[str, bytes], Then | None], why: str, error: Exception | None = None
     ) -> None:
         self._aside += 1
         self._aside_why = REDACTOR.text(why)
-        stream, content = entry
+        stream, content, then = entry
         readable = {name: value.decode(errors="replace") for name, value in content.items()}
         named = fields(stream=stream, entry=readable)
         log.error(
             "not in the store, only here: an entry of %s (%s)", stream, why, exc_info=error, extra=named
         )
+        if then is not None:
+            then(False)
 
     async def flush(self, *, timeout_sec: float) -> None:
         """Wait until all are over, at most so long (while `run` runs)."""

@@ -33,6 +33,7 @@ from libs.console.output import NO, OK, UNREACHABLE, USAGE, UserError
 from libs.console.reach import CONNECT_SEC, add_nats, reached
 
 GATHER_SEC: Final = 1.0
+UNRECORDED: Final = "not in the audit stream yet: the store is slow or away"
 BEAT_SEC: Final = 1.2
 """Who does not answer is listened for so long: every service beats each second."""
 
@@ -193,6 +194,10 @@ def confirm(verb: str, scope: str, *, yes: bool) -> None:
 
 def line(reply: CommandReply) -> str:
     """One answer in one line."""
+    return _outcome(reply) + ("" if reply.recorded else f" ({UNRECORDED})")
+
+
+def _outcome(reply: CommandReply) -> str:
     if not reply.ok:
         error = reply.error
         why = "without a word" if error is None else f"{error.message} ({error.code})"

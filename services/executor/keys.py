@@ -2,9 +2,10 @@
 
 At the start a key that may not be used ends the process (`shell.Account`). One that is found later, because a
 right was added on the venue's site, stops all that increases a position, at every venue, and pages: who can
-change a key can do more. What reduces goes on. A venue that does not answer is asked again each minute;
-after two hours without an answer nobody knows what the key may do, which is as bad. `fundarb reload` has all
-keys looked at now: whoever has mended one need not wait for the hour.
+change a key can do more. What reduces goes on. Risk hears of it (`ServiceHealth.key_problems`) and latches a
+halt that a person ends (`api_key`); here it ends with the next reading that is good. A venue that does not
+answer is asked again each minute; after two hours without an answer nobody knows what the key may do, which
+is as bad. `fundarb reload` has all keys looked at now: whoever has mended one need not wait for the hour.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
     clock offset                           controls/clock.py
     naked exposure (and stuck pairs)       controls/naked.py
     executor silent (and its build)        controls/silence.py
+    keys and access: found later           controls/keys.py
     unknown orders, failures, attempts,
     churn                                  controls/orders.py
     slippage                               controls/slippage.py
@@ -28,6 +29,7 @@ from services.risk.controls.collateral import Collaterals
 from services.risk.controls.data_age import DataAge
 from services.risk.controls.heartbeat import Heartbeat
 from services.risk.controls.jump import PriceJump
+from services.risk.controls.keys import ApiKeys
 from services.risk.controls.limits import Limits
 from services.risk.controls.loss import DailyLoss
 from services.risk.controls.naked import Naked, Stuck
@@ -57,6 +59,7 @@ class ControlSet:
             Stuck(facts),
             ExecutorSilent(facts),
             Build(facts, build=build),
+            ApiKeys(),
             UnknownOrders(facts),
             OrderFailures(),
             OpenAttempts(),

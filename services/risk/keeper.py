@@ -234,4 +234,4 @@ class Keeper:
         else:
             text = f"it is in force now, but not durable, and would not outlive a restart: {why}; tried again"
         error = CommandError(code="store", message=text)
-        yield Reply(to=job.to, reply=CommandReply(service=SERVICE, ok=False, error=error))
+        yield Reply(to=job.to, reply=CommandReply(service=SERVICE, ok=False, error=error, recorded=False))

@@ -28,7 +28,7 @@ from libs.common.intake import Intake
 from libs.common.messages import CommandReply, Message, ServiceHealth
 from libs.common.notices import AUDIT, audit_entry
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
-from libs.common.store_log import StoreLog
+from libs.common.store_log import StoreLog, Then
 from libs.common.subjects import health
 from tests.sim.invariants import Violated
 from tests.sim.plan import BUILD
@@ -250,6 +250,7 @@ class _Lines:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def add(self, stream: str, entry: dict[str, bytes]) -> None:
+    def add(self, stream: str, entry: dict[str, bytes], then: Then) -> None:
         if stream == AUDIT:
             self._process.write_down(entry)
+        then(True)

@@ -68,6 +68,10 @@ class GatedStore(MemoryStore):
         await self.gate.wait()
         return await super().transition(change)
 
+    async def append(self, stream: str, fields: dict[str, bytes], *, most: int | None = None) -> str:
+        await self.gate.wait()
+        return await super().append(stream, fields, most=most)
+
 
 class Rig:
     def __init__(self, puppet: Puppet, **assembly: Any) -> None:

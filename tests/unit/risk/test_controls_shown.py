@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.common.effects import Forget, Measure
 from libs.common.metrics import Metrics
 from tests.unit.risk.rig import Rig
+from tests.unit.risk.world import BTC, replace
 
 METRIC = "fundarb_control_level"
 
@@ -40,3 +41,18 @@ async def test_a_restart_shows_the_latches_of_the_life_before_it() -> None:
     rig.effects.clear()
     await rig.restart()
     assert shown(rig)["global", "operator_halt"] == 2.0
+
+
+async def test_a_warning_that_forbids_nothing_is_shown_at_level_0_while_it_lasts_and_gone_after() -> None:
+    """What CollateralLow goes by: the series itself, and not its value."""
+    rig = await Rig.started()
+    rig.world.hold(BTC, "0.02")
+    short = rig.world.accounts["binance"].positions[0]
+    assert short.mark is not None
+    rig.world.account("binance", positions=(replace(short, liquidation_price=short.mark * 1.14),))
+    await rig.run(1.0)
+    assert shown(rig) == {("pair:" + BTC, "collateral_warn"): 0.0}
+    assert rig.shut() == {}
+    rig.world.account("binance", positions=(short,))
+    await rig.run(601.0, step_sec=1.0)
+    assert shown(rig) == {}

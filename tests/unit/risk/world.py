@@ -54,6 +54,7 @@ class World:
         self.quiet: set[str] = set()
         self.skew_us: dict[str, int] = {}
         self.build = BUILD
+        self.key_problems: tuple[str, ...] = ()
         self.marks = True
         self.pairs = {pair: self._idle(pair) for pair in self.specs}
         self.accounts = {
@@ -200,6 +201,7 @@ class World:
         return ServiceHealth(
             service=service,
             ok=True,
+            key_problems=self.key_problems if service == "executor" else (),
             build=self.build,
             pid=1,
             uptime_sec=1.0,
