@@ -43,9 +43,9 @@ def advance(lane: Lane, draft: Draft) -> None:
     """As far on as is possible now; else a timer for when it is."""
     making.watch(lane, draft)
     _stop_the_clock(lane, draft)
-    if not may_act(lane, draft):
-        return
     for _ in range(STEPS_MAX):
+        if not may_act(lane, draft):  # asked anew: a step may have ended the plan that lets an order rest
+            return
         step = _STEPS.get(draft.state.state)
         if step is None or draft.sends or any(one.purpose in LOANS for one in draft.live):
             return

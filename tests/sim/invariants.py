@@ -242,7 +242,8 @@ class Checker:
             for leg in state.legs:
                 side = (leg.quantity > 0) - (leg.quantity < 0)
                 key = (leg.venue, leg.instrument)
-                if side and sides.setdefault(key, side) != side and abs(leg.quantity) > TINY:
+                opposite = side and sides.setdefault(key, side) != side and abs(leg.quantity) > TINY
+                if opposite and not self.world.agreement.unbooked(key):  # what the venue has closed is none
                     raise Violated("I3", f"{key} is held both ways")
 
     # --- nakedness ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from libs.common.instant import US_PER_SEC
-from libs.common.subjects import SPOT
+from libs.common.subjects import SPOT, kind_of
 from libs.exchange.engine.commands import AccrueInterest, Borrow, Refused, Repay, SetFees, Submit
 from libs.exchange.engine.types import Balance, FeeRates, OrderType, Side, TimeInForce
 from services.executor.events import MoveLoan
@@ -217,6 +217,13 @@ class Lending:
         """An asset of our account."""
         return self.world.venues[venue].engine.balances(BOT).get(coin, Balance())
 
+    def _step(self, venue: str, coin: str) -> Decimal:
+        """The least that can be bought of a coin: the venue may have made its step coarser meanwhile."""
+        names = (name for slug, name in KEYS if slug == venue and kind_of(name) is SPOT)
+        name = next(name for name in names if name.split("-")[0] == coin)
+        listing = self.world.venues[venue].engine.listing(listing_key(name))
+        return max(STEPS[coin, SPOT][0], listing.quantity_step)
+
     def slack(self, intent: Intent, step: Decimal) -> Decimal:
         """By how much a purchase of owed coins may exceed them: fee and step, or the venue's minimum.
 
@@ -257,7 +264,7 @@ class Lending:
 
     def _cleared(self, venue: str, coin: str) -> None:
         held = self.balance(venue, coin)
-        owed, step = held.borrowed + held.interest, STEPS[coin, SPOT][0]
+        owed, step = held.borrowed + held.interest, self._step(venue, coin)
         if owed < self.users_debt:
             raise Violated("I3", f"{venue}: {owed} {coin} are owed, the user's debt is {self.users_debt}")
         if owed > self.users_debt_most + step * (SHARED if self.users_debt else 1):
@@ -280,7 +287,7 @@ class Lending:
             )
             held = self.balance(venue, coin)
             theirs = held.borrowed + held.interest - ours
-            slack = STEPS[coin, SPOT][0] * (SHARED if self.users_debt else 1)
+            slack = self._step(venue, coin) * (SHARED if self.users_debt else 1)
             if not self.users_debt - slack <= theirs <= self.users_debt_most + slack:
                 raise Violated(
                     "I3", f"{venue}: {held.borrowed} + {held.interest} {coin} are owed, ours {ours}"

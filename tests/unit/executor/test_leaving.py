@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Breaker, Level, PairStatus
 from services.executor.making import HEDGE_TRIES, REFUSED_MAX
-from services.executor.model import Intent, OrderClass, Purpose, State
+from services.executor.model import Intent, IntentState, OrderClass, Purpose, State
 from tests.unit.executor.rig import FLAT, Rig
 from tests.unit.executor.scripted import times
 
@@ -148,6 +148,20 @@ def test_followers_that_fail_end_the_post_and_everything_is_taken() -> None:
     rig.fill_resting("0.4")
     rig.until(lambda: rig.state is State.IDLE, 10)
     assert rig.shown == FLAT
+
+
+def test_what_rests_is_gone_before_its_leg_is_taken() -> None:
+    rig = making()
+    rig.acts("spot", *times(HEDGE_TRIES, "none"))
+    rig.fill_resting("0.4")
+
+    def taken() -> list[Intent]:
+        return [one for one in rig.lane.intents.values() if one.leg == 1 and one.tif == "ioc" and one.n > 2]
+
+    rig.until(lambda: taken() != [], 10)
+    assert rig.venues.resting() == []
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert [(one.quantity, one.state) for one in taken()] == [(Decimal("0.6"), IntentState.DONE)]
 
 
 def test_a_venue_that_takes_no_posts_is_taken_from() -> None:
