@@ -54,7 +54,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
         )
         bus = NatsBus(nats.url, name="test", connect_timeout_sec=10.0)
         await bus.connect()
-        made = Lab(folder, bus, env, control_port=0)
+        made = Lab(folder, bus, env, {"control_port": 0})
         await bus.subscribe(subjects.ALL_ALERTS, made.hear)
         try:
             risk = await made.start("risk", PAIRS)
