@@ -18,6 +18,7 @@ from libs.common.clock import SystemClock
 from libs.common.instant import US_PER_MS, Clock
 from libs.common.reservation import Reservation, over
 from libs.common.store import (
+    STORE_ID,
     Durability,
     Entry,
     Lease,
@@ -237,18 +238,10 @@ class MemoryStore:
         return entry.id
 
     def _transition(self, change: Transition) -> bool:
+        if change.store_id not in ("", self._id):
+            raise StoreConflict(f"{STORE_ID}: meant for {change.store_id}, this store is {self._id}")
         if change.lease is not None:
-            newest = self._fences.get(change.lease.name)
-            if newest != change.lease.fence:
-                raise StoreConflict(
-                    f"lease:{change.lease.name}: fence {change.lease.fence} is not the newest,"
-                    f" {newest or 'none'} is"
-                )
-            if self._owners.get(change.lease.name) != change.lease.owner:
-                raise StoreConflict(
-                    f"lease:{change.lease.name}: fence {change.lease.fence} is another owner's:"
-                    " the store is not the one that gave it"
-                )
+            self._check_lease(change.lease)
         if change.once is not None and change.once[1] in (self._find(change.once[0], set) or ()):
             return False
         for key, version in change.expect.items():
@@ -265,6 +258,18 @@ class MemoryStore:
             self._find(key, list)
         self._apply(change)
         return True
+
+    def _check_lease(self, lease: Lease) -> None:
+        newest = self._fences.get(lease.name)
+        if newest != lease.fence:
+            raise StoreConflict(
+                f"lease:{lease.name}: fence {lease.fence} is not the newest, {newest or 'none'} is"
+            )
+        if self._owners.get(lease.name) != lease.owner:
+            raise StoreConflict(
+                f"lease:{lease.name}: fence {lease.fence} is another owner's:"
+                " the store is not the one that gave it"
+            )
 
     def _check_reserve(self, wish: Reservation | None) -> None:
         if wish is not None and (why := over(wish, self._find(wish.key, dict) or {})):

@@ -313,6 +313,7 @@ def _is_value(key: str) -> bool:
 
 def _flat(change: Transition) -> Iterator[_Argument]:
     """The arguments of `transition.lua` after the prefix: counted sections, flat."""
+    yield change.store_id
     yield from (0,) if (one := change.lease) is None else (1, one.name, one.fence, one.owner)
     yield from (0,) if change.once is None else (1, *change.once)
     yield len(change.expect)

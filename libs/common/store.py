@@ -62,6 +62,8 @@ class Durability(msgspec.Struct, frozen=True, kw_only=True):
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic change.
 
+    - `store_id`: the store that it is meant for, "" for any; versions begin anew in a store that replaces a
+      lost one, so that one read in the old store may fit there by chance
     - `expect`: key -> version that it must have now (0: must not exist, whatever was there before)
     - `lease`: the fence that must still be the newest one of that lease
     - `writes`: key -> new value (version rises), None deletes
@@ -72,10 +74,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     - `once`: (set key, member): when the member is already in the set the whole transition does
       nothing and answers False (idempotent booking by venue id); else the member is added
 
-    Checked in this order: lease, `once`, `expect`, `reserve`. A deposed holder learns it in any case; a
-    booking repeated after an unknown outcome is recognised though its versions have moved on.
+    Checked in this order: `store_id`, lease, `once`, `expect`, `reserve`. A deposed holder learns it in any
+    case; a booking repeated after an unknown outcome is recognised though its versions have moved on.
     """
 
+    store_id: str = ""
     expect: dict[str, int] = {}
     lease: Lease | None = None
     writes: dict[str, bytes | None] = {}

@@ -63,10 +63,13 @@ class Recall(Request, frozen=True, kw_only=True):
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
-    """`epoch` is the new one, `version` that of its key; `ids` are of commands taken before, oldest first."""
+    """`epoch` is the new one, `version` that of its key in the store `store_id`; `ids` are of commands taken
+    before, oldest first.
+    """
 
     epoch: int
     version: int
+    store_id: str
     latches: Latches
     day: Day | None = None
     ids: tuple[str, ...] = ()
@@ -143,7 +146,13 @@ class RiskActor:
             return
         found: Recalled = event.result
         first = self._keeper.epoch == 0
-        self._keeper.recalled(epoch=found.epoch, version=found.version, latches=found.latches, day=found.day)
+        self._keeper.recalled(
+            epoch=found.epoch,
+            version=found.version,
+            latches=found.latches,
+            day=found.day,
+            store_id=found.store_id,
+        )
         yield from self._problem("store", "")
         self.commands.remember(found.ids)
         if not first:

@@ -69,6 +69,7 @@ class Keeper:
         self.stored = Latches()
         self.problem = ""
         self._version = 0
+        self._store_id = ""
         self._day: Day | None = None
         self._doubtful: set[str] = set()  # fields of the hash that a failed write may have touched
         self._waiting: dict[Key, int] = {}
@@ -76,11 +77,11 @@ class Keeper:
         self._writing: Writing | None = None
         self._count = 0
 
-    def recalled(self, *, epoch: int, version: int, latches: Latches, day: Day | None) -> None:
+    def recalled(self, *, epoch: int, version: int, latches: Latches, day: Day | None, store_id: str) -> None:
         """What the store holds. What has been decided stays decided, should another life have let it go: or
         a write of ours whose outcome was not known, and of which somebody was told that it had no effect.
         """
-        self.epoch, self._version = epoch, version
+        self.epoch, self._version, self._store_id = epoch, version, store_id
         self.stored, self._day = latches, day
         for latch in latches:
             self.decided = self.decided.add(latch)
@@ -148,6 +149,7 @@ class Keeper:
         audits = [audit for job in jobs for audit in job.taken.audits]
         lines = tuple(audit_entry(one, service=SERVICE, wall_us=now.wall_us) for one in audits)
         return token, Transition(
+            store_id=self._store_id,  # in one that replaces a lost one the same version may be another life's
             expect={EPOCH_KEY: self._version},  # another life of risk writes with another one
             writes=writes,
             hash_writes={BREAKERS: delta} if delta else {},

@@ -42,6 +42,7 @@ class RiskStore:
 
         Raises StoreUnavailable, and StoreConflict when two lives do it at once.
         """
+        store_id = await self._store.store_id()  # first: should it be lost from here on, nothing fits
         found = await self._store.get(EPOCH_KEY)
         epoch = 1 if found is None else int(found.value) + 1
         version = await self._store.compare_and_set(
@@ -54,6 +55,7 @@ class RiskStore:
         return Recalled(
             epoch=epoch,
             version=version,
+            store_id=store_id,
             latches=latches,
             day=None if kept is None else _day(kept.value),
             ids=ids,

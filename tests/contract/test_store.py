@@ -234,6 +234,18 @@ async def test_the_store_id_is_made_once(store: Store) -> None:
     assert await store.store_id() == ids[0]
 
 
+async def test_a_change_that_is_meant_for_another_store_does_not_happen(store: Store) -> None:
+    """A lost store was replaced: its versions begin anew, so that one of before may fit."""
+    assert await store.put("k", b"1") == 1
+    change = Transition(store_id="0123456789abcdef", expect={"k": 1}, writes={"k": b"2"})
+    with pytest.raises(StoreConflict, match=r"^store_id: meant for 0123456789abcdef, this store is "):
+        await store.transition(change)
+    assert await store.get("k") == Versioned(value=b"1", version=1)
+    ours = await store.store_id()
+    assert await store.transition(Transition(store_id=ours, expect={"k": 1}, writes={"k": b"2"}))
+    assert await store.get("k") == Versioned(value=b"2", version=2)
+
+
 async def test_free_ratio_is_a_share(store: Store) -> None:
     assert 0.0 < await store.free_ratio() <= 1.0
 

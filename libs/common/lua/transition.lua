@@ -5,6 +5,7 @@
 -- write its log; without it a script could stop half way.
 --
 -- ARGV[1] is the key prefix; then come sections of counted, flat arguments, in this order:
+--   store_id the store that it is meant for, '' for any
 --   lease    0 | 1 name fence owner
 --   once     0 | 1 set member
 --   expect   n (key version)*
@@ -53,6 +54,14 @@ local function kind_conflict(key, kind)
 end
 
 -- Checks.
+local meant = take()
+if meant ~= '' then
+  local found = redis.call('GET', prefix .. 'store_id') or 'without an id'
+  if found ~= meant then
+    return conflict('store_id', 'meant for ' .. meant .. ', this store is ' .. found)
+  end
+end
+
 if take() == '1' then
   local name, fence, owner = take(), take(), take()
   local newest = redis.call('HGET', prefix .. '_fences', name)

@@ -184,6 +184,24 @@ async def test_who_hung_does_not_obey_what_the_life_after_it_has_obeyed() -> Non
     assert rig.breaker("global") is not None
 
 
+async def test_who_knows_a_lost_store_writes_nothing_to_the_one_that_replaces_it() -> None:
+    """The version that it knows fits there by chance: its permits would outrank the other life's."""
+    rig = await Rig.started(store=MemoryStore(store_id="0" * 16))
+    await rig.command("reset", scope="global", confirm=True)
+    other = Rig(store=MemoryStore(store_id="1" * 16))
+    await other.run(0.25)
+    await other.command("reset", scope="global", confirm=True, id="once")
+    versions = [await one.store.get(EPOCH_KEY) for one in (rig, other)]
+    assert versions[0] == versions[1]
+    rig.store = other.store
+    await rig.command("reset", scope="global", confirm=True, id="once")
+    assert await other.store.get(EPOCH_KEY) != versions[1], "it has read what the store holds"
+    repeated = [one.reply for one in rig.effects if isinstance(one, Reply)][-1]
+    assert not repeated.ok
+    lines = await other.store.read("audit")
+    assert [one.fields["decision"] for one in lines] == [b"done"]
+
+
 async def test_the_epoch_rises_at_each_start() -> None:
     store = RiskStore(MemoryStore(), SystemClock())
     epochs = [(await store.recall(Recall())).epoch for _ in range(3)]
