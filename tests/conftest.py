@@ -1,4 +1,4 @@
-"""What holds for all tests: no network, nothing left behind, four workers, the long ones first."""
+"""What holds for all tests: no network, nothing left behind, three workers, the long ones first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tests.helpers.recordings import ENV, missing
 # Workers take files in this order, then the others: a long one must not begin when all else has ended,
 # and those that run whole demos are a minute apart.
 LONGEST_FIRST = (
-    "test_risk_rows.py",
     "test_seeds.py",
     "test_executor_kills.py",
     "test_paper_mode.py",
@@ -70,12 +69,12 @@ def is_loopback(host: str | bytes) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto` of the whole suite is four, whatever the machine: most tests wait for real processes.
+    """`-n auto` of the whole suite is three, whatever the machine: most tests wait for real processes.
 
     Files named on the command line run in this process, without the start of a worker.
     """
     named = config.option.file_or_dir
-    return 0 if named and all(".py" in name for name in named) else 4
+    return 0 if named and all(".py" in name for name in named) else 3
 
 
 def place(item: pytest.Item) -> int:

@@ -129,7 +129,9 @@ async def one_close(made: Lab, point: str, base: str) -> None:
 async def test_a_kill_during_a_close_leaves_no_id_sent_twice_and_the_close_ends(tmp_path: Path) -> None:
     pairs = {f"{base}/USDT": BINANCE for base in CLOSES.values()}
     async with lab(tmp_path, pairs) as made:
+        easing = asyncio.create_task(eases(made))
         await asyncio.gather(*(one_close(made, point, base) for point, base in CLOSES.items()))
+        easing.cancel()
         sent = await made.sent()
         assert len(sent) >= 4 * len(CLOSES)
         assert set(sent.values()) == {1}, "no id is sent twice"

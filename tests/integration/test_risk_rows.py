@@ -16,6 +16,7 @@ test_commands_last.py.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,9 @@ from tests.helpers.breakers import Breakers, Seen
 from tests.helpers.executor import lab
 from tests.integration import risk_rows as rows
 from tests.integration import risk_rows_calm as calm
+
+WANTED: Final = "FUNDARB_TEST_ROWS"
+pytestmark = pytest.mark.skipif(WANTED not in os.environ, reason="four minutes of a whole stack: `make rows`")
 
 ROW_SEC, START_SEC = 220.0, 120.0
 VENUE: Final = {

@@ -243,8 +243,16 @@ class Checker:
                 side = (leg.quantity > 0) - (leg.quantity < 0)
                 key = (leg.venue, leg.instrument)
                 opposite = side and sides.setdefault(key, side) != side and abs(leg.quantity) > TINY
-                if opposite and not self.world.agreement.unbooked(key):  # what the venue has closed is none
+                if opposite and self._left_both_ways(key):
                     raise Violated("I3", f"{key} is held both ways")
+
+    def _left_both_ways(self, key: Key) -> bool:
+        """Whether that is so at the venue too: what it closed by itself, and nobody has booked, is none."""
+        legs = [leg for state in self.states.values() for leg in state.legs]
+        held = [leg.quantity for leg in legs if (leg.venue, leg.instrument) == key]
+        longs, shorts = (sum((one for one in held if one * sign > 0), Decimal(0)) for sign in (1, -1))
+        closed, zero = self.world.agreement.unbooked(key), Decimal(0)
+        return longs + min(closed, zero) > 0 and shorts + max(closed, zero) < 0
 
     # --- nakedness ----------------------------------------------------------------------------------
 
