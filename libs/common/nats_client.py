@@ -109,6 +109,12 @@ class Client(nats_client.Client):
             raise errors.Error("nats: the server offers no TLS, and the password will not go in clear")
         await super()._process_info(info, initial_connection)
 
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        # nats-py writes PING past what its flusher has not written yet: a flush would vouch for too little.
+        if self._pending:
+            self.write(b"")
+        await super()._send_ping(future)
+
     async def _process_pong(self) -> None:
         # A flush that gave up has cancelled its future, and setting it would end the read loop.
         if self._pongs and self._pongs[0].done():

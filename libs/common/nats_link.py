@@ -209,7 +209,6 @@ class NatsLink:
             async with asyncio.timeout(FLUSH_TIMEOUT_SEC):
                 if self._pump is not None:
                     await self._outbox.join()
-                await asyncio.sleep(0)  # PING would overtake a SUB that its flusher has not written yet
                 await self.client.flush()
         except (TimeoutError, errors.Error, OSError) as error:
             raise BusUnavailable(f"NATS at {self._address.text} did not answer in time") from error

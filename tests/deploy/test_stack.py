@@ -6,7 +6,6 @@ reason where there is none. One stack serves all tests of this file, in their or
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ import pytest
 
 from libs.common.access import BUS
 from tests.deploy.engine import ROOT, compose, containers, copied_out, health, missing, run, until
+from tests.helpers.servers import receipt
 
 MISSING: Final = missing()
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "an engine answers")
@@ -125,8 +125,7 @@ async def test_a_command_needs_the_operators_login(stack: float) -> None:
     operator = await nats.connect(login("operator"))
     try:
         await signal_client.publish("cmd.halt", b"{}")
-        await asyncio.sleep(0)  # else the PING of the flush overtakes it
-        await signal_client.flush()
+        await receipt(signal_client)
         assert any("cmd.halt" in one.lower() for one in refused)
         answer = await operator.request("cmd.halt", b'{"reason": "a rehearsal"}', timeout=5)
         assert json.loads(answer.data)["ok"] is True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from libs.common.embedded import nats_server, valkey_server
 from libs.common.redis_store import RedisStore
 from libs.common.store import StoreUnavailable, Transition
 from libs.common.supervisor import Supervisor
+from tests.helpers.servers import receipt
 
 FAMILIES = (
     "md.quote.binance.BTC-USDT",
@@ -84,8 +84,7 @@ async def refusals(url: str, work: list[tuple[str, str]]) -> set[tuple[str, str]
                 await client.publish(subject, b"{}")
             else:
                 await client.subscribe(subject)
-            await asyncio.sleep(0)
-            await client.flush()  # the refusal comes before the PONG
+            await receipt(client)  # the refusal comes before the PONG
             if any("permissions violation" in one and subject.lower() in one for one in told):
                 found.add((act, subject))
     finally:
@@ -144,9 +143,9 @@ async def test_a_command_of_an_operator_is_answered_and_one_of_a_service_never_a
 
     try:
         await risk.subscribe("cmd.*", cb=answer)
-        await risk.flush()
+        await receipt(risk)
         await signal.publish("cmd.halt", b"{}")
-        await signal.flush()
+        await receipt(signal)
         assert not arrived
         told = await operator.request("cmd.halt", b"{}", timeout=5)
         assert told.data == b'{"service":"risk","ok":true}'
@@ -179,7 +178,7 @@ async def test_who_hears_a_command_by_several_subscriptions_may_answer_it(
         for pattern in patterns[:-1]:
             await risk.subscribe(pattern, cb=hear)
         await risk.subscribe(patterns[-1], cb=answer)
-        await risk.flush()
+        await receipt(risk)
         for _ in range(3):
             assert (await operator.request("cmd.reload", b"{}", timeout=5)).data == b"done"
         assert not refused
