@@ -16,6 +16,12 @@ from libs.common.messages_exec import Breaker, Level, Permit
 LEASE_US: Final = US_PER_SEC
 """Monotonic time since the last permit was received after which nothing may increase."""
 
+STEADY_US: Final = 10 * US_PER_SEC // 4
+"""How long permits must have come in time after a lapse before anything may increase: ten beats of risk.
+
+Counted as time: a change goes out as an extra permit, and a link that comes back delivers several at once.
+"""
+
 WALL_AGE_US_MAX: Final = US_PER_SEC
 """An older stamp does not extend the lease (a backlog must not); it still forbids, see `PermitView.apply`."""
 
@@ -33,6 +39,7 @@ class PermitView:
         self._permit: Permit | None = None
         self._mistimed: Permit | None = None
         self._received_us: int | None = None
+        self._lapsed_until_us: int | None = None
         self.refusal = "no permit has been received yet: is the risk service running?"
 
     def apply(self, permit: Permit, now: Now) -> bool:
@@ -49,6 +56,8 @@ class PermitView:
         if mistimed := self._refusal_of_stamp(permit, now):
             self.refusal, self._mistimed = mistimed, permit
             return False
+        if self._received_us is not None and not self.fresh(now):
+            self._lapsed_until_us = now.mono_us
         self._permit, self._mistimed, self._received_us, self.refusal = permit, None, now.mono_us, ""
         return True
 
@@ -92,14 +101,20 @@ class PermitView:
         return age is not None and age <= LEASE_US
 
     def stale_reason(self, now: Now) -> str:
-        """Why the lease does not run, in words; empty while it does."""
+        """Why nothing may increase, by the permits' ages: no lease, or only just one again. Else empty."""
         age = self.age_us(now)
         if age is None:
             return self.refusal
         if age <= LEASE_US:
-            return ""
+            return self._settling(now)
         since = f"the last permit came {age / US_PER_SEC:.1f} s ago"
         return f"{since}; {self.refusal}" if self.refusal else f"{since}: is the risk service running?"
+
+    def _settling(self, now: Now) -> str:
+        if self._lapsed_until_us is None or now.mono_us - self._lapsed_until_us >= STEADY_US:
+            return ""
+        left_sec = (STEADY_US - now.mono_us + self._lapsed_until_us) / US_PER_SEC
+        return f"risk's permits have just come back: nothing increases for {left_sec:.1f} s more"
 
     def _words(self) -> Iterator[Permit]:
         """What forbids: the newest that counted, and a newer one whose stamp did not."""

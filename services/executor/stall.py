@@ -58,9 +58,8 @@ def watch_permits(lane: Lane, draft: Draft) -> None:
         return
     world.unpermitted_told = True
     matters = f"{lane.pair} is {draft.state.state}" if not wishes else f"{lane.pair} is to be opened"
-    text = (
-        f"no permit from risk for {age_us // US_PER_SEC} s while {matters}: {world.permits.stale_reason(now)}"
-    )
+    text = f"no steady permit from risk for {age_us // US_PER_SEC} s while {matters}"
+    text += f": {world.permits.stale_reason(now)}"
     draft.effects.append(Alert(level=AlertLevel.CRITICAL, key="permit", text=text))
 
 

@@ -1,6 +1,7 @@
 """Risk's own beat: ten good ones after a start, or after a gap of its own, before anything may increase.
 
-Receivers take each permit for a second; who was away for longer has missed what happened meanwhile. Pure.
+Receivers take each permit for a second, and wait as long after a lapse of their own (`libs.common.permit`).
+Pure.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def test_a_held_pair_without_permits_for_half_a_minute_pages_once() -> None:
     assert rig.told("permit") == []
     rig.run(3)
     assert len(rig.told("permit")) == 1
-    assert "no permit from risk for 30 s" in rig.told("permit")[0]
+    assert "no steady permit from risk for 30 s" in rig.told("permit")[0]
     rig.run(60)
     assert len(rig.told("permit")) == 1
     rig.risk_on = True

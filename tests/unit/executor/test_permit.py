@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.messages_exec import Breaker, Level, Permit
-from libs.common.permit import CLOCKS_APART_US, LEASE_US, WALL_AGE_US_MAX, PermitView, scopes_of
+from libs.common.permit import (
+    CLOCKS_APART_US,
+    LEASE_US,
+    STEADY_US,
+    WALL_AGE_US_MAX,
+    PermitView,
+    scopes_of,
+)
 from tests.unit.executor.build import BUILD, LEGS, PAIR, at, permit
 
 checked = settings(derandomize=True, max_examples=200, deadline=None)
@@ -77,6 +86,41 @@ def test_the_lease_is_monotonic_time_since_the_last_one_came() -> None:
     assert not view.fresh(at(0.5 + LEASE_US / 1e6 + 1e-6))
     # a wall clock that is set back keeps nothing alive
     assert not view.fresh(at(3, wall_off_us=-3_000_000))
+
+
+def test_after_a_lapse_ten_beats_must_come_in_time() -> None:
+    view = PermitView(build=BUILD)
+    beats = [*range(4), *range(12, 40)]  # the third second is lost
+    free = []
+    for beat in beats:
+        sec = beat / 4
+        assert view.apply(permit(beat + 1, sec=sec), at(sec))
+        assert view.fresh(at(sec))
+        free += [beat] if not view.stale_reason(at(sec)) else []
+    assert free == [*range(4), *range(22, 40)]
+
+
+def test_several_permits_at_once_are_one_beat() -> None:
+    view = PermitView(build=BUILD)
+    assert view.apply(permit(1), at())
+    for revision in range(2, 30):
+        assert view.apply(permit(revision, sec=5), at(5))
+    assert "nothing increases for 2.5 s more" in view.stale_reason(at(5))
+
+
+@checked
+@given(gaps_ms=st.lists(st.integers(1, 3_000), min_size=1, max_size=30))
+def test_nothing_increases_within_ten_beats_of_a_lapse(gaps_ms: list[int]) -> None:
+    """By a second way: every gap of the last 2.5 s is within the lease."""
+    view = PermitView(build=BUILD)
+    times_us = [0]
+    assert view.apply(permit(1), at())
+    for number, gap_ms in enumerate(gaps_ms, 2):
+        times_us.append(times_us[-1] + gap_ms * 1_000)
+        sec = times_us[-1] / 1e6
+        assert view.apply(permit(number, sec=sec), at(sec))
+        ends = [b for a, b in itertools.pairwise(times_us) if b - a > LEASE_US]
+        assert (view.stale_reason(at(sec)) == "") == all(times_us[-1] - end >= STEADY_US for end in ends)
 
 
 def test_the_strictest_breaker_of_a_pairs_scopes_wins() -> None:

@@ -24,7 +24,7 @@ def wrong_for(hours: float, *, thresholds: Thresholds = TOLERANCE, **changes: An
     trader.executor(BTC, "active")
     trader.say(trader.funding("BTC-USDT-PERP", -0.0005))
     trader.round()
-    trader.clock.advance(sec=hours * 3600)
+    trader.passes(hours * 3600)
     again(trader, -0.0005)
     return trader
 
@@ -62,7 +62,7 @@ def test_cost_aware_watches_until_the_settled_loss_is_the_round_trip() -> None:
     effects = trader.round()
     assert actions(effects) == {}
     assert "leaving pays at" in opportunities(effects)[BTC].reasons["watch"]
-    trader.clock.advance(sec=5 * 3600)
+    trader.passes(5 * 3600)
     again(trader, -0.0005)
     trader.say(trader.settled("BTC-USDT-PERP", -0.0045, trader.now.market_ms - 600_000))
     found = intents(trader.round())
@@ -77,14 +77,14 @@ def test_a_reversal_opens_the_other_way_when_the_pair_is_idle_and_only_if_wanted
     thresholds = Thresholds(flip_policy="tolerance", flip_reverse=flip_reverse, rotation_hurdle=STAY)
     trader = trading(Trader(thresholds=thresholds, limits=ALONE))
     trader.executor(BTC, "active")
-    trader.clock.advance(sec=60)
+    trader.passes(60)
     for message in trader.all_messages(btc=-0.0005, eth=0.00001, other=-0.0005):
         trader.say(message)  # all that has settled was negative too: the other way passes every rule
     trader.permit()
     for pair in PAIRS[1:]:
         trader.executor(pair)
     trader.round()
-    trader.clock.advance(sec=2 * 3600)
+    trader.passes(2 * 3600)
     again(trader, -0.0005)
     assert actions(trader.round()) == {BTC: "close"}
     trader.executor(BTC, "closing")
@@ -169,7 +169,7 @@ def test_what_signal_alone_knows_survives_it() -> None:
     since = decode(save.value).held[BTC].holding.wrong_since_ms
     assert since == trader.now.market_ms - HOUR_MS
     other = Trader(thresholds=TOLERANCE, limits=ALONE)
-    other.clock.advance(sec=2 * 3600)
+    other.passes(2 * 3600)
     other.start(Stored(value=save.value, version=2))
     for message in other.all_messages(btc=-0.0005):
         other.say(message)

@@ -234,7 +234,7 @@ def test_an_executor_that_never_begins_makes_room_for_others() -> None:
 def test_a_pair_near_its_settlement_is_not_opened_nor_asked_for_into_it() -> None:
     trader = trading()
     to_settlement_sec = 7 * 3600
-    trader.clock.advance(sec=to_settlement_sec - 63)
+    trader.passes(to_settlement_sec - 63)
     for again in trader.all_messages():
         trader.say(again)
     trader.permit()

@@ -12,8 +12,10 @@ from libs.common import subjects
 from libs.common.config.legs import pair_specs
 from libs.common.config.schema import Mode
 from libs.common.effects import Effect, Publish, Received, Reply
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import Command, Intent
 from libs.common.messages_exec import AccountFees, AccountStatus, Breaker, PairLeg, PairStatus, Permit
+from libs.common.permit import LEASE_US, STEADY_US
 from tests.unit.signal.world import BTC, BUILD, CROSS, ETH, World, config, of
 
 PAIRS = (BTC, ETH, CROSS)
@@ -87,11 +89,20 @@ class Trader(World):
         (reply,) = of(Reply, self.do(asked))
         return reply.reply.result
 
+    def passes(self, sec: float) -> None:
+        """Time passes, and risk is heard, in the last seconds beat by beat."""
+        beats_us = min(int(sec * US_PER_SEC), STEADY_US + LEASE_US)
+        self.clock.advance(us=int(sec * US_PER_SEC) - beats_us)
+        while beats_us > 0:
+            self.permit()
+            self.clock.advance(us=min(beats_us, US_PER_SEC // 4))
+            beats_us -= US_PER_SEC // 4
+        self.permit()
+
     def later(self, sec: float) -> None:
         """Time passes; quotes and permits go on."""
-        self.clock.advance(sec=sec)
+        self.passes(sec)
         self.refresh()
-        self.permit()
 
 
 def fees(instrument: str, taker: float, maker: float = 0.0001) -> tuple[AccountFees, ...]:
