@@ -48,6 +48,8 @@ HOT_US: Final = US_PER_SEC
 DOUBTED_US: Final = 5 * US_PER_SEC
 RELOAD_US: Final = 3_600 * US_PER_SEC
 CLOCK_US: Final = 60 * US_PER_SEC
+# A clock that is off keeps its venue from opening until it was right for 60 s: it is looked at more often.
+CLOCK_OFF_MS, CLOCK_OFF_US = 250.0, 10 * US_PER_SEC
 PLAIN: Final[dict[Key, type[VenueRequest]]] = {LOAD: LoadVenue, RECALL: RecallWatermarks, CLOCK: MeasureClock}
 # One lost call is weather; three in a row and the venue's figures are not to be relied on.
 FAILURES_MAX: Final = 3
@@ -247,6 +249,8 @@ class VenueFeed:
                 self._begin_prints(now)
             case MeasureClock():
                 yield from self._fresh.offset(result)
+                if not abs(result) < CLOCK_OFF_MS:
+                    self._schedule.ask(CLOCK, at_us=now.mono_us + CLOCK_OFF_US)
             case FetchSettled():
                 tolerance_ms = roll_tolerance_ms(market.speed)
                 yield from self._prints.answered(request, result, now, tolerance_ms=tolerance_ms)

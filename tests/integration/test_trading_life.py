@@ -194,6 +194,21 @@ async def test_keys_tell_what_they_may(name: str) -> None:
         assert trading.room(PERP, urgency="increase").allowed
 
 
+@pytest.mark.parametrize("name", VENUES)
+async def test_a_clock_that_is_off_is_told_for_as_long_as_it_can_be_measured(name: str) -> None:
+    async with opened(name) as (venue, trading):
+
+        async def warmed(reached: Callable[[], bool]) -> None:
+            warm = asyncio.create_task(trading.keep_warm())
+            await until(reached)
+            warm.cancel()
+
+        venue.fault(kind="clock_skew", venue=name, offset_ms=-5_000)
+        await warmed(lambda: (trading.clock_offset_ms() or 0.0) < -4_000)
+        venue.fault(kind="http_5xx", venue=name, endpoint="*time")
+        await warmed(lambda: trading.clock_offset_ms() is None)
+
+
 async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
         while not reached():  # noqa: ASYNC110 - the stream has no event

@@ -48,11 +48,16 @@ class Warmth:
             await asyncio.sleep(EVERY_SEC)
 
     async def measure(self) -> None:
-        """Ask every host for its time, twice at once; raises `VenueError`."""
-        offsets = await all_of(self._measure_place(place) for place in self._places.all)
+        """Ask every host for its time, twice at once; raises `VenueError`. What could not be measured is not
+        told as if it stood: a clock that was off would be off for ever.
+        """
+        try:
+            offsets = await all_of(self._measure_place(place) for place in self._places.all)
+        except VenueError:
+            self.offset_ms = None
+            raise
         known = [offset for offset in offsets if offset is not None]
-        if known:
-            self.offset_ms = max(known, key=abs)
+        self.offset_ms = max(known, key=abs, default=None)
 
     async def _measure_place(self, place: Place) -> float | None:
         samples = await all_of(

@@ -40,6 +40,27 @@ async def test_the_first_seconds_give_everything_once() -> None:
     assert rig.settled(PERP) == []  # a backfill is state, not news
 
 
+async def test_a_clock_that_is_off_is_measured_every_ten_seconds_until_it_is_right_again() -> None:
+    rig = await started("bybit")
+    market = rig.markets["bybit"]
+
+    def measured() -> int:
+        return sum(name == "fetch_clock_offset_ms" for name, _ in market.calls)
+
+    market.offset_ms = -600.0
+    await rig.run(61)
+    assert rig.health("bybit").clock_offset_ms == -600.0
+    before = measured()
+    await rig.run(21)
+    assert measured() == before + 2
+    market.offset_ms = 12.0
+    await rig.run(11)
+    assert rig.health("bybit").clock_offset_ms == 12.0
+    before = measured()
+    await rig.run(45)
+    assert measured() == before, "once a minute is enough for a clock that is right"
+
+
 async def test_only_what_the_pairs_need_is_asked_for() -> None:
     clock = clock_at()
     market = market_of("bybit", clock, symbols=("INJ/USDT", "DOGE/USDT"))
