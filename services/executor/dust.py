@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from libs.common.messages import AlertLevel
+from libs.common.subjects import SPOT
 from services.executor.debts import asset_of
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO
@@ -68,13 +69,18 @@ def to_dust(lane: Lane, draft: Draft) -> None:
 
 
 def from_dust(lane: Lane, draft: Draft) -> None:
-    """What an earlier position has left counts towards the new one; not towards coins that are borrowed."""
+    """What an earlier position has left counts towards the new one; not towards coins that are borrowed.
+
+    Contracts are looked at before the first order: what the venue took of them while the pair was idle nobody
+    has booked yet, and an order that crosses zero would hide it (a trade is only booked where it reduces).
+    """
     legs, dust = list(draft.state.legs), list(lane.dust)
     for index, amount in enumerate(lane.dust):
         if amount and not draft.borrows(index):
             legs[index] = replace(legs[index], quantity=legs[index].quantity + amount)
             draft.dust[f"{lane.pair}|{index}"] = None
             dust[index] = ZERO
+            lane.look_first |= lane.kinds[index] is not SPOT
     lane.dust = (dust[0], dust[1])
     draft.set(legs=(legs[0], legs[1]))
 

@@ -34,6 +34,7 @@ from services.executor.model import (
     Side,
     State,
     Trigger,
+    sign_of,
 )
 from services.executor.order import fills_complete
 from services.executor.posts import Posts
@@ -221,7 +222,7 @@ class Lane:
         self.free: dict[int, tuple[Decimal, Decimal]] = {}  # spot leg -> free coins, what all pairs had then
         self.free_told: set[int] = set()
         self.missing: dict[int, Decimal] = {}  # leg -> what the venue shows less what all pairs own
-        self.look_first = False  # a venue denies that there is anything to reduce: look before the next try
+        self.look_first = False  # what is there must agree before the next try: denied, or dust of contracts
         self.looked_us = 0  # monotonic: when a difference was seen last
         self.others_due: dict[int, bool] = {}  # leg -> another pair has yet to bear what the venue took
         self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then
@@ -302,11 +303,6 @@ def _groups(sends: list[Intent], *, forced: bool) -> list[tuple[Intent, ...]]:
     alone: list[tuple[Intent, ...]] = [(one,) for one in sends if forced or one.purpose in _ALONE]
     paired = tuple(one for one in sends if not forced and one.purpose not in _ALONE)
     return [paired, *alone] if paired else alone
-
-
-def sign_of(direction: str, leg: int) -> int:
-    """+1 for the leg that is long in this direction, -1 for the short one."""
-    return 1 if (direction == "forward") == (leg == 0) else -1
 
 
 def plan_of(draft: Draft) -> Plan:

@@ -245,3 +245,8 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     def is_flat(self) -> bool:
         """Whether neither leg has anything."""
         return all(leg.quantity == 0 for leg in self.legs)
+
+
+def sign_of(direction: str, leg: int) -> int:
+    """+1 for the leg that is long in this direction, -1 for the short one."""
+    return 1 if (direction == "forward") == (leg == 0) else -1

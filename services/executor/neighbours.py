@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from libs.carry.exposure import too_much, usd_by_exchange
-from services.executor.model import Direction, IntentState, State
+from services.executor.model import Direction, IntentState, State, sign_of
 from services.executor.reserve import cap_usd
 
 if TYPE_CHECKING:
@@ -46,10 +46,16 @@ def closed_until(lane: Lane) -> int | None:
 
 
 def side_of(lane: Lane, leg: int) -> int:
-    """+1, -1: the side that a leg has or is on the way to; 0 for none."""
-    held = lane.state.legs[leg].quantity or lane.dust[leg]
-    if lane.state.state is State.OPENING and lane.state.plan is not None:
-        held = lane.state.plan.goals[leg] or held
+    """+1, -1: the side that a leg has, is on the way to or may come back to; 0 for none.
+
+    A leg that is closed is restored when the other one cannot be, and a held pair may add to a lost one.
+    """
+    state = lane.state
+    held = state.legs[leg].quantity or lane.dust[leg]
+    if state.state is State.OPENING and state.plan is not None:
+        held = state.plan.goals[leg] or held
+    if not held and state.state in (State.CLOSING, State.ACTIVE):
+        return sign_of(state.direction, leg)
     return (held > 0) - (held < 0)
 
 

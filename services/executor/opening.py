@@ -14,11 +14,22 @@ import msgspec
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import dust, loans, making, reserve
+from services.executor import dust, loans, making, recovery, reserve
 from services.executor.debts import is_uncovered, sellable
-from services.executor.lane import Draft, Lane, plan_of, sign_of
+from services.executor.lane import Draft, Lane, plan_of
 from services.executor.leaving import thin_leg
-from services.executor.model import ZERO, Direction, Intent, IntentState, Plan, Purpose, Side, State, Trigger
+from services.executor.model import (
+    ZERO,
+    Direction,
+    Intent,
+    IntentState,
+    Plan,
+    Purpose,
+    Side,
+    State,
+    Trigger,
+    sign_of,
+)
 from services.executor.neighbours import in_doubt, opposed, over_limits, quarantined
 from services.executor.sizing import (
     CannotSize,
@@ -124,6 +135,8 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
     draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd, full=ZERO)
     lane.heed.attempts_us = (*lane.heed.attempts_us[1 - ATTEMPTS_A_MINUTE :], draft.now.mono_us)
     dust.from_dust(lane, draft)
+    if lane.look_first:
+        recovery.compare(lane, draft)
     slices = _slices(lane, quantity, notional_usd, first, second)
     goals = (sign_of(direction, 0) * quantity, sign_of(direction, 1) * quantity)
     plan = Plan(

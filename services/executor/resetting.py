@@ -24,8 +24,8 @@ from services.executor import news, recovery
 from services.executor.debts import asset_of, debt_of, owed_of
 from services.executor.dust import to_dust
 from services.executor.events import AccountSeen
-from services.executor.lane import Draft, Lane, sign_of
-from services.executor.model import ZERO, IntentState, Leg, State, Trigger
+from services.executor.lane import Draft, Lane
+from services.executor.model import ZERO, IntentState, Leg, State, Trigger, sign_of
 from services.executor.obeying import Said, by_hand, no
 from services.executor.pair import IllegalTransition, target_of
 from services.executor.together import Together

@@ -34,7 +34,7 @@ def why(lane: Lane) -> str:
         venue, instrument = lane.keys[unknown[0].leg]
         return f"the fate of an order is unknown: {venue} {instrument}, {unknown[0].reason}"
     if lane.look_first:
-        return "a venue says there is nothing to reduce: its positions are being looked at"
+        return "its positions are being looked at: a venue denied them, or dust of contracts is to be netted"
     return ""
 
 

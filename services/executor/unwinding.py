@@ -57,6 +57,10 @@ def _done(lane: Lane, draft: Draft) -> None:
         advance(lane, draft)  # ends: what is unbalanced can be traded away
         return
     keeps = worth_keeping(lane, draft)
+    if not keeps and any(plan.goals):  # a fee has made what was to be kept too small: all of it goes
+        draft.set(plan=replace(plan, goals=(ZERO, ZERO), tries=(0, 0)))
+        advance(lane, draft)
+        return
     if not keeps and not loans.cleared(lane, draft):
         return
     _remember(lane, draft)

@@ -89,6 +89,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     wallet.note(lane, draft, seen)
     if draft.state.state is State.STUCK:
         lane.doubted_us.clear()
+        lane.look_first = False  # nothing will be tried: it need not be looked at in haste
         missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
         _settle(
             lane, draft, silent, [leg for leg in legs if news.agrees(lane, leg, seen, own(*lane.keys[leg]))]

@@ -67,6 +67,24 @@ def test_an_opening_under_way_goes_on_when_its_venue_is_out_of_doubt(style: str,
     assert rig.held == (Decimal(1), Decimal(-1)) == rig.shown
 
 
+# --- sides ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.CLOSING, State.ACTIVE])
+def test_a_leg_that_may_come_back_keeps_opposite_pairs_out(state: State) -> None:
+    """The other leg cannot be closed: the hedge is restored on an instrument that another pair holds long."""
+    rig = Rig()
+    other = beside(rig, (FAR, PERP_KEY))
+    legs = other.state.legs
+    other.state = replace(
+        other.state, state=state, direction="reverse", legs=(replace(legs[0], quantity=Decimal(-1)), legs[1])
+    )
+    assert "other holds BTC-USDT-PERP on binance long: forward would cancel it out" in refusal(rig)
+    other.state = replace(other.state, direction="forward")
+    assert refusal(rig) == ""
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+
+
 # --- quarantine -------------------------------------------------------------------------------------------
 
 
