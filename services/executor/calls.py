@@ -106,14 +106,15 @@ class CountedTrading:
 
     async def _counted(self, work: Awaitable[T], *, paged: bool = False) -> T:
         began_us = self._clock.now().mono_us
-        with wire_times.measured() as times_us:
+        with wire_times.measured() as requests:
             try:
                 answer = await work
             except VenueError as error:
                 if not is_local(error):
-                    self._note(began_us, times_us, failed=is_outage(error), paged=paged)
+                    failed = is_outage(error) or requests.broke
+                    self._note(began_us, requests.times_us, failed=failed, paged=paged)
                 raise
-        self._note(began_us, times_us, failed=isinstance(answer, QueryFailed), paged=paged)
+        self._note(began_us, requests.times_us, failed=isinstance(answer, QueryFailed), paged=paged)
         return answer
 
     def _note(self, began_us: int, times_us: Sequence[int], *, failed: bool, paged: bool) -> None:

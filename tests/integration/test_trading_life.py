@@ -209,6 +209,15 @@ async def test_a_clock_that_is_off_is_told_for_as_long_as_it_can_be_measured(nam
         await warmed(lambda: trading.clock_offset_ms() is None)
 
 
+@pytest.mark.parametrize("name", VENUES)
+async def test_a_server_error_is_seen_though_its_body_reads_like_a_refusal(name: str) -> None:
+    async with opened(name) as (venue, trading):
+        venue.fault(kind="http_5xx", venue=name, method="GET")
+        with measured() as requests, pytest.raises(VenueError, match=r"-1001|40725"):
+            await trading.balances()
+        assert requests.broke
+
+
 async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
         while not reached():  # noqa: ASYNC110 - the stream has no event
@@ -271,8 +280,9 @@ async def test_a_wait_for_our_own_limiter_is_not_on_the_wire() -> None:
         for place in trading.places.all:
             place.poll.exchange.throttler.config["tokens"] = -20  # a burst has gone before
         began_us = mono_us()
-        with measured() as times_us:
+        with measured() as requests:
             await trading.balances()
         waited_us = mono_us() - began_us
-        assert len(times_us) == 3
-        assert max(times_us) < waited_us / 2
+        assert len(requests.times_us) == 3
+        assert max(requests.times_us) < waited_us / 2
+        assert not requests.broke

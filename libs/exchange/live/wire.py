@@ -215,6 +215,7 @@ class Held(StrictAnswers):
 
     def on_rest_response(self, code: int, *args: Any, **kwargs: Any) -> Any:
         """Note the status, and let the budget read the headers (4th of ccxt's arguments after the code)."""
+        wire_times.answered(code)
         call = CALL.get()
         if call is not None:
             call.status = code

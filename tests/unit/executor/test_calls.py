@@ -40,12 +40,14 @@ class Port:
         self.clock = clock
         self.ms = 100
         self.wire_ms: tuple[int, ...] = ()
+        self.status = 200
         self.then: Any = None
 
     async def _answer(self) -> Any:
         self.clock.advance(us=self.ms * 1000)
         for ms in self.wire_ms:
             wire_times.note(ms * 1000)
+        wire_times.answered(self.status)
         if isinstance(self.then, Exception):
             raise self.then
         return self.then
@@ -130,6 +132,15 @@ async def test_what_is_a_failure(error: VenueError, calls: int, failed: int) -> 
     with pytest.raises(VenueError):
         await trading.positions()
     assert (trading.reach().calls, trading.reach().failed) == (calls, failed)
+
+
+@pytest.mark.parametrize(("status", "failed"), [(503, 1), (500, 1), (400, 0)])
+async def test_a_server_error_is_a_failure_whatever_code_its_body_has(status: int, failed: int) -> None:
+    trading, port = counted()
+    port.then, port.status = of(ccxt.ExchangeError('{"code":-1001,"msg":"Internal error"}')), status
+    with pytest.raises(VenueError):
+        await trading.positions()
+    assert trading.reach().failed == failed
 
 
 @pytest.mark.parametrize(
