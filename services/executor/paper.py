@@ -89,6 +89,7 @@ class PaperHouse:
         """An account as it was written, else a new one, which is written before anybody sees it."""
         context, costs = self._context, self._context.config.costs
         try:
+            store_id = await context.store.store_id()  # first: should it be lost from here on, nothing fits
             known = await recall(context.store, venue, costs=costs)
             paper, version = known or (self._new(venue), 0)
         except BadSnapshot as error:
@@ -96,7 +97,12 @@ class PaperHouse:
             raise CannotStart(f"{text}; another `deployment` begins with new accounts", code=USAGE) from None
         patience_sec = context.config.timeouts.request_timeout_sec
         keeper = Keeper(
-            paper, store=context.store, lease=self._held, version=version, patience_sec=patience_sec
+            paper,
+            store=context.store,
+            lease=self._held,
+            store_id=store_id,
+            version=version,
+            patience_sec=patience_sec,
         )
         trading = PaperTrading(paper, clock=context.clock, keep=keeper)
         keeper.tell = trading.tell

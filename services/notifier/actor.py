@@ -242,7 +242,7 @@ class Notifier:
         # Of a day before the first start nothing is known: it is not told as if it were. Where it began is
         # durable before the first alert: what is raised while it is down then comes after it.
         position = kept.position or Position(cursor=first, day=self._recap.ended_day(now))
-        self.desk.load(position, kept.version, kept.items)
+        self.desk.load(position, kept.version, kept.items, store_id=kept.store_id)
         if kept.position is None:
             self.desk.move(position)
         for channel, batch in self._unsettled:  # delivered, while the store did not take the note

@@ -30,6 +30,7 @@ class Desk:
         self._setting = setting
         self.position: Position | None = None
         self._version = 0
+        self._store_id = ""
         self.items: dict[str, Item] = {}
         self._newest: dict[str, str] = {}
         self._dirty: set[str] = set()
@@ -43,9 +44,9 @@ class Desk:
 
     # --- store ------------------------------------------------------------------------------------
 
-    def load(self, position: Position, version: int, items: Iterable[Item]) -> None:
-        """Begin with what the store holds; what was heard on the bus alone stays."""
-        self.position, self._version = position, version
+    def load(self, position: Position, version: int, items: Iterable[Item], *, store_id: str) -> None:
+        """Begin with what the store of this id holds; what was heard on the bus alone stays."""
+        self.position, self._version, self._store_id = position, version, store_id
         direct = [item for item in self.items.values() if item.direct]
         self.items = {item.id: item for item in sorted([*items, *direct], key=lambda item: item.taken_us)}
         self._newest = {item.key: item.id for item in self.items.values() if item.kind != "resolved"}
@@ -68,6 +69,7 @@ class Desk:
             item = self.items.get(one)
             fields[one] = None if item is None else _encode(item)
         change = Transition(
+            store_id=self._store_id,  # in one that replaces a lost one the same version may be another life's
             expect={POSITION_KEY: self._version},
             writes={POSITION_KEY: _encode(position)},
             hash_writes={ITEMS_KEY: fields},

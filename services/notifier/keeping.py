@@ -23,6 +23,7 @@ class Keeping:
 
     async def load(self, _request: LoadState) -> Kept:
         """Position and items; what cannot be read is said and left out."""
+        store_id = await self._store.store_id()  # first: should it be lost from here on, nothing fits
         found = await self._store.get(POSITION_KEY)
         fields = await self._store.hash_all(ITEMS_KEY)
         position = msgspec.json.decode(found.value, type=Position) if found is not None else None
@@ -32,7 +33,8 @@ class Keeping:
                 items.append(msgspec.json.decode(raw, type=Item))
             except msgspec.DecodeError as error:
                 log.error("item %s in the store cannot be read (%s): %r", one, error, raw)  # noqa: TRY400
-        return Kept(position=position, version=found.version if found is not None else 0, items=tuple(items))
+        version = found.version if found is not None else 0
+        return Kept(position=position, version=version, store_id=store_id, items=tuple(items))
 
     async def read(self, request: ReadAlerts) -> Entries:
         """The next alerts."""

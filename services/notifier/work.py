@@ -14,10 +14,11 @@ class LoadState(Request, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds; `position` None is a deployment that never had a notifier."""
+    """What the store `store_id` holds; `position` None is a deployment that never had a notifier."""
 
     position: Position | None
     version: int
+    store_id: str
     items: tuple[Item, ...]
 
 

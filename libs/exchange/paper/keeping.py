@@ -49,14 +49,18 @@ class Keeper:
         *,
         store: Store,
         lease: Callable[[], Lease],
+        store_id: str,
         version: int,
         patience_sec: float,
         retry_sec: float = RETRY_SEC,
     ) -> None:
-        """`version` 0: it was never written. `lease`: the right to write it, as it is now."""
+        """`version` 0: it was never written in the store `store_id`, which was asked for its id before it was
+        read. `lease`: the right to write it, as it is now.
+        """
         self._paper = paper
         self._store = store
         self._lease = lease
+        self._store_id = store_id
         self._version = version
         self._patience_sec = patience_sec
         self._retry_sec = retry_sec
@@ -118,7 +122,12 @@ class Keeper:
             if found is not None and found.version == self._version + 1 and found.value == data:
                 self._version, self._doubtful = found.version, False
                 return True
-            change = Transition(expect={key: self._version}, lease=self._lease(), writes={key: data})
+            change = Transition(
+                store_id=self._store_id,  # one that replaces a lost one begins versions and fences anew
+                expect={key: self._version},
+                lease=self._lease(),
+                writes={key: data},
+            )
             self._doubtful = True
             await self._store.transition(change)
         except StoreUnavailable as error:

@@ -29,6 +29,7 @@ from libs.exchange.trading_values import (
 from tests.helpers.paper import COSTS, PERP, SPOT, D, Market, request
 
 KEY = key_of("binance")
+STORE_ID = "0123456789abcdef"
 PATIENCE_SEC = 0.05
 
 
@@ -41,6 +42,7 @@ class Kept:
             market.paper,
             store=store,
             lease=lambda: self.lease,
+            store_id=STORE_ID,
             version=version,
             patience_sec=PATIENCE_SEC,
             retry_sec=PATIENCE_SEC / 5,
@@ -88,7 +90,7 @@ async def lease_of(store: MemoryStore, owner: str = "me") -> Lease:
 @pytest.fixture
 async def kept() -> AsyncIterator[Kept]:
     market = Market()
-    store = MemoryStore(clock=market.clock)
+    store = MemoryStore(clock=market.clock, store_id=STORE_ID)
     found = Kept(store, market, await lease_of(store))
     await found.start()
     yield found
@@ -180,13 +182,26 @@ async def test_an_account_that_another_has_written_is_not_written_over(kept: Kep
     assert found.value == b"theirs"
 
 
+async def test_an_account_of_a_lost_store_is_not_written_to_the_one_that_replaces_it() -> None:
+    """Versions and fences begin anew there: by chance both may be those that are known here."""
+    market = Market()
+    store = MemoryStore(clock=market.clock, store_id="fedcba9876543210")
+    await store.put(KEY, b"theirs")
+    late = Kept(store, market, await lease_of(store), version=1)
+    with pytest.raises(Deposed, match=f"store_id: meant for {STORE_ID}"):
+        await late.keeper.write()
+    found = await store.get(KEY)
+    assert found is not None
+    assert (found.value, found.version) == (b"theirs", 1)
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_the_store_does_what_was_told_is_written(seed: int) -> None:
     """Orders under random faults of the store, a kill, a restart: every `Done` and every streamed fill is in
     the account that comes back, and its position is the sum of its fills.
     """
     dice, market = random.Random(seed), Market()  # noqa: S311 - a test's dice
-    store = MemoryStore(clock=market.clock)
+    store = MemoryStore(clock=market.clock, store_id=STORE_ID)
     kept = Kept(store, market, await lease_of(store))
     await kept.start()
     store.fault = lambda _op: dice.choice([Fault.NONE, Fault.NONE, Fault.REFUSED, Fault.UNANSWERED])

@@ -14,6 +14,7 @@ from libs.common.config.schema import Config, Costs, Paper
 from libs.common.memory_bus import MemoryBus
 from libs.common.memory_store import MemoryStore
 from libs.common.messages import Want, decode, encode
+from libs.common.store import Transition
 from libs.exchange.paper.keeping import Deposed, key_of, recall
 from libs.exchange.paper.trading import PaperTrading
 from libs.exchange.trading_values import BalanceReport
@@ -58,6 +59,30 @@ async def test_a_new_account_is_written_before_anybody_sees_it() -> None:
     assert found is not None
     assert found[1] == 1
     await house.close()
+
+
+class Noting(MemoryStore):
+    """Notes which store each write was meant for."""
+
+    meant: tuple[str, ...] = ()
+
+    async def transition(self, change: Transition) -> bool:
+        self.meant += (change.store_id,)
+        return await super().transition(change)
+
+
+async def test_each_write_of_an_account_names_its_store() -> None:
+    """One that replaces a lost one begins versions and fences anew: an account of before could fit there."""
+    place = Place()
+    store = place.store = Noting(store_id="0123456789abcdef")
+    await place.bus.connect()
+    house = place.house()
+    await house.open()
+    await house.close()
+    again = place.house()
+    await again.open()
+    await again.close()
+    assert set(store.meant) == {"0123456789abcdef"}
 
 
 async def test_start_balances_count_once() -> None:

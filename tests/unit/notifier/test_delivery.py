@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from libs.common.effects import Reply
+from libs.common.instant import ManualClock
+from libs.common.memory_store import MemoryStore
 from libs.common.messages import AlertLevel, Command
 from libs.common.notices import ALERTS
 from libs.common.subjects import alert
-from services.notifier.model import ITEMS_KEY, Route
+from services.notifier.model import ITEMS_KEY, POSITION_KEY, Route
 from tests.unit.notifier.rig import Rig, setting
 
 LEVELS = ("info", "warning", "warning", "critical", "warning")
@@ -263,3 +265,23 @@ async def test_a_send_behind_a_write_that_failed_is_made_up_for() -> None:
     rig.store.full = False
     await rig.run(5)
     assert rig.texts("phone") == ["about a"]
+
+
+async def test_who_knows_a_lost_store_writes_nothing_to_the_one_that_replaces_it() -> None:
+    """The version that it knows fits there by chance: an acknowledgement would be of another life's alert."""
+    clock = ManualClock()
+    lost = await Rig(setting("phone"), store=MemoryStore(clock=clock, store_id="0" * 16)).start()
+    theirs = await Rig(setting("phone"), store=MemoryStore(clock=clock, store_id="1" * 16)).start()
+    for one in (lost, theirs):
+        await one.raise_("a", "critical")
+        await one.run(2)
+    versions = [
+        found and found.version for found in [await one.store.get(POSITION_KEY) for one in (lost, theirs)]
+    ]
+    before = await theirs.store.hash_all(ITEMS_KEY)
+    assert versions[0] == versions[1]
+    assert before
+    lost.store = theirs.store
+    await lost.hear(Command(key="a", actor="ann"), "cmd.ack", "inbox")
+    assert await theirs.store.hash_all(ITEMS_KEY) == before
+    assert lost.health["alone"]
