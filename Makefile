@@ -44,7 +44,7 @@ chaos: setup
 	@$(BIN)/python -m tests.chaos --cycles $(or $(CYCLES),3) --seed $(or $(SEED),0) $(if $(ONLY),--only $(ONLY))
 
 rows: setup
-	@FUNDARB_TEST_ROWS=1 $(BIN)/python -m pytest tests/integration/test_risk_rows.py $(ARGS)
+	@FUNDARB_TEST_ROWS=1 $(BIN)/python -m pytest tests/integration/test_risk_rows.py tests/integration/test_risk_rows_venue.py $(ARGS)
 
 dashboards: setup
 	@$(BIN)/python -m deploy.dashboards

@@ -12,9 +12,13 @@ from libs.common.messages import Command, CommandReply, Intent, decode, encode
 from libs.common.messages_exec import Breaker, LedgerLine, OrderEvent, PairStatus, Permit
 from tests.helpers.executor import NOTIONAL, Lab
 
-OFFERED_SEC: Final = 2.0
+OFFERED_SEC, OFFER_SEC = 2.0, 0.2
 TAKES_SEC: Final = 1.0
 """A permit is obeyed as soon as it is heard; on a busy machine that may take a while."""
+
+
+SETTLES_SEC: Final = 1.0
+"""After so long a permit tells what a reset has changed."""
 
 
 class Seen:
@@ -70,6 +74,16 @@ class Breakers:
     def _line(self, frame: Frame) -> None:
         self.lines.append(decode(frame.payload, LedgerLine))
 
+    async def books_begin(self, *venues: str, sec: float = 60.0) -> None:
+        """Wait until the executor compares these accounts with its books: what was moved before is in their
+        opening, and no line tells of it.
+        """
+        await self.lab.until(lambda: all(self._compared(venue) for venue in venues), sec=sec)
+
+    def _compared(self, venue: str) -> bool:
+        told = next((one for one in reversed(self.lab.accounts) if one.venue == venue), None)
+        return told is not None and told.unexplained_usd is not None
+
     # --- breakers -----------------------------------------------------------------------------------
 
     def found(self, scope: str, control: str) -> Breaker | None:
@@ -113,6 +127,17 @@ class Breakers:
             missing -= {one.service for one in replies if one.ok}
             assert mono_us() < until_us or not missing, replies
 
+    async def lets(self, seen: Seen, scope: str, control: str, *, sec: float) -> None:
+        """Wait, as a person who resets again and again, until this control does not come back at once: it
+        judges afresh, and its own way out would take longer than a test.
+        """
+        begun_us = mono_us()
+        while self.found(scope, control) is not None:
+            assert mono_us() - begun_us < sec * 1e6, self.found(scope, control)
+            await self.reset(scope)
+            await asyncio.sleep(SETTLES_SEC)
+        seen.left_sec = round((mono_us() - begun_us) / 1e6, 1)
+
     # --- orders -------------------------------------------------------------------------------------
 
     def increases(self, pair: str, since: int) -> list[OrderEvent]:
@@ -134,6 +159,12 @@ class Breakers:
         )
         assert self.lab.bus.publish(subjects.intent(pair), encode(wanted))
 
+    async def offers(self, *pairs: str) -> None:
+        """Offer these once, and wait a little."""
+        for pair in pairs:
+            self.offer(pair)
+        await asyncio.sleep(OFFER_SEC)
+
     async def refuses(self, seen: Seen, *pairs: str) -> None:
         """Offer openings of idle pairs in what is shut: none of them may send anything."""
         await asyncio.sleep(TAKES_SEC)
@@ -141,10 +172,8 @@ class Breakers:
         assert all(self.lab.state(pair) in ("idle", "") for pair in pairs), [
             self.lab.state(one) for one in pairs
         ]
-        for _ in range(int(OFFERED_SEC / 0.2)):
-            for pair in pairs:
-                self.offer(pair)
-            await asyncio.sleep(0.2)
+        for _ in range(int(OFFERED_SEC / OFFER_SEC)):
+            await self.offers(*pairs)
         for pair in pairs:
             seen.increases += self.increases(pair, since)
             assert self.lab.state(pair) in ("idle", ""), self.lab.state(pair)

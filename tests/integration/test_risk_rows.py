@@ -5,87 +5,41 @@ are waited for as they are; what needs no others goes on beside them. Market tim
 so that ten calm minutes of it are over in twenty seconds. A row that fails fails its own test.
 
 What lasts longer than such a run is not waited for here: the ways back of 15 minutes and more (order
-failures, churn, slippage, collateral, the UTC day) end by a reset or with the test, and are gone in virtual
-time (tests/unit/risk). So are the rows that are not provoked here: the margin ratio, which governs only where
-a venue tells no liquidation price (both simulated ones do); attempts to open, of which an executor makes no
-more than risk allows; unknown orders, which test_executor_kills.py leaves by its deaths and resets; venue
-errors and the clock of a venue. What an operator latches is in test_risk_process.py and
-test_commands_last.py.
+failures, churn, collateral, the UTC day) end by a reset or with the test, and are gone in virtual time
+(tests/unit/risk). Rows about a venue's answers, its clock and its margin, attempts to open and slippage are
+in test_risk_rows_venue.py; what an operator latches in test_risk_process.py and test_commands_last.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from libs.common.messages_exec import Level
-from tests.helpers.breakers import Breakers, Seen
+from tests.helpers.breakers import Breakers
 from tests.helpers.executor import lab
 from tests.integration import risk_rows as rows
 from tests.integration import risk_rows_calm as calm
+from tests.integration.risk_rows_run import MONITOR, START_SEC, Ran, Scenario, only, only_when_asked
 
-WANTED: Final = "FUNDARB_TEST_ROWS"
-pytestmark = pytest.mark.skipif(WANTED not in os.environ, reason="four minutes of a whole stack: `make rows`")
+pytestmark = only_when_asked
 
-ROW_SEC, START_SEC = 220.0, 120.0
 VENUE: Final = {
     "speed": "30",
     "deposits": "binance.spot.USDT=5000,binance.usdm.USDT=4000,bitget.unified.USDT=8000",
 }
-MONITOR: Final = {"interval_sec": 4, "book_interval_sec": 60}
 
 
 # Less than the spec's times by what a busy machine blurs: when exactly rows leave, virtual time shows.
 FRESH_SEC_MIN, CALM_SEC_MIN, JUMP_CALM_SEC_MIN, NAKED_SEC_MIN = 25.0, 50.0, 15.0, 125.0
 BOOKED_SEC_MAX: Final = 25.0
 
-Row = Callable[..., Awaitable[Any]]
 
-
-class Ran:
-    """What each row has seen, or how it failed."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Seen] = {}
-        self.failures: dict[str, BaseException] = {}
-        self.history: list[tuple[float, str, str, tuple[str, ...]]] = []
-        self.seconds = 0.0
-
-    def seen(self, name: str) -> Seen:
-        """Of one row; its failure is the test's."""
-        if name in self.failures:
-            raise self.failures[name]
-        return self.rows[name]
-
-
-class Scenario:
-    """Runs rows one after another and beside each other."""
-
-    def __init__(self, watch: Breakers, ran: Ran) -> None:
-        self._watch, self._ran = watch, ran
-
-    async def row(self, work: Row, *names: str, **more: Any) -> Any:
-        """One row, or several that one function provokes; a failure is kept for their tests."""
-        seen = [self._ran.rows.setdefault(name, Seen()) for name in names or (work.__name__,)]
-        try:
-            async with asyncio.timeout(ROW_SEC):
-                return await work(self._watch, *seen, **more)
-        except Exception as failed:  # noqa: BLE001 - raised again by the row's own test
-            self._ran.failures.update(dict.fromkeys(names or (work.__name__,), failed))
-
-    async def one_by_one(self, *rows_: Row) -> None:
-        for work in rows_:
-            await self.row(work)
-
-    async def entered(self, name: str, row: asyncio.Task[Any], *, times: int = 1) -> None:
-        """Until a row has shut what it shuts, or has failed."""
-        seen = self._ran.rows.setdefault(name, Seen())
-        await self._watch.lab.until(lambda: row.done() or len(seen.breakers) >= times, sec=ROW_SEC)
+class Rows(Scenario):
+    """All rows of this stack."""
 
     async def run(self) -> None:
         """Rows that need openings first, then what shuts everything, then what flattens it."""
@@ -95,11 +49,11 @@ class Scenario:
             group.create_task(self.one_by_one(calm.legs_apart, calm.data_age))
             opened = (made.ask("open", pair, until="active", sec=START_SEC) for pair in rows.HELD)
             await asyncio.gather(*opened)
+            await self._watch.books_begin("binance", "bitget")
             group.create_task(self.row(rows.naked))
             await asyncio.gather(
                 self.one_by_one(calm.withdrawal, calm.collateral),
                 self.row(rows.reconcile, "reconcile", "stuck"),
-                self.row(rows.slippage, "slippage", "slippage_once"),
                 self.row(rows.failures_and_churn, "order_failures", "churn"),
             )
             unknown = group.create_task(self.row(calm.equity_unknown))
@@ -117,7 +71,7 @@ async def _run(folder: Path, ran: Ran) -> None:
         await made.start("executor", rows.PAIRS)
         begun = loop.time()
         try:
-            await Scenario(watch, ran).run()
+            await Rows(watch, ran).run()
         finally:
             ran.history, ran.seconds = watch.history, loop.time() - begun
 
@@ -127,16 +81,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     found = Ran()
     asyncio.run(_run(tmp_path_factory.mktemp("rows"), found))
     return found
-
-
-def only(seen: Seen, scope: str, level: str, control: str, words: str) -> None:
-    """The row has shut this scope for this reason, and nothing was opened in it."""
-    breaker = seen.breakers[0][0]
-    assert breaker.scope == scope
-    assert breaker.level.rank >= Level(level).rank
-    assert control in breaker.controls
-    assert words in breaker.reason
-    assert seen.increases == []
 
 
 def test_permit_heartbeat_nothing_opens_while_risk_stands_still_and_ten_beats_later_it_may(ran: Ran) -> None:
@@ -195,19 +139,6 @@ def test_churn_quarantines_both_symbols_after_three_unwinds(ran: Ran) -> None:
     only(seen, "symbol:binance-LTC-USDT-PERP", "no_opens", "churn", "3 unwinds within an hour")
     assert seen.notes["unwinds"] == 3
     assert seen.notes["other"] is not None
-    assert seen.left_sec is not None
-
-
-def test_slippage_of_one_very_dear_fill_shuts_the_symbol_until_a_reset(ran: Ran) -> None:
-    seen = ran.seen("slippage_once")
-    only(seen, "symbol:binance-DOGE-USDT-PERP", "no_opens", "slippage_once", "bps beyond the mid")
-    assert seen.left_sec is not None
-
-
-def test_slippage_of_three_dear_fills_shuts_the_symbol(ran: Ran) -> None:
-    seen = ran.seen("slippage")
-    only(seen, "symbol:binance-DOGE-USDT-PERP", "no_opens", "slippage", "fills within an hour cost more than")
-    assert seen.notes["controls"] == ("slippage",), "none of them was dear enough alone"
     assert seen.left_sec is not None
 
 
