@@ -137,8 +137,12 @@ async def assemble(context: ServiceContext) -> Assembly:
     specs, redirect = pair_specs(config), None
     if config.mode is Mode.PAPER:
         house = PaperHouse(context, dict.fromkeys(leg.venue for spec in specs for leg in spec.legs))
-        await house.open()
-        return await assembly_of(context, specs, config, house.opener, house)
+        try:
+            await house.open()
+            return await assembly_of(context, specs, config, house.opener, house)
+        except BaseException:  # a signal may come while it waits for the lease, or for another's account
+            await house.close()
+            raise
     if config.mode is Mode.DEMO:
         folder = Path(env["FUNDARB_RUNTIME_DIR"])
         redirect, told = Redirect.from_runtime_dir(folder), announced_keys(folder)
@@ -192,8 +196,9 @@ async def assembly_of(
     accounts = [Account(venue, opener=counted.open, desk=desk, books=lanes, rules=rules) for venue in venues]
     try:
         await open_all(accounts)
-    except CannotStart:
-        await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
+        taken = await taken_before(context)
+    except BaseException:  # also a signal that comes while the markets are being loaded
+        await close_all(accounts)
         raise
 
     async def work(offer: Offer) -> None:
@@ -202,7 +207,7 @@ async def assembly_of(
 
     async def close() -> None:
         await keeper.give_back()
-        await asyncio.gather(*(account.close() for account in accounts), return_exceptions=True)
+        await close_all(accounts)
         if house is not None:
             await house.close()
 
@@ -217,7 +222,7 @@ async def assembly_of(
         reach_of=counted.reach_of,
     )
     pairs = ExecutorActor(world, lanes)
-    pairs.commands.desk.remember(await taken_before(context))
+    pairs.commands.desk.remember(taken)
     executor = WithBooks(pairs, books)
     actor: Actor = Tripwire(executor, failpoints) if failpoints.point else executor
     if house is None:  # on paper there is no key
@@ -291,6 +296,13 @@ async def open_all(accounts: Iterable[Account]) -> None:
                 group.create_task(one(account))
     except* CannotStart as refused:
         raise refused.exceptions[0] from None
+
+
+async def close_all(accounts: Iterable[Account]) -> None:
+    """Leave all venues; one that cannot be left does not keep the others open."""
+    for closed in await asyncio.gather(*(one.close() for one in accounts), return_exceptions=True):
+        if isinstance(closed, BaseException):
+            log.warning("an account was not closed in order: %s: %s", type(closed).__name__, closed)
 
 
 def main() -> int:

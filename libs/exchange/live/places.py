@@ -6,6 +6,7 @@ others by the second), one polls the account (limiter on). Both share the market
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
@@ -71,8 +72,7 @@ class Place:
 
     async def close(self) -> None:
         """End both instances."""
-        await self.trade.close()
-        await self.poll.close()
+        await asyncio.gather(self.trade.close(), self.poll.close())
 
 
 class Places:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from libs.common.clock import mono_us
 from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
-from libs.exchange.client import all_of
+from libs.exchange.client import all_of, end
 from libs.exchange.errors import venue_error
 from libs.exchange.live.causes import cause_of
 from libs.exchange.live.places import Open, Place
@@ -107,9 +107,8 @@ class Ears:
             self._place.poll.tell("private stream", error)
             return str(venue_error(self._trading.venue, "private stream", error))
         finally:
-            exchange.timeout_on_exit = 0
             with contextlib.suppress(Exception):  # its sockets may be broken, which is why it is closed
-                await exchange.close()
+                await end(exchange)
         return "the stream ended"
 
     async def _hear(self, exchange: Any) -> None:
