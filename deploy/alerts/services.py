@@ -167,7 +167,7 @@ RULES: Final = (
         ),
         summary="{{ $labels.service }} has raised a critical alert",
         remedy="The notifier tells it in words; this word comes past it, should it fail.",
-        runbook="a-service-is-down",
+        runbook="something-critical-was-raised",
         direct=True,
         case=Case(
             fires={

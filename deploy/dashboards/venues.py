@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, VENUE, Board, Row
 from deploy.dashboards.panels import Panel, Query
-from deploy.dashboards.terms import V
+from deploy.dashboards.terms import V, quantile
 
 OR_NONE: Final = f"or on (venue) 0 * max by (venue) (fundarb_data_age_seconds{{{V}}})"
 """A venue of which nothing was counted is shown at 0: no line could also mean that nobody looks."""
@@ -14,7 +14,7 @@ OR_NONE: Final = f"or on (venue) 0 * max by (venue) (fundarb_data_age_seconds{{{
 VENUES: Final = Board(
     uid="fundarb-venues",
     title="fundarb / Venues",
-    description="How well each venue is seen and answers: errors, ages, gaps, clock, quarantine.",
+    description="How well each venue is seen and answers: errors, ages, gaps, clock, quarantine, latency.",
     variables=(DEPLOYMENT, VENUE),
     since="now-6h",
     rows=(
@@ -108,8 +108,23 @@ VENUES: Final = Board(
                         ),
                     ),
                     zero=True,
-                    width=12,
+                    width=8,
                     runbook="unknown-orders",
+                    may_be_empty="no order was sent",
+                ),
+                Panel(
+                    title="Answer of an order",
+                    description="From the release of an order to the venue's answer. Calls whose p99 is above 3 s stop openings there.",
+                    unit="s",
+                    queries=(
+                        Query(quantile("fundarb_order_latency_seconds", "venue", V), "{{venue}} p99"),
+                        Query(
+                            quantile("fundarb_order_latency_seconds", "venue", V, share=0.5), "{{venue}} p50"
+                        ),
+                    ),
+                    zero=True,
+                    width=8,
+                    runbook="a-venue-fails",
                     may_be_empty="no order was sent",
                 ),
                 Panel(
@@ -117,7 +132,7 @@ VENUES: Final = Board(
                     description="Without price changes of coins that are the user's own.",
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_equity_usd{{{V}}}", "{{venue}}"),),
-                    width=12,
+                    width=8,
                 ),
             ),
         ),

@@ -65,7 +65,7 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_pair_state": _gauge("1 for the state that a pair is in, 0 for the others", "pair", "state"),
     "fundarb_orders_total": _counter("Orders by what came of them", "venue", "outcome"),
     "fundarb_tick_to_order_seconds": _histogram("From the arrival of a tick to the order that it led to"),
-    "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer"),
+    "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer", "venue"),
     "fundarb_unwinds_total": _counter("Positions that had to be unwound, by reason", "pair", "reason"),
     "fundarb_pair_notional_usd": _gauge("Value of a pair's larger leg", "pair"),
     "fundarb_naked_usd_seconds_total": _counter("Unhedged value of a pair, summed over time", "pair"),

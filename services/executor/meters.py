@@ -44,11 +44,12 @@ class Orders:
         intent = lane.intents.get(event.id)
         if intent is None:
             return
-        labels = {"venue": lane.keys[intent.leg][0], "outcome": outcome(event)}
+        venue = lane.keys[intent.leg][0]
+        labels = {"venue": venue, "outcome": outcome(event)}
         yield Measure(metric="fundarb_orders_total", value=1, labels=labels)
         if event.latency_us is not None:
             seconds = event.latency_us / US_PER_SEC
-            yield Measure(metric="fundarb_order_latency_seconds", value=seconds)
+            yield Measure(metric="fundarb_order_latency_seconds", value=seconds, labels={"venue": venue})
         tick_us = self._ticks.pop(lane.pair, None)
         if tick_us is not None and event.sent_mono_us is not None:
             left_us = now.wall_us - (now.mono_us - event.sent_mono_us)

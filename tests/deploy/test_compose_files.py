@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,11 @@ def read(path: Path) -> dict[str, Any]:
     assert isinstance(found, dict)
     return found
 
+
+COMPOSES: Final = (
+    shutil.which("docker") is not None
+    and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+)
 
 FILES: Final = [ROOT / one for one in read(COMPOSE)["include"]]
 SERVICES: Final[dict[str, dict[str, Any]]] = {
@@ -189,6 +195,11 @@ def test_watching_starts_nothing_that_trades() -> None:
     assert {"feed", "signal", "recorder", "notifier", "prometheus", "grafana"} <= watching
 
 
+def test_live_starts_all_that_trades_and_no_simulated_exchange() -> None:
+    live = {name for name, service in SERVICES.items() if "live" in service["profiles"]}
+    assert live == set(SERVICES) - {"operator", "venue"}
+
+
 def test_the_image_is_built_from_locked_packages_for_a_user_without_rights() -> None:
     text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
     last = text[text.rindex("FROM ") :]
@@ -218,6 +229,24 @@ def test_the_image_has_the_versions_that_the_tests_run_with() -> None:
 
     ours, image = pinned(ROOT / "requirements.lock"), pinned(ROOT / "deploy" / "requirements.lock")
     assert {name: ours.get(name) for name in image} == image
+
+
+@pytest.mark.skipif(not COMPOSES, reason="docker compose is missing on this machine: not asked here")
+@pytest.mark.parametrize("name", ["demo", "observe", "live"])
+def test_compose_takes_the_files(name: str) -> None:
+    """It needs no engine for that. Each service that the profile names is there."""
+    path = ROOT / ".env" if name == "demo" else ROOT / "deploy" / f"{name}.env"
+    named = compose_config(path, "--services")
+    assert named.returncode == 0, named.stderr
+    assert set(named.stdout.split()) == {one for one in SERVICES if name in SERVICES[one]["profiles"]}
+    quiet = compose_config(path, "-q")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
+def compose_config(settings: Path, option: str) -> subprocess.CompletedProcess[str]:
+    """`docker compose config` with the settings of a profile."""
+    command = ["docker", "compose", "--env-file", str(settings), "config", option]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_the_linter_of_dockerfiles_is_content() -> None:

@@ -72,6 +72,21 @@ def test_links_lead_to_a_heading_and_to_its_panel_in_grafana() -> None:
         assert panels[int(address[2])] == headings[anchor], rule["alert"]
 
 
+def test_the_runbook_names_each_alert_under_its_heading() -> None:
+    """Who was told a name searches the page for it: the link of the message leads to this machine alone."""
+    wanted: dict[str, list[str]] = {}
+    for rule in made.RULES:
+        wanted.setdefault(rule.runbook, []).append(rule.name)
+    found = {
+        runbook.anchor(heading): re.findall(r"`(\w+)`", body.partition("\n")[0])
+        for heading, body in runbook.sections(runbook.PAGE.read_text(encoding="utf-8")).items()
+        if body.startswith("Alerts of Prometheus: ")
+    }
+    assert {anchor: sorted(names) for anchor, names in found.items()} == {
+        anchor: sorted(names) for anchor, names in wanted.items()
+    }
+
+
 def test_grafana_is_published_where_the_links_point() -> None:
     text = (ROOT / "deploy" / "compose" / "watch.yaml").read_text(encoding="utf-8")
     assert "127.0.0.1:${FUNDARB_GRAFANA_PORT:-3000}:3000" in text
@@ -124,6 +139,21 @@ def test_a_case_is_no_case_of_nothing(rule: Rule) -> None:
 def test_prometheus_takes_the_rules() -> None:
     said = tell("promtool", "check", "rules", *sorted(made.FOLDER.iterdir()))
     assert said.count("SUCCESS") == len(made.files())
+
+
+@needs("promtool")
+def test_prometheus_takes_the_config_as_it_stands() -> None:
+    """Also what the test with the demo replaces: how the services are found by their names."""
+    said = tell("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+    assert f"{len(made.files())} rule files found" in said
+
+
+@needs("promtool")
+def test_a_config_that_prometheus_does_not_take_is_noticed(tmp_path: Path) -> None:
+    wrong = (PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8").replace("type: A", "type: B")
+    (tmp_path / "prometheus.yml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(pytest.fail.Exception, match="DNS-SD"):
+        tell("promtool", "check", "config", tmp_path / "prometheus.yml")
 
 
 def judged(group: str, rules: Iterable[Rule], folder: Path) -> str:

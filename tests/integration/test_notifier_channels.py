@@ -22,7 +22,7 @@ from libs.common.embedded import free_port
 from libs.common.messages import AlertLevel
 from services.notifier.channels import BadChannel, Channels
 from services.notifier.model import Notice
-from services.notifier.work import NotDelivered, Send
+from services.notifier.work import NotDelivered, PingHeartbeat, Send
 from tests.unit.notifier.rig import Rig, setting
 
 SECRET = "bot-secret"
@@ -35,11 +35,16 @@ class Peer:
         self.bodies: list[dict[str, Any]] = []
         self.answer: dict[str, Any] = {"code": 0, "msg": "success"}
         self.status = 200
+        self.pings = 0
         self.port = 0
 
     async def take(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.json())
         return web.json_response(self.answer, status=self.status)
+
+    async def watch(self, _request: web.Request) -> web.Response:
+        self.pings += 1
+        return web.Response(status=self.status)
 
     async def bot(self, request: web.Request) -> web.Response:
         """As Feishu: HTTP 200 whatever is wrong; 19021 for a signature that does not fit."""
@@ -60,6 +65,7 @@ async def peer() -> AsyncIterator[Peer]:
     app = web.Application()
     app.router.add_post("/open-apis/bot/v2/hook/x", one.bot)
     app.router.add_post("/hook", one.take)
+    app.router.add_get("/watchdog", one.watch)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -206,6 +212,19 @@ async def test_a_mail_arrives_and_one_that_is_not_taken_is_a_failure() -> None:
                 await channels.send(message("mail"))
     finally:
         server.stop()
+
+
+async def test_the_watchdog_is_pinged_and_one_that_refuses_is_a_failure() -> None:
+    async with peer() as watchdog:
+        channels = Channels({}, heartbeat_url=f"http://127.0.0.1:{watchdog.port}/watchdog")
+        try:
+            await channels.ping(PingHeartbeat())
+            assert watchdog.pings == 1
+            watchdog.status = 404
+            with pytest.raises(NotDelivered, match="404"):
+                await channels.ping(PingHeartbeat())
+        finally:
+            await channels.close()
 
 
 def test_a_url_that_apprise_does_not_know_is_told_with_its_place() -> None:
