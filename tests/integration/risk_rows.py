@@ -41,7 +41,7 @@ HELD: Final = (SOL, ETH, AVAX, XRP)
 
 BITGET_ORDER: Final = "/api/v3/trade/place-order"
 NAKED_SEC: Final = 270.0
-"""The bound of 130 s grows by 60 with an order that is unknown: an executor that stands still may leave one."""
+"""The bound of 130 s grows by 60 with an order that is unknown: one that stands still may leave one."""
 NOTHING: Final = 0.0001
 """Of an order: less than a step, so that it expires without a fill."""
 
