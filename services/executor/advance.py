@@ -43,6 +43,12 @@ def advance(lane: Lane, draft: Draft) -> None:
     """As far on as is possible now; else a timer for when it is."""
     making.watch(lane, draft)
     _stop_the_clock(lane, draft)
+    _go_on(lane, draft)
+    making.watch(lane, draft)  # what a step wants to rest no more is cancelled now, not with the next tick
+
+
+def _go_on(lane: Lane, draft: Draft) -> None:
+    """Step by step, until an order is sent, something is waited for, or there is nothing to do."""
     for _ in range(STEPS_MAX):
         if not may_act(lane, draft):  # asked anew: a step may have ended the plan that lets an order rest
             return

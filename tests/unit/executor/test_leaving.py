@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import Breaker, Level, PairStatus
+from services.executor.events import CancelOrder
 from services.executor.making import HEDGE_TRIES, REFUSED_MAX
 from services.executor.model import Intent, IntentState, OrderClass, Purpose, State
 from tests.unit.executor.rig import FLAT, Rig
@@ -148,6 +149,15 @@ def test_followers_that_fail_end_the_post_and_everything_is_taken() -> None:
     rig.fill_resting("0.4")
     rig.until(lambda: rig.state is State.IDLE, 10)
     assert rig.shown == FLAT
+
+
+def test_what_rests_is_cancelled_in_the_turn_that_decides_to_take() -> None:
+    """A tick later is up to a quarter second in which the leg that failed stands alone."""
+    rig = making()
+    rig.acts("spot", *times(HEDGE_TRIES, "none"))
+    rig.fill_resting("0.4")
+    rig.until(lambda: rig.durable.plan is not None and rig.durable.plan.style == "concurrent", 10)
+    assert [type(one) for one in rig.requests if isinstance(one, CancelOrder)] == [CancelOrder]
 
 
 def test_what_rests_is_gone_before_its_leg_is_taken() -> None:
