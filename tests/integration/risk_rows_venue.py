@@ -128,6 +128,8 @@ async def venue_errors(watch: Breakers, seen: Seen) -> None:
     await watch.enters(seen, "venue:binance", "venue_errors", sec=40)
     seen.notes["equity_unknown"] = watch.found("global", "equity_unknown")
     await watch.lab.clear_faults()
+    told = len(watch.lab.accounts)  # until it is read again, that alone keeps the executor from opening
+    await watch.lab.until(lambda: _binance(watch) in watch.lab.accounts[told:], sec=30)
     await watch.refuses(seen, AT_BINANCE)
     await watch.lets(seen, "venue:binance", "venue_errors", sec=120)
 

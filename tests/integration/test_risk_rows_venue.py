@@ -36,7 +36,8 @@ class Rows(Scenario):
             await made.ask("open", rows.AVAX, until="active", sec=START_SEC)
             await self.row(rows.slippage, "slippage", "slippage_once")
             await attempts
-            group.create_task(self.row(rows.clock_offset))
+            clock = group.create_task(self.row(rows.clock_offset))
+            await self.entered("clock_offset", clock)  # the next row ends all faults
             await self.row(rows.venue_errors)
             await asyncio.gather(self.row(rows.unknown_orders), self.row(rows.margin_ratio))
 
