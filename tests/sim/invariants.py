@@ -251,8 +251,19 @@ class Checker:
         legs = [leg for state in self.states.values() for leg in state.legs]
         held = [leg.quantity for leg in legs if (leg.venue, leg.instrument) == key]
         longs, shorts = (sum((one for one in held if one * sign > 0), Decimal(0)) for sign in (1, -1))
-        closed, zero = self.world.agreement.unbooked(key), Decimal(0)
+        closed, zero = self.world.agreement.unbooked(key) + self._untold(key), Decimal(0)
         return longs + min(closed, zero) > 0 and shorts + max(closed, zero) < 0
+
+    def _untold(self, key: Key) -> Decimal:
+        """What orders that reduce have traded at the venue and no durable state tells yet (a slow write)."""
+        engine, traded = self.world.venues[key[0]].engine, Decimal(0)
+        keys = {pair.id: pair.keys for pair in PAIRS}
+        for one in self.live():
+            if keys[one.pair][one.leg] == key and one.order_class is OrderClass.REDUCE:
+                placed = engine.order(BOT, client_id=one.id)
+                more = max(Decimal(0), placed.filled - one.filled) if placed is not None else Decimal(0)
+                traded += more if one.side == "buy" else -more
+        return traded
 
     # --- nakedness ----------------------------------------------------------------------------------
 
