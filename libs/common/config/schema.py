@@ -87,7 +87,9 @@ class PairLegs(Section, frozen=True, kw_only=True):
 
 
 class Position(Section, frozen=True, kw_only=True):
-    """How much of a pair; `notional_usd` per leg."""
+    """How much of a pair; `notional_usd` per leg. `delta_target` is 0, as in the blueprint: nothing else is
+    taken (`units.NEUTRAL`).
+    """
 
     notional_usd: float = 1_000.0
     futures_margin_leverage: float = 3.0

@@ -45,7 +45,7 @@ _SLIPPAGE: Final = Bound(Unit.BPS, 0.0, 1_000.0)
 BOUNDS: Final[dict[str, Bound]] = {
     "position.notional_usd": Bound(Unit.USD, 0.0, 1e9, above=True),
     "position.futures_margin_leverage": Bound(Unit.TIMES, 1.0, 125.0),
-    "position.delta_target": Bound(Unit.FRACTION, -0.5, 0.5),
+    "position.delta_target": Bound(Unit.FRACTION, 0.0, 0.0),
     "position.rebalance_threshold": Bound(Unit.FRACTION, 0.0, 0.1, above=True),
     "position.hold_days": Bound(Unit.DAYS, 0.0, 730.0, above=True),
     "thresholds.daily_funding_min": _DAILY,
@@ -93,6 +93,12 @@ BOUNDS: Final[dict[str, Bound]] = {
     "notify.opportunity_every_hours": Bound(Unit.HOURS, 0.0, 720.0, above=True),
 }
 
+NEUTRAL: Final[Complaint] = (
+    "pairs are opened, held and closed neutral: a difference that is kept on purpose is naked",
+    "write 0, or leave it out; position.rebalance_threshold says how far the legs may part",
+)
+"""Why `position.delta_target` may be nothing but 0: sizes, limits and unwinds count on legs that cancel out."""
+
 _BPS_SMALLEST: Final = 0.01  # a non-zero figure in bps below this is a fraction in the wrong place
 
 
@@ -105,6 +111,9 @@ def out_of_bounds(key: str, value: float) -> Complaint | None:
         return _fraction_for_bps(value)
     if bound.low <= value <= bound.high and not (bound.above and value == bound.low):
         return None
+    if key == "position.delta_target":
+        reason, remedy = NEUTRAL
+        return f"0 is expected, not {plain(value)}: {reason}", remedy
     if bound.unit is Unit.FRACTION and value > bound.high:
         reason = f"a fraction is expected (at most {plain(bound.high)}), not {plain(value)}"
         return reason, _as_fraction(bound, value)

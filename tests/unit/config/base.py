@@ -76,12 +76,12 @@ def out_of_bounds() -> Iterator[Broken]:
     for key, bound in BOUNDS.items():
         path = _at(key)
         whole = bound.unit is Unit.COUNT or key == "report.hour_utc"
-        above = int(bound.high) + 1 if whole else bound.high * 2
+        above = int(bound.high) + 1 if whole else bound.high * 2 or 0.1
         below = int(bound.low) - 1 if whole else bound.low - 1
         for word, value in (("above", above), ("below", below)):
             reason = (
                 "expected, not"
-                if word == "below" or bound.unit is not Unit.FRACTION
+                if word == "below" or bound.unit is not Unit.FRACTION or not bound.high
                 else "a fraction is expected"
             )
             yield Broken(name=f"{key} {word}", path=path, value=value, at=".".join(path), reason=reason)

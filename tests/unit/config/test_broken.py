@@ -43,6 +43,8 @@ BY_HAND = [
     by_hand("no interval", "monitor.intervalSec", 0, "at least 1"),
     by_hand("milliseconds", "monitor.intervalSec", 30000, "30000 milliseconds are 30"),
     by_hand("a negative notional", "position.notional_usd", -1, "above 0"),
+    by_hand("a delta on purpose", "position.deltaTarget", 0.1, "write 0, or leave it out"),
+    by_hand("a delta the other way", "position.delta_target", -0.02, "0 is expected, not -0.02"),
     by_hand("leverage above the limit", "position.futures_margin_leverage", 10, "exceeds max_leverage 5"),
     by_hand("half a period", "thresholds.consecutive_periods", 2.5, "whole number"),
     by_hand("a bool in quotes", "thresholds.flipExit", "yes", "write true"),
