@@ -1,28 +1,26 @@
 """Orders that were given up, asked for again: a late landing that the user stream lost must not stay unseen.
 
 Coins beside ours are the user's as far as a balance tells, so that a look at the account never finds a spot
-order that has filled after all; its id does.
+order that has filled after all; its id does. They are kept for so long (`keeping`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from libs.common.instant import US_PER_SEC
 from services.executor.events import QueryOrder
+from services.executor.keeping import AGES_US
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, IntentState
-
-AGES_US: Final = (120 * US_PER_SEC, 600 * US_PER_SEC, 3_600 * US_PER_SEC)
-"""So long after it was decided, by the wall clock."""
 
 
 def due(lane: Lane, draft: Draft) -> None:
     """Those that have reached another age; after a restart each of them once."""
-    for intent in given_up(draft.intents.values()):
+    denied = given_up(draft.intents.values())
+    lane.heed.rechecked = {one.id: lane.heed.rechecked.get(one.id, 0) for one in denied}
+    for intent in denied:
         passed = sum(draft.now.wall_us - intent.created_us >= age_us for age_us in AGES_US)
-        if passed > lane.heed.rechecked.get(intent.id, 0):
+        if passed > lane.heed.rechecked[intent.id]:
             lane.heed.rechecked[intent.id] = passed
             _ask(lane, draft, intent)
 

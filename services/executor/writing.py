@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.common.codec import encode
+from libs.common.messages import AlertLevel
 from libs.common.store import Transition
-from services.executor import reserve
+from services.executor import keeping, reserve
 from services.executor.model import State
 
 if TYPE_CHECKING:
     from services.executor.lane import Draft, Lane
 
 JOURNAL: Final = "journal"
-
-FINALS_KEPT: Final = 32
-"""Final orders that stay in the pair's hash, so that late news of them find their order."""
 
 
 def pair_key(pair: str) -> str:
@@ -65,10 +63,13 @@ def change_of(lane: Lane, draft: Draft) -> Transition:
 
 
 def _intents(draft: Draft) -> dict[str, bytes | None]:
-    """Orders that changed, and old final ones beyond those that are kept: the journal has them all."""
+    """Orders that changed, and old ones that go: the journal has them all."""
     hashes: dict[str, bytes | None] = {key: encode(intent) for key, intent in draft.changed.items()}
-    finals = [key for key, intent in draft.intents.items() if intent.state.is_final]
-    for gone in finals[: max(0, len(finals) - FINALS_KEPT)]:
-        hashes[gone] = None
-        draft.intents.pop(gone)
+    gone = keeping.parting(draft.intents.values(), wall_us=draft.now.wall_us)
+    for order_id in (*gone.done, *gone.early):
+        hashes[order_id] = None
+        draft.intents.pop(order_id)
+    if gone.early:
+        text = f"more than {keeping.KEPT_MAX} orders may still fill or lack trades; no longer looked for: "
+        draft.alert(AlertLevel.CRITICAL, "forgotten", f"{draft.state.pair}: {text}{', '.join(gone.early)}")
     return hashes

@@ -97,7 +97,7 @@ NEUTRAL: Final[Complaint] = (
     "pairs are opened, held and closed neutral: a difference that is kept on purpose is naked",
     "write 0, or leave it out; position.rebalance_threshold says how far the legs may part",
 )
-"""Why `position.delta_target` may be nothing but 0: sizes, limits and unwinds count on legs that cancel out."""
+"""Why `position.delta_target` is nothing but 0: sizes, limits and unwinds count on legs that cancel out."""
 
 _BPS_SMALLEST: Final = 0.01  # a non-zero figure in bps below this is a fraction in the wrong place
 

@@ -8,8 +8,8 @@ import pytest
 
 from libs.common.instant import US_PER_SEC
 from services.executor.events import AccountLooked, AccountSeen, QueryOrder, ReadAccount
+from services.executor.keeping import AGES_US
 from services.executor.model import IntentState, State
-from services.executor.recheck import AGES_US
 from services.executor.translate import request_of
 from services.executor.watch import AT_REST_US
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
