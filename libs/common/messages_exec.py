@@ -29,7 +29,10 @@ class PairStatus(Message, frozen=True, kw_only=True):
     """A pair's state: on change, and every 5 s while it is not idle.
 
     `owner`: whose executor leads it, "" while the speaker does not, and then nothing else in it counts.
-    `from_state` and `trigger` tell of the last move, `in_state_ms` how long the state before it lasted.
+    Each move is told, also of several that were one write: they have the same `version`, the newest comes
+    last. `from_state` and `trigger` tell of the move, `in_state_ms` how long the state before it lasted;
+    `fills` and `latencies_us` count the orders decided in that state, without a move those of the present one
+    so far: trades, and from each order's decision to the word that ended it (the newest 32).
     `delta_ratio`: |net quantity| / larger leg. `naked_usd`: |net quantity| at the mid. `reason`
     begins with what the pair waits for while nothing can be done about it.
     """
@@ -53,6 +56,7 @@ class PairStatus(Message, frozen=True, kw_only=True):
     orders_unknown: int = 0
     attempt: int = 0
     fills: int = 0
+    latencies_us: tuple[int, ...] = ()
     quarantined_until_ms: int | None = None
     owner: str = ""
     wall_us: int
@@ -63,7 +67,8 @@ class OrderEvent(Message, frozen=True, kw_only=True):
 
     `state`: sent, working, unknown, then done, rejected, void (never sent), not_accepted or foreign.
     `failure`: of a rejected one by what rule of the venue (`funds`, `filter`, `reduce_only`, `post_only`,
-    `rate_limit`, `clock`, `auth`, `not_tradable`), of a void one by what rule of the gate.
+    `rate_limit`, `clock`, `auth`, `not_tradable`), of a void one by what rule of the gate. `latency_us`: from
+    its decision to the word that ended it; None while it is open, and of a void one.
     """
 
     pair: str

@@ -32,16 +32,16 @@ from services.executor.model import (
     Plan,
     Purpose,
     Side,
-    State,
     Trigger,
     sign_of,
 )
+from services.executor.moves import Move, move_of
 from services.executor.order import fills_complete
 from services.executor.posts import Posts
 from services.executor.reducing import standing_of
 from services.executor.reserve import held_of
 from services.executor.resolve import Doubt
-from services.executor.say import order_event, pair_status
+from services.executor.say import order_event, said_of
 from services.executor.sizing import Rules, order_min
 from services.executor.world import Key, World
 from services.executor.writing import change_of
@@ -49,16 +49,6 @@ from services.executor.writing import change_of
 replace = msgspec.structs.replace
 
 _ALONE: Final = frozenset({Purpose.UNWIND, Purpose.FOLLOW, Purpose.TRIM, Purpose.HEDGE})
-
-
-class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """One transition of the machine, as the journal keeps it."""
-
-    source: State
-    target: State
-    trigger: Trigger
-    reason: str
-    in_state_us: int
 
 
 class Draft:
@@ -88,15 +78,16 @@ class Draft:
         """Pull a trigger; raises `IllegalTransition` when that cannot be."""
         before = self.state
         target = machine.target_of(before, trigger)
-        in_state_us = max(0, self.now.wall_us - before.since_us) if before.since_us else 0
         self.moves.append(
-            Move(source=before.state, target=target, trigger=trigger, reason=reason, in_state_us=in_state_us)
+            move_of(before, target, trigger, reason, intents=self.intents.values(), now=self.now)
         )
         self.set(state=target, reason=reason, since_us=self.now.wall_us, since_n=before.counter)
         self.lane.entered_us = self.now.mono_us
 
     def put(self, intent: Intent) -> None:
         """An order is new or has changed."""
+        if intent.state.is_final and not intent.over_us:
+            intent = replace(intent, over_us=self.now.wall_us)
         self.intents[intent.id] = intent
         self.changed[intent.id] = intent
 
@@ -280,8 +271,8 @@ class Lane:
             message = order_event(intent, self.keys[intent.leg], now)
             yield Publish(subject=exec_order(self.pair), message=message)
         if changed:
-            status = pair_status(self, now, move=draft.moves[-1] if draft.moves else None)
-            yield Publish(subject=exec_pair(self.pair), message=status)
+            for status in said_of(self, now, draft.moves):
+                yield Publish(subject=exec_pair(self.pair), message=status)
         yield from draft.effects
 
     def _persist(self, draft: Draft) -> Iterator[Effect]:

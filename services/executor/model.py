@@ -107,8 +107,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
     `n`: its number among the pair's, which only rises; 0 of those written before there were numbers.
     `failure`: the code of why it was rejected or kept back.
-    `mid`: of the leg's book when it was decided. `owed_before`, `owed_after`: of a loan, what the
-    account owed then, and by the first look after a repayment.
+    `mid`: of the leg's book when it was decided. `over_us`: when its end became known, 0 before.
+    `owed_before`, `owed_after`: of a loan, what the account owed then, and by the first look after a
+    repayment.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     failure: str = ""
     cancel_asked: bool = False
+    over_us: int = 0
     owed_before: Decimal | None = None
     owed_after: Decimal | None = None
 

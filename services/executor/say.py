@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from libs.common.instant import US_PER_MS, Now
 from libs.common.messages_exec import OrderEvent, PairLeg, PairStatus
-from services.executor import stall
+from services.executor import moves, stall
 from services.executor.model import Intent, IntentState, State
 from services.executor.neighbours import closed_until
 from services.executor.world import Key
 
 if TYPE_CHECKING:
-    from services.executor.lane import Lane, Move
+    from services.executor.lane import Lane
+    from services.executor.moves import Move
 
 
-def order_event(intent: Intent, key: Key, now: Now, *, latency_us: int | None = None) -> OrderEvent:
+def order_event(intent: Intent, key: Key, now: Now) -> OrderEvent:
     """One order as it stands."""
     return OrderEvent(
         pair=intent.pair,
@@ -34,15 +38,29 @@ def order_event(intent: Intent, key: Key, now: Now, *, latency_us: int | None = 
         average=intent.filled_quote / intent.filled if intent.filled else None,
         reason=intent.reason,
         failure=intent.failure,
-        latency_us=latency_us,
+        latency_us=moves.latency_us(intent),
         attempt=intent.attempt,
         wall_us=now.wall_us,
     )
 
 
+def said_of(lane: Lane, now: Now, made: Sequence[Move]) -> Iterator[PairStatus]:
+    """What is said of a turn that is durable: each of its moves, the newest last, or how the pair stands.
+
+    Quantities are those after the turn in all of them: it was one write, with one version.
+    """
+    for move in made[:-1]:
+        status = pair_status(lane, now, move=move)
+        yield msgspec.structs.replace(status, state=move.target.value, reason=move.reason)
+    yield pair_status(lane, now, move=made[-1] if made else None)
+
+
 def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus:
-    """A pair as it stands."""
+    """A pair as it stands, and the move that has brought it there."""
     state = lane.state
+    fills, latencies_us = moves.figures(state, lane.intents.values())
+    if move is not None:
+        fills, latencies_us = move.fills, move.latencies_us
     legs = tuple(
         PairLeg(
             venue=leg.venue,
@@ -77,7 +95,8 @@ def pair_status(lane: Lane, now: Now, *, move: Move | None = None) -> PairStatus
         orders_open=len(live),
         orders_unknown=sum(intent.state is IntentState.UNKNOWN for intent in live),
         attempt=state.attempt,
-        fills=sum(len(intent.fills) for intent in lane.intents.values()),
+        fills=fills,
+        latencies_us=latencies_us,
         quarantined_until_ms=closed_until(lane),
         # whose state is not read yet has no word to say about the pair
         owner="" if lane.lease is None or not lane.loaded else lane.lease.owner,
