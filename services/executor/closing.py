@@ -1,7 +1,8 @@
 """Leaving a pair. A soft close that fails restores the hedge; a hard one goes on forcing the failing leg.
 
-A soft close goes by `execution.style` (`leaving`), a hard one takes from both legs at once.
-Perp sizes come from our fills and are reduce-only at the venue; a spot leg sells what its own fills say.
+A soft close goes by `execution.style` (`leaving`) and by slices, a hard one takes from both legs at once.
+Both legs are sized by our own fills, with which the venue's positions are compared all the time (ADR 0020);
+contracts are reduce-only at the venue.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from services.executor.sizing import LADDER, floor_to, grossed_up
 from services.executor.steps import (
     count_try,
     give_up,
+    hedged_goals,
     ladder_pause,
     last_reason,
     out_of_tries,
+    pause,
     price_for,
     reduce_leg,
     reducible,
@@ -72,18 +75,36 @@ def advance(lane: Lane, draft: Draft) -> None:
         return
     if not plan_of(draft).hard and not leaving.prepare(lane, draft):
         return
+    if plan_of(draft).hard:
+        _force(lane, draft)
+    else:
+        _take(lane, draft)
+
+
+def _force(lane: Lane, draft: Draft) -> None:
+    """A hard close: all of both legs, each on its own ladder until it is gone."""
     over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
     if not over:
         _closed(lane, draft)
         return
+    if reason := out_of_tries(lane, draft):
+        give_up(draft, reason)
+        return
+    for leg in in_order(draft, over):
+        reduce_leg(lane, draft, leg, Purpose.CLOSE)
+    ladder_pause(lane, draft)
+
+
+def _take(lane: Lane, draft: Draft) -> None:
+    """A soft close: slice by slice, since one of the markets may refuse."""
+    before = plan_of(draft).slice
+    over = leaving.over(lane, draft)
+    if not over:
+        _closed(lane, draft)
+        return
     plan = plan_of(draft)
-    if plan.hard:
-        if reason := out_of_tries(lane, draft):
-            give_up(draft, reason)
-            return
-        for leg in in_order(draft, over):
-            reduce_leg(lane, draft, leg, Purpose.CLOSE)
-        ladder_pause(lane, draft)
+    if plan.slice > before and not unbalanced(lane, draft):
+        pause(lane, draft, int(lane.world.config.execution.slice_interval_sec * US_PER_SEC))
         return
     late = draft.now.mono_us - lane.entered_us > SOFT_US_MAX and max(plan.tries) > 0
     if late or any(plan.tries[leg] >= SOFT_TRIES for leg in over):
@@ -162,8 +183,10 @@ def _restore(lane: Lane, draft: Draft) -> None:
     if rules is None or plan.tries[leg] >= RESTORE_TRIES or amount < lane.least(leg, reduces=False):
         reason = f"{plan.reason}; the hedge could not be restored: {last_reason(draft, Purpose.RESTORE)}"
         draft.move(Trigger.RESTORE_FAILED, reason)
-        draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.UNWIND, reason=reason))
-        draft.alert(AlertLevel.CRITICAL, "restore", f"{state.pair}: {reason}; both legs are unwound")
+        goals = hedged_goals(lane, draft)
+        draft.set(plan=Plan(goals=goals, purpose=Purpose.UNWIND, reason=reason))
+        what = "the excess is unwound" if any(goals) else "both legs are unwound"
+        draft.alert(AlertLevel.CRITICAL, "restore", f"{state.pair}: {reason}; {what}")
         lane.not_before_us = 0
         return
     side: Side = "buy" if plan.goals[leg] > 0 else "sell"

@@ -100,6 +100,12 @@ def repayable(held: Leg, debt: Debt) -> Decimal:
     return max(ZERO, amount).quantize(FINEST, rounding=ROUND_DOWN)
 
 
+def goal_of(draft: Draft, leg: int) -> Decimal:
+    """Where a leg is to end now: with the slice under way, else with the plan."""
+    plan = plan_of(draft)
+    return (plan.step or plan.goals)[leg]
+
+
 def cover(lane: Lane, draft: Draft, leg: int, over: Decimal) -> Decimal:
     """What to buy so that `over` of a short position is covered after a fee in base; 0 below a step.
 
@@ -110,7 +116,7 @@ def cover(lane: Lane, draft: Draft, leg: int, over: Decimal) -> Decimal:
     if rules is None or over < rules.step:
         return ZERO
     least = lane.least(leg, reduces=True)
-    if plan_of(draft).goals[leg] != 0:
+    if goal_of(draft, leg) != 0:
         amount = grossed_up(floor_to(over, rules.step), rules)
         return amount if amount >= least else ZERO
     return max(least, grossed_up(ceil_to(over, rules.step), rules))

@@ -1,6 +1,7 @@
 """How a soft close goes about it: the thin leg first, or as a maker. A hard close does neither: it takes.
 
-    sequential: thin leg -> the other one down to what is left of it -> again, until nothing is left
+    sequential: a slice of the thin leg -> the other one down to what is left of it -> again, until nothing is
+                left
     maker_first: post what reduces the dearer leg -> each fill is followed on the other leg as taker ->
                  at the deadline (`timeouts.open_timeout_sec`) both legs are taken
 
@@ -14,44 +15,38 @@ from decimal import Decimal
 
 import msgspec
 
-from services.executor import making, wallet
+from services.executor import making, slicing, wallet
 from services.executor.debts import short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side
 from services.executor.sizing import LADDER, floor_to, ladder_pause_us
-from services.executor.steps import pause, price_for, unbalanced, wake
+from services.executor.steps import pause, price_for, wake
 
 replace = msgspec.structs.replace
 
 
 def take_now(lane: Lane, draft: Draft) -> None:
     """From now on both legs are taken; the time and the tries of a soft close begin."""
-    draft.set(plan=replace(plan_of(draft), style="concurrent", goals=(ZERO, ZERO), tries=(0, 0)))
+    draft.set(plan=replace(plan_of(draft), style="concurrent", goals=(ZERO, ZERO), tries=(0, 0), step=None))
     lane.posts.since_us = None
     lane.entered_us = draft.now.mono_us
 
 
 def prepare(lane: Lane, draft: Draft) -> bool:
-    """Set this try's goals by the plan's style; False while a maker is at work and nothing is to be taken."""
+    """Go about this try by the plan's style; False while a maker is at work and nothing is to be taken."""
     plan = plan_of(draft)
+    if plan.goals != (ZERO, ZERO):  # a store of before there were slices has a sequence's next goal here
+        draft.set(plan=replace(plan, goals=(ZERO, ZERO)))
     if plan.style != "concurrent" and (short_leg(draft) is not None or wallet.is_short(lane, draft)):
         take_now(lane, draft)
-    elif plan.style == "sequential":
-        draft.set(plan=replace(plan, goals=_in_turn(lane, draft)))
     elif plan.style == "maker_first":
         return _make(lane, draft)
     return True
 
 
-def _in_turn(lane: Lane, draft: Draft) -> tuple[Decimal, Decimal]:
-    """The thin leg to zero while both are alike; else the larger one down to the smaller."""
-    held = [leg.quantity for leg in draft.state.legs]
-    if unbalanced(lane, draft):
-        larger = 0 if abs(held[0]) > abs(held[1]) else 1
-        held[larger] = -held[1 - larger]
-    else:
-        held[_first(lane, draft)] = ZERO
-    return held[0], held[1]
+def over(lane: Lane, draft: Draft) -> list[int]:
+    """The legs to be taken from now, by slices; empty at the end of the close."""
+    return slicing.over(lane, draft, _first if plan_of(draft).style == "sequential" else None)
 
 
 def _first(lane: Lane, draft: Draft) -> int:
@@ -91,7 +86,7 @@ def _make(lane: Lane, draft: Draft) -> bool:
         return not draft.live
     if draft.live:
         return False
-    amount = _whole(lane, draft, maker)
+    amount = _slice(lane, draft, maker)
     if lane.posts.since_us is None:
         lane.posts.since_us = draft.now.mono_us
     if (
@@ -113,6 +108,8 @@ def _post(lane: Lane, draft: Draft, maker: int, amount: Decimal) -> None:
     if wait_us > 0 or price is None or not making.fresh(lane, draft):
         wake(lane, draft, max(wait_us, making.REPOST_US_MIN // 4))
         return
+    if _filled(draft):  # the deadline is of a slice
+        lane.posts.since_us = draft.now.mono_us
     lane.posts.posted_us = draft.now.mono_us
     draft.order(maker, side, amount, Purpose.CLOSE, price=price, post_only=True)
 
@@ -137,9 +134,16 @@ def _reducing(draft: Draft, leg: int) -> Side:
     return "sell" if draft.state.legs[leg].quantity > 0 else "buy"
 
 
-def _whole(lane: Lane, draft: Draft, leg: int) -> Decimal:
-    rules = lane.rules(leg)
-    return ZERO if rules is None else floor_to(abs(draft.state.legs[leg].quantity), rules.step)
+def _slice(lane: Lane, draft: Draft, leg: int) -> Decimal:
+    """What is posted of a leg: all of it that a slice takes."""
+    rules, held = lane.rules(leg), abs(draft.state.legs[leg].quantity)
+    return ZERO if rules is None else floor_to(slicing.part_of(lane, draft, held), rules.step)
+
+
+def _filled(draft: Draft) -> bool:
+    """Whether the newest post has brought its slice to an end."""
+    newest = next((one for one in reversed(_orders(draft)) if one.tif == "post_only"), None)
+    return newest is not None and newest.filled >= newest.quantity * making.ENOUGH
 
 
 def _failures(draft: Draft, leg: int) -> int:

@@ -183,6 +183,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `goals`: signed quantities at which OPENING, CLOSING, UNWINDING or a trim ends. `tries` by leg and
     `ladder` choose price and pause of the next try. `hard`: a close that goes on forcing the failing leg.
+    `step`: where the slice under way ends (`slicing`), None where all is taken at once.
     """
 
     goals: tuple[Decimal, Decimal]
@@ -194,6 +195,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tries: tuple[int, int] = (0, 0)
     hard: bool = False
     notional_usd: Decimal = ZERO
+    step: tuple[Decimal, Decimal] | None = None
 
 
 class PairState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
-"""From IDLE to a hedged position: both legs at once, the thin one first, or slice by slice.
+"""From IDLE to a hedged position: both legs at once, the thin one first, or slice by slice. Borrowed coins
+are sold before the contract is bought.
 
 An attempt is not chased: as soon as a leg has failed, the hedged part stays when both venues could close it
 again, and only the excess is unwound.
@@ -7,7 +8,7 @@ again, and only the excess is unwound.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,7 +16,7 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from services.executor import dust, loans, making, recovery, reserve
-from services.executor.debts import is_uncovered, sellable
+from services.executor.debts import is_uncovered, sellable, short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.leaving import thin_leg
 from services.executor.model import (
@@ -130,7 +131,6 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
     first, second = lane.rules(0), lane.rules(1)
     if first is None or second is None:
         raise AssertionError("a pair is opened with its instruments known")
-    config = lane.world.config
     quantity = _quantity(lane, notional_usd, first, second)
     draft.set(direction=direction, attempt=draft.state.attempt + 1, notional_usd=notional_usd, full=ZERO)
     lane.heed.attempts_us = (*lane.heed.attempts_us[1 - ATTEMPTS_A_MINUTE :], draft.now.mono_us)
@@ -143,12 +143,22 @@ def begin(lane: Lane, draft: Draft, *, notional_usd: Decimal, direction: Directi
         goals=goals,
         purpose=Purpose.OPEN,
         reason=reason,
-        style=config.execution.style,
+        style=_style(lane, draft),
         slices=slices,
         notional_usd=notional_usd,
     )
     draft.set(plan=plan)
     draft.move(Trigger.OPEN, reason)
+
+
+def _style(lane: Lane, draft: Draft) -> Literal["concurrent", "sequential", "maker_first"]:
+    """As configured. With borrowed coins these are sold before the contract is bought (execution.md): as a
+    maker where the coins are what is posted, else in sequence.
+    """
+    style, short = lane.world.config.execution.style, short_leg(draft)
+    if short is None or (style == "maker_first" and making.maker_leg(lane, draft) == short):
+        return style
+    return "sequential"
 
 
 def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, second: Rules) -> int:
@@ -181,7 +191,7 @@ def advance(lane: Lane, draft: Draft) -> None:
     if plan.tries == (0, 0) and in_doubt(lane, others=True):
         pause(lane, draft, DOUBT_US)
         return
-    due = legs_due(lane, plan)
+    due = legs_due(lane, draft)
     if due and (not failed(draft) or _follows(lane, plan, due)):
         for leg in due:
             _send(lane, draft, leg, slice_goals(lane, plan)[leg])
@@ -219,7 +229,10 @@ def _make(lane: Lane, draft: Draft) -> None:
         case "slice_done" if plan.slice < plan.slices:
             _next_slice(lane, draft)
         case "take":
-            draft.set(plan=replace(plan, style="concurrent", tries=(0, 0)))
+            style: Literal["concurrent", "sequential"] = (
+                "concurrent" if short_leg(draft) is None else "sequential"
+            )
+            draft.set(plan=replace(plan, style=style, tries=(0, 0)))
         case "unwind":
             orphan(lane, draft, last_reason(draft, Purpose.HEDGE))
         case "stop" if not lane.world.config.execution.keep_partial and not draft.state.is_flat:
@@ -233,12 +246,14 @@ def _follows(lane: Lane, plan: Plan, due: list[int]) -> bool:
     return plan.style == "sequential" and len(due) == 1 and lane.world.config.execution.keep_partial
 
 
-def legs_due(lane: Lane, plan: Plan) -> list[int]:
-    """Which legs are to be sent now: each once a slice."""
+def legs_due(lane: Lane, draft: Draft) -> list[int]:
+    """Which legs are to be sent now: each once a slice; in sequence borrowed coins or the thin leg first."""
+    plan = plan_of(draft)
     unsent = [leg for leg in (0, 1) if plan.tries[leg] == 0]
     if plan.style != "sequential" or len(unsent) < 2:
         return unsent
-    return [thin_leg(lane)]
+    short = short_leg(draft)
+    return [thin_leg(lane) if short is None else short]
 
 
 def slice_goals(lane: Lane, plan: Plan) -> tuple[Decimal, Decimal]:

@@ -2,7 +2,8 @@
 
 Delta drift: |Q_long - Q_short - delta_target * Q| / Q; either the leg that is too large is trimmed (REDUCE)
 or the other one is added to (INCREASE, with risk's permit), whichever costs less now, fee and half a spread.
-A draw is trimmed. What a venue took is never added back: that is followed (`holding.follow`).
+A draw is trimmed. What a venue took is followed (`holding.follow`), and added back only where the other leg's
+market has refused for as long as the ladder presses.
 """
 
 from __future__ import annotations
@@ -59,15 +60,37 @@ def best_plan(lane: Lane, draft: Draft) -> Plan:
     trim = trim_plan(draft)
     legs = draft.state.legs
     off = off_target(legs[0].quantity, legs[1].quantity, _target(lane))
-    small = next((leg for leg in (0, 1) if legs[leg].quantity * off < 0), None)
-    if small is None or not _may_add(lane, draft, small, abs(off)):
+    small = _addable(lane, draft, off)
+    if small is None:
         return trim
     costs = [taking_cost(lane, leg) for leg in (small, 1 - small)]
     if costs[0] is None or costs[1] is None or costs[0] >= costs[1]:
         return trim
-    goals = [leg.quantity for leg in legs]
+    return replace(trim, goals=_with(draft, small, off))
+
+
+def restoring_plan(draft: Draft, reason: str) -> Plan | None:
+    """The leg that has too little is brought back to the other one, which cannot be reduced; None where risk,
+    prices, the pair's size or a minimum forbid it.
+    """
+    first, second = (leg.quantity for leg in draft.state.legs)
+    off = off_target(first, second, _target(draft.lane))
+    small = _addable(draft.lane, draft, off)
+    if small is None:
+        return None
+    return Plan(goals=_with(draft, small, off), purpose=Purpose.RESTORE, reason=reason)
+
+
+def _addable(lane: Lane, draft: Draft, off: Decimal) -> int | None:
+    """The leg that may be made larger by what the other one has too much, if there is one."""
+    small = next((leg for leg in (0, 1) if draft.state.legs[leg].quantity * off < 0), None)
+    return small if small is not None and _may_add(lane, draft, small, abs(off)) else None
+
+
+def _with(draft: Draft, small: int, off: Decimal) -> tuple[Decimal, Decimal]:
+    goals = [leg.quantity for leg in draft.state.legs]
     goals[small] -= off
-    return replace(trim, goals=(goals[0], goals[1]))
+    return goals[0], goals[1]
 
 
 def taking_cost(lane: Lane, leg: int) -> Decimal | None:
@@ -99,9 +122,9 @@ def _order_of(lane: Lane, leg: int, amount: Decimal) -> Decimal:
 
 
 def to_add(lane: Lane, draft: Draft) -> tuple[int, Side, Decimal] | None:
-    """(leg, side, quantity) that a trim's plan still adds; None when it adds nothing."""
+    """(leg, side, quantity) that a plan still adds, of those that may; None when it adds nothing."""
     plan = draft.state.plan
-    if plan is None or plan.purpose is not Purpose.TRIM:
+    if plan is None or plan.purpose not in (Purpose.TRIM, Purpose.RESTORE):
         return None
     for leg in (0, 1):
         goal, held, rules = plan.goals[leg], draft.state.legs[leg].quantity, lane.rules(leg)

@@ -12,7 +12,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from services.executor import wallet
-from services.executor.debts import cover
+from services.executor.debts import cover, goal_of
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Side, Trigger
 from services.executor.sizing import FINEST, floor_to, ladder_collar, ladder_pause_us, limit_price
@@ -68,8 +68,8 @@ def give_up(draft: Draft, reason: str) -> None:
 
 
 def over_goal(draft: Draft, leg: int) -> Decimal:
-    """How much a leg has beyond its goal, unsigned; all of it when it is on the wrong side of zero."""
-    quantity, goal = draft.state.legs[leg].quantity, plan_of(draft).goals[leg]
+    """How much a leg has beyond where it is to end now, unsigned; all of it on the wrong side of zero."""
+    quantity, goal = draft.state.legs[leg].quantity, goal_of(draft, leg)
     if quantity == 0:
         return ZERO
     if quantity * goal < 0:
@@ -160,3 +160,12 @@ def last_reason(draft: Draft, purpose: Purpose) -> str:
             text = intent.reason or "not filled in full"
             return f"{draft.lane.keys[intent.leg][0]} {draft.lane.keys[intent.leg][1]}: {text}"
     return "no order was sent"
+
+
+def hedged_goals(lane: Lane, draft: Draft) -> tuple[Decimal, Decimal]:
+    """Goals that leave what is hedged as it is, so that only the excess is worked on; nothing where the
+    hedged part is below a venue's minimum and cannot be held.
+    """
+    kept = draft.state.hedged if worth_keeping(lane, draft) else ZERO
+    first, second = ((1 if leg.quantity > 0 else -1) * kept for leg in draft.state.legs)
+    return first, second

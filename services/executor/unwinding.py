@@ -1,4 +1,8 @@
-"""Bringing legs down to their goals, with ever more force: the ladder of execution.md."""
+"""Bringing legs down to their goals, with ever more force: the ladder of execution.md.
+
+The larger leg comes first, and where both are to go they go by slices: a market that refuses must not make
+the other one's leg stand alone.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,17 @@ import msgspec
 
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
-from services.executor import loans
+from services.executor import loans, slicing
 from services.executor.debts import in_order
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
     give_up,
+    hedged_goals,
     ladder_pause,
     out_of_tries,
     reduce_leg,
-    reducible,
     unbalanced,
     worth_keeping,
 )
@@ -34,9 +38,8 @@ QUARANTINE_MS: Final = 24 * MS_PER_HOUR
 
 
 def advance(lane: Lane, draft: Draft) -> None:
-    """Another try for each leg over its goal; the end when none is."""
-    over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0]
-    if not over:
+    """Another try for each leg over its goal, the excess first; the end when none is."""
+    if not (over := slicing.over(lane, draft)):
         _done(lane, draft)
         return
     if reason := out_of_tries(lane, draft):
@@ -51,9 +54,7 @@ def _done(lane: Lane, draft: Draft) -> None:
     plan, state = plan_of(draft), draft.state
     lane.not_before_us = 0
     if unbalanced(lane, draft):  # the smaller leg lost more meanwhile: the larger one follows
-        kept = state.hedged if worth_keeping(lane, draft) else ZERO
-        goals = [(1 if leg.quantity > 0 else -1) * kept for leg in state.legs]
-        draft.set(plan=replace(plan, goals=(goals[0], goals[1]), tries=(0, 0)))
+        draft.set(plan=replace(plan, goals=hedged_goals(lane, draft), tries=(0, 0)))
         advance(lane, draft)  # ends: what is unbalanced can be traded away
         return
     keeps = worth_keeping(lane, draft)

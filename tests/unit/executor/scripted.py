@@ -121,6 +121,7 @@ class Venues:
         self.held: dict[Key, Decimal] = dict.fromkeys(books, Decimal(0))
         self.trades: dict[Key, list[FillReport]] = {key: [] for key in books}
         self.users_coins = Decimal(0)
+        self.shut: set[Key] = set()  # markets that refuse every order, acts or not
         self.denies: set[str] = set()  # ids of which it says that it has never heard
         self.cancel_fails = 0
         self.lists_fail = self.fills_fail = 0
@@ -131,6 +132,8 @@ class Venues:
         act: Act = "rest" if post_only else "fill"
         if self.acts[key]:
             act = self.acts[key].popleft()
+        if key in self.shut:
+            act = "reject"
         if act in _UNPLACED:
             return _UNPLACED[act]
         placed = Placed(request=request, key=key, order_id=f"v{len(self.orders) + 1}")

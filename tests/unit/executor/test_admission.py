@@ -13,7 +13,7 @@ from libs.common.messages import Funding
 from libs.common.subjects import PERP, SPOT
 from services.executor import dust
 from services.executor.lane import Lane
-from services.executor.model import IntentState, State
+from services.executor.model import IntentState, Plan, Purpose, State
 from services.executor.unwinding import QUARANTINE_MS
 from services.executor.world import Key
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
@@ -68,6 +68,69 @@ def test_an_opening_under_way_goes_on_when_its_venue_is_out_of_doubt(style: str,
 
 
 # --- sides ------------------------------------------------------------------------------------------------
+
+
+CANCELS = "other holds BTC-USDT-PERP on binance long: forward would cancel it out"
+
+
+@pytest.mark.parametrize("quantity", [1, -1])
+@pytest.mark.parametrize("state", [State.ACTIVE, State.CLOSING, State.UNWINDING, State.STUCK])
+def test_a_pair_is_not_opened_against_one_that_holds_its_instrument(state: State, quantity: int) -> None:
+    """In one-way mode they would net out at the venue: neither could be reduced by itself."""
+    rig = Rig()
+    other = beside(rig, (PERP_KEY, FAR))
+    legs = other.state.legs
+    held = (replace(legs[0], quantity=Decimal(quantity)), replace(legs[1], quantity=Decimal(-quantity)))
+    other.state = replace(
+        other.state, state=state, legs=held, direction="forward" if quantity > 0 else "reverse"
+    )
+    if quantity > 0:
+        assert CANCELS in refusal(rig)
+        assert (rig.sent, rig.moves) == ([], [])
+    else:
+        rig.opened()  # short as the forward pair's own perp is
+
+
+@pytest.mark.parametrize("quantity", [1, -1])
+def test_a_pair_is_not_opened_against_one_that_is_opening(quantity: int) -> None:
+    """Nothing is held yet: its goals count."""
+    rig = Rig()
+    other = beside(rig, (PERP_KEY, FAR))
+    goals = (Decimal(quantity), Decimal(-quantity))
+    plan = Plan(goals=goals, purpose=Purpose.OPEN, reason="carry")
+    other.state = replace(other.state, state=State.OPENING, plan=plan)
+    if quantity > 0:
+        assert CANCELS in refusal(rig)
+        assert (rig.sent, rig.moves) == ([], [])
+    else:
+        rig.opened()
+
+
+@pytest.mark.parametrize("dust_of", ["0.0004", "-0.0004"])
+def test_dust_of_contracts_keeps_opposite_pairs_out(dust_of: str) -> None:
+    """It lies at the venue until the next opening of its pair nets it."""
+    rig = Rig()
+    other = beside(rig, (PERP_KEY, FAR))
+    other.dust = (Decimal(dust_of), Decimal(0))
+    if Decimal(dust_of) > 0:
+        assert CANCELS in refusal(rig)
+    else:
+        rig.opened()
+
+
+def test_a_pair_that_is_not_reconciled_keeps_out_who_shares_its_instrument() -> None:
+    rig = Rig()
+    beside(rig, (PERP_KEY, FAR)).ready = False
+    assert "other shares BTC-USDT-PERP on binance and is not reconciled yet" in refusal(rig)
+
+
+def test_an_opposite_pair_on_another_venue_is_nobodys_business() -> None:
+    rig = Rig()
+    other = beside(rig, (FAR, ("okx", PERP_KEY[1])))
+    legs = other.state.legs
+    held = (replace(legs[0], quantity=Decimal(1)), replace(legs[1], quantity=Decimal(-1)))
+    other.state = replace(other.state, state=State.ACTIVE, legs=held)
+    rig.opened()
 
 
 @pytest.mark.parametrize("state", [State.CLOSING, State.ACTIVE])

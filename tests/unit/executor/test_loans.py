@@ -11,7 +11,7 @@ from services.executor.loans import REPAY_AGAIN_US
 from services.executor.model import IntentState, OrderClass, Purpose, State
 from services.executor.resolve import window_us
 from tests.unit.executor.lender import LoanRig
-from tests.unit.executor.rig import FLAT, SPOT_KEY
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY
 from tests.unit.executor.scripted import described
 
 D = Decimal
@@ -135,10 +135,52 @@ def test_an_opening_of_which_nothing_fills_repays() -> None:
     assert rig.shown == FLAT
 
 
+@pytest.mark.parametrize("style", ["concurrent", "sequential", "maker_first"])
+def test_borrowed_coins_are_sold_before_the_contract_is_bought(style: str) -> None:
+    rig = LoanRig(style=style)
+    rig.venues.books[PERP_KEY].size = D(1)  # the thin leg would go first without a loan
+    rig.run(1)
+    rig.acts("spot", "silent")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.sent) == 1, 5)
+    rig.run(0.5)
+    assert [one.leg for one in rig.sent] == [0], "nothing is bought while the sale is unknown"
+    rig.until(lambda: rig.state is State.ACTIVE, 40)
+    assert [one.leg for one in rig.sent] == [0, 1]
+    assert rig.held == SHORT == rig.shown
+
+
+def test_a_sale_of_borrowed_coins_that_is_refused_leaves_no_leg_alone() -> None:
+    rig = LoanRig()
+    rig.acts("spot", "reject")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: rig.moves == ["idle>opening", "opening>idle"], 10)
+    assert [one.leg for one in rig.sent] == [0]
+    assert rig.lender.borrowed == 0
+
+
+def test_the_contract_is_sized_to_what_was_sold() -> None:
+    rig = LoanRig()
+    rig.acts("spot", "half")
+    rig.reversed()
+    assert [(one.leg, one.quantity) for one in rig.orders(Purpose.OPEN)] == [(0, D(1)), (1, D("0.500"))]
+
+
+def test_coins_that_are_posted_are_sold_as_a_maker_also_when_they_are_borrowed() -> None:
+    rig = LoanRig(style="maker_first")
+    rig.world._saves = {SPOT_KEY: D("0.001"), PERP_KEY: D(0)}
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.venues.resting()) == 1, 5)
+    rig.run(0.05)
+    assert [(one.leg, one.tif) for one in rig.sent] == [(0, "post_only")]
+    rig.fill_resting("1")
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+    assert [(one.leg, one.tif) for one in rig.sent] == [(0, "post_only"), (1, "ioc")]
+
+
 def test_what_a_kept_part_does_not_need_is_repaid() -> None:
     rig = LoanRig()
     rig.acts("spot", "half")
-    rig.acts("perp", "half")
     rig.reversed()
     rig.until(lambda: rig.lender.borrowed == D("0.5"), 5)
     rig.run(10)

@@ -95,7 +95,10 @@ def test_a_half_filled_leg_keeps_what_is_hedged_or_nothing(*, keep: bool, held: 
     assert rig.state is (State.ACTIVE if keep else State.IDLE)
     (text,) = rig.told("unwind")
     assert ("the excess is unwound" if keep else "what was filled is unwound") in text
-    assert len(rig.orders(Purpose.UNWIND)) == (1 if keep else 2)
+    excess = [(0, "sell")]  # first: what is hedged goes when it is gone
+    assert [(one.leg, one.side) for one in rig.orders(Purpose.UNWIND)] == (
+        excess if keep else [*excess, (0, "sell"), (1, "buy")]
+    )
 
 
 def test_a_hedged_part_below_what_a_venue_takes_is_not_kept() -> None:
