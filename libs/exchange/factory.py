@@ -87,7 +87,7 @@ async def open_trading(
             spec,
             session=ordering if for_orders else others,
             timeout_sec=config.timeouts.request_timeout_sec,
-            options={**desks[spec.ccxt_id].options, **options},
+            options={**desks[spec.ccxt_id].settings(), **options},
             keys=keys[spec.ccxt_id],
             answers=Held,
         )

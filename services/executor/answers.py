@@ -14,6 +14,7 @@ from services.executor.events import (
     ListOrders,
     MoveLoan,
     QueryOrder,
+    ReadAccount,
     SendOrders,
 )
 from services.executor.lane import Draft, Lane
@@ -43,6 +44,10 @@ def work_of(event: Answered, together: Together) -> Work | None:
         case ListOrders() as request if event.error is None:
             listed = tuple(event.result)
             work = lambda lane, draft: leftovers.on_listed(lane, draft, request, listed)  # noqa: E731
+        case ReadAccount(venue=venue) if event.error is not None:
+            held = event.error_class == "rate_limit"  # by our own limiter, or told to wait
+            unlooked = {venue: event.error if held else ""}
+            work = lambda lane, _: lane.heed.unlooked.update(unlooked)  # noqa: E731
         case MoveLoan(id=order_id):
             work = lambda lane, draft: loans.on_answer(lane, draft, order_id, event)  # noqa: E731
         case _:

@@ -27,6 +27,7 @@ from libs.exchange.trading_values import (
     QueryOutcome,
     Unknown,
 )
+from libs.exchange.urgency import reading
 from services.executor.ahead import Ahead
 from services.executor.books_work import LANE
 from services.executor.events import (
@@ -52,10 +53,10 @@ from services.executor.gate import Bounds, LeaseView, Refusal, verdict
 from services.executor.leases import Leases
 from services.executor.listing import Listing
 from services.executor.loading import load_pair
+from services.executor.looking import Looking
 from services.executor.model import Intent, OrderClass
 from services.executor.permit import PermitView
 from services.executor.setup import Terms, differences
-from services.executor.shared import Shared
 from services.executor.streams import taken
 from services.executor.translate import request_of
 
@@ -84,6 +85,8 @@ class Desk:
         self.offer: Callable[[Event], None] = _nobody
         self.bad_key: Callable[[], str] = str
         """Why an API key is not to be used any more, asked before each order."""
+        self.unproven: dict[str, str] = {}
+        """Venue -> why it is not known yet what its key may do: nothing increases there."""
         self._store = store
         self._clock = clock
         self.permits = permits
@@ -91,9 +94,8 @@ class Desk:
         self._failpoints = failpoints or Failpoints()
         self.pairs = pairs or {}
         self._loads: dict[str, int] = {}  # pair -> its newest reading
-        self._kept: dict[str, AccountSeen] = {}  # venue -> its newest look
         self._ahead = Ahead(self.tradings, clock)
-        self._looks: dict[str, Shared[AccountSeen]] = {}
+        self._looks = Looking(self.trading, clock)
         self._settings: dict[str, asyncio.Lock] = {}
         self.fees: dict[tuple[str, str], FeeRates] = {}
         """What set-ups have read; the books take it from here rather than ask again."""
@@ -183,10 +185,13 @@ class Desk:
             bounds=self._bounds,
             rate=self._rate(request),
             now=now,
-            bad_key=self.bad_key(),
+            bad_key=self.bad_key() or self._unproven(request),
             standing=request.standing,
             loads=(request.load, self._loads.get(request.pair, 0)),
         )
+
+    def _unproven(self, request: SendOrders) -> str:
+        return next((why for venue, _ in request.legs if (why := self.unproven.get(venue))), "")
 
     def _rate(self, request: SendOrders) -> str:
         """Why a venue's request budget has no room for what increases; what reduces has a reserve."""
@@ -253,7 +258,8 @@ class Desk:
     async def fills(self, request: FetchFills) -> list[FillReport]:
         """Trades of an instrument."""
         trading = self.trading(request.venue)
-        return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
+        with reading(urgent=request.urgent):
+            return await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
 
     async def loan(self, request: MoveLoan) -> Refusal | None:
         """Borrow or repay, if the gate lets it pass."""
@@ -268,42 +274,27 @@ class Desk:
     # --- state ------------------------------------------------------------------------------------
 
     async def account(self, request: ReadAccount) -> AccountSeen:
-        """Positions and balances, read after `asked_mono_us`; shared by who asks at once. What the books see
-        is told to all pairs of the venue, so that they need not look themselves.
+        """Positions and balances. What the books see is told to all pairs of the venue, so that they need not
+        look themselves.
         """
-        venue, kept = request.venue, self._kept.get(request.venue)
-        if kept is not None and request.since_us is not None and kept.asked_mono_us >= request.since_us:
-            return kept
-        if venue not in self._looks:
-            self._looks[venue] = Shared(lambda: self._look(venue))
-        seen = self._kept[venue] = await self._looks[venue].get()
+        seen = await self._looks.of(request)
         if request.pair == LANE:
             for pair, legs in self.pairs.items():
-                if venue in (leg[0] for leg in legs):
+                if request.venue in (leg[0] for leg in legs):
                     self.offer(AccountLooked(pair=pair, seen=seen))
         return seen
-
-    async def _look(self, venue: str) -> AccountSeen:
-        trading = self.trading(venue)
-        asked_us = self._clock.now().mono_us
-        positions, balances = await asyncio.gather(trading.positions(), trading.balances())
-        return AccountSeen(
-            venue=venue,
-            positions=tuple(positions),
-            balances=tuple(balances),
-            asked_mono_us=asked_us,
-        )
 
     async def taken(self, request: FindTaken) -> list[FillReport]:
         """Trades that the venue made by itself. Where it keeps no such books its trades must tell."""
         trading = self.trading(request.venue)
-        fills = await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
         records: list[LedgerRecord] = []
-        try:
-            records = await trading.records("liquidation", since_ms=request.since_ms)
-        except VenueError as error:
-            if error.error_class != "not_supported":
-                raise
+        with reading(urgent=True):  # a leg is not what we hold: the other one stands alone meanwhile
+            fills = await trading.fills(request.instrument, since_ms=request.since_ms, margin=request.margin)
+            try:
+                records = await trading.records("liquidation", since_ms=request.since_ms)
+            except VenueError as error:
+                if error.error_class != "not_supported":
+                    raise
         return taken(fills, records)
 
     async def set_up(self, request: SetUp) -> SetUpDone:

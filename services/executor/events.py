@@ -69,7 +69,8 @@ class CancelOrder(Request, frozen=True, kw_only=True):
 class FetchFills(Request, frozen=True, kw_only=True):
     """Trades of an instrument since a venue time. Answered with a list of FillReport.
 
-    `denied`: the order that its venue denies and whose trades these would be.
+    `denied`: the order that its venue denies and whose trades these would be. `urgent`: nothing is sent for
+    the pair before they are known, or an order's fate hangs on them; they may draw on the reserve of REDUCE.
     """
 
     pair: str
@@ -78,6 +79,7 @@ class FetchFills(Request, frozen=True, kw_only=True):
     since_ms: int
     margin: bool
     denied: str = ""
+    urgent: bool = False
 
 
 class ListOrders(Request, frozen=True, kw_only=True):
@@ -121,7 +123,9 @@ class MoveLoan(Request, frozen=True, kw_only=True):
 class ReadAccount(Request, frozen=True, kw_only=True):
     """Positions and balances of a venue. Answered with `AccountSeen`.
 
-    `since_us`: a look that began then or later (monotonic) will do; None: one that begins from now on.
+    `since_us`: a look that began then or later (monotonic) will do; None: one that begins from now on. A pair
+    that asks for a new one waits for it (recovery, an order of unknown fate, a close by force, a difference):
+    it may draw on the reserve of REDUCE.
     """
 
     venue: str

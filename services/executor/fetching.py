@@ -42,6 +42,7 @@ def due(lane: Lane, draft: Draft) -> None:
 
 def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent]) -> None:
     """One request for each place of the wanted orders, from the oldest missing one on."""
+    urgent = {where_of(lane, one) for one in draft.unsettled}
     for where in dict.fromkeys(where_of(lane, one) for one in wanted):
         venue, instrument, margin = where
         since_us = min(one.created_us for one in missing if where_of(lane, one) == where)
@@ -53,6 +54,7 @@ def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent])
                 instrument=instrument,
                 since_ms=since_us // US_PER_MS - LOOK_BACK_MS,
                 margin=margin,
+                urgent=where in urgent,
             )
         )
 
@@ -68,6 +70,7 @@ def of_denied(lane: Lane, draft: Draft, intent: Intent) -> FetchFills:
         since_ms=since_us // US_PER_MS - LOOK_BACK_MS,
         margin=margin,
         denied=intent.id,
+        urgent=True,
     )
 
 

@@ -62,6 +62,7 @@ def both_answer(lane: Lane, draft: Draft, reason: str) -> bool:
     heed, now_us = lane.heed, draft.now.mono_us
     if heed.demanded_us is None or now_us - heed.heard_us > DEMAND_US_MAX:
         heed.demanded_us, heed.demand_told = now_us, False
+        heed.unlooked.clear()
         recovery.compare(lane, draft)
     heed.heard_us = now_us
     silent = [venue for venue, _ in lane.keys if heed.looked.get(venue, -1) < heed.demanded_us]
@@ -70,7 +71,10 @@ def both_answer(lane: Lane, draft: Draft, reason: str) -> bool:
         return True
     if now_us - lane.compared_us >= LOOK_AGAIN_US:
         recovery.compare(lane, draft)
-    heed.waits = f"{reason}: waits, since {silent[0]} does not answer; a leg alone would be worse"
+    cause = f"{silent[0]} does not answer"
+    if why_not := heed.unlooked.get(silent[0]):
+        cause = f"{silent[0]} could not be looked at ({why_not})"
+    heed.waits = f"{reason}: waits, since {cause}; a leg alone would be worse"
     if now_us - heed.demanded_us >= DEMAND_US_MAX and not heed.demand_told:
         heed.demand_told = True
         draft.alert(AlertLevel.CRITICAL, "waits", f"{lane.pair}: {heed.waits}")

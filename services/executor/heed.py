@@ -23,7 +23,8 @@ class Leftovers(msgspec.Struct, kw_only=True):
 
 
 class Heed(msgspec.Struct, kw_only=True):
-    """`looked`: venue -> when the last look at it that was answered began. `demanded_us`: since when both
+    """`looked`: venue -> when the last look at it that was answered began, `unlooked`: why the last one was
+    held back (our own limiter, or the venue wants to be left alone). `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
     `fetched_us`: place -> when missing trades were asked for last, `missing`: order -> since when some are.
     `rechecked`: given-up order -> how often it was asked for since. `differed`: leg of a stuck pair -> what
@@ -36,6 +37,7 @@ class Heed(msgspec.Struct, kw_only=True):
     """
 
     looked: dict[str, int] = {}
+    unlooked: dict[str, str] = {}
     demanded_us: int | None = None
     heard_us: int = 0
     demand_told: bool = False

@@ -12,6 +12,7 @@ from typing import Final
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
 from libs.exchange.trading_values import OrderReport
+from libs.exchange.urgency import reading
 from services.executor.events import ListOrders
 from services.executor.shared import Pace, Shared
 
@@ -42,7 +43,8 @@ class Listing:
     async def _read(self, place: Place) -> list[OrderReport]:
         venue, instrument, margin = place
         try:
-            return await self._trading_of(venue).open_orders(instrument, margin=margin)
+            with reading(urgent=True):  # the pair is not ready before its places have been searched
+                return await self._trading_of(venue).open_orders(instrument, margin=margin)
         except VenueError as error:
             # Where coins cannot be borrowed there is no such desk, and nothing of ours can rest on it.
             if margin and error.error_class == "not_supported":

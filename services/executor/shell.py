@@ -22,10 +22,12 @@ from libs.common.messages import BadMessage, decode
 from libs.common.messages_exec import Permit
 from libs.common.store import Lease, Store, StoreUnavailable
 from libs.common.subjects import PERMIT
+from libs.exchange.errors import is_local
 from libs.exchange.permissions import KeyRules
 from libs.exchange.port import VenueError
 from libs.exchange.trading import Trading
 from libs.exchange.trading_values import TradingEvent
+from libs.exchange.urgency import reading
 from services.executor.desk import Desk
 from services.executor.events import LeaseHeld, LeaseLost, VenueTold
 from services.executor.key_reading import permissions_of
@@ -35,6 +37,10 @@ from services.executor.streams import Books, events_of
 log = logging.getLogger(__name__)
 
 REOPEN_SEC: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+LOCAL_SEC_MAX: Final = 5.0
+"""Between two tries that our own limiter holds back: they cost the venue nothing, and a count of requests is
+gone in one moment, when the venue's minute is over.
+"""
 LEASE_ROUND_SEC: Final = 0.1
 LEASE_CALL_SEC: Final = 1.0
 GIVE_BACK_SEC: Final = 1.0
@@ -70,18 +76,43 @@ class Account:
         return self.venue in self._desk.tradings
 
     async def open(self) -> None:
-        """Load, and look at the key's rights. Raises VenueError; CannotStart for a key that is refused."""
+        """Load, and look at the key's rights. Raises VenueError; CannotStart for a key that is refused.
+
+        Orders may be unknown there and positions open: it draws on the reserve of REDUCE. The rights are
+        needed by what increases only: while they cannot be read the rest goes on.
+        """
         if self._trading is None:
             self._trading = await self._opener(self.venue)
-        await self._trading.load()
-        may, why = await permissions_of(self._trading)
+        with reading(urgent=True):
+            await self._trading.load()
+        try:
+            await self._look_at_key(self._trading)
+        except VenueError as error:
+            self._desk.unproven[self.venue] = f"{self.venue}: what its key may do is not known yet: {error}"
+            log.warning("%s: nothing is opened there yet: %s", self.venue, error)
+        self._desk.tradings[self.venue] = self._trading
+
+    async def _look_at_key(self, trading: Trading) -> None:
+        may, why = await permissions_of(trading)
         now_ms = wall_us() // US_PER_MS
         if refused := self._rules.refusal(self.venue, may, now_ms=now_ms, why=why):
             raise CannotStart(refused, code=2)
         for found in self._rules.findings(self.venue, may, now_ms=now_ms):
             if found.state == "warning":
                 log.warning("%s: %s: %s", self.venue, found.text, found.remedy)
-        self._desk.tradings[self.venue] = self._trading
+        self._desk.unproven.pop(self.venue, None)
+
+    async def _prove(self, trading: Trading, offer: Offer) -> None:
+        """Look at the key's rights until they are known."""
+        tries = 0
+        while why := self._desk.unproven.get(self.venue):
+            offer(VenueTold(venue=self.venue, problem=why))
+            try:
+                await self._look_at_key(trading)
+            except VenueError as error:
+                await asyncio.sleep(pause_sec(error, tries))
+                tries += 1
+        offer(VenueTold(venue=self.venue, problem=""))
 
     async def run(self, offer: Offer) -> None:
         """Open it if that has not been done, then stream and stay warm until cancelled."""
@@ -91,9 +122,8 @@ class Account:
                 await self.open()
             except VenueError as error:
                 offer(VenueTold(venue=self.venue, problem=f"{self.venue} cannot be traded on: {error}"))
-                await asyncio.sleep(REOPEN_SEC[min(tries, len(REOPEN_SEC) - 1)])
+                await asyncio.sleep(pause_sec(error, tries))
                 tries += 1
-        offer(VenueTold(venue=self.venue, problem=""))
         trading = self._desk.tradings[self.venue]
 
         def sink(event: TradingEvent) -> None:
@@ -103,11 +133,22 @@ class Account:
         async with asyncio.TaskGroup() as group:
             group.create_task(trading.stream(sink))
             group.create_task(trading.keep_warm())
+            group.create_task(self._prove(trading, offer))
 
     async def close(self) -> None:
         """Leave the venue."""
         if self._trading is not None:
             await self._trading.close()
+
+
+def pause_sec(error: VenueError, tries: int) -> float:
+    """How long the next try waits: never longer than the venue, or our own limiter, has said."""
+    hint_sec = error.retry_after_sec
+    if hint_sec is None:
+        return REOPEN_SEC[min(tries, len(REOPEN_SEC) - 1)]
+    if is_local(error):
+        hint_sec = min(hint_sec, LOCAL_SEC_MAX)
+    return max(REOPEN_SEC[0], hint_sec)
 
 
 class LeaseKeeper:

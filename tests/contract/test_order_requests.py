@@ -94,7 +94,7 @@ class Pair:
         other = request.client_id[::-1]
         arguments = arguments_of(request, item, trading.record, venue_id=other, hedged=hedged)
         name, session = place.spec.ccxt_id, self.tap.redirect.session()
-        options = {**place.spec.options, **place.desk.options, "maxRetriesOnFailure": 0}
+        options = {**place.spec.options, **place.desk.settings(), "maxRetriesOnFailure": 0}
         exchange = getattr(ccxt.pro, name)(
             {**ccxt_keys(self._keys, name), "session": session, "options": options, "enableRateLimit": False}
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
@@ -56,3 +57,20 @@ async def test_a_stream_that_starts_beside_an_open_position_tells_how_it_changes
 
                 await until(grown)
                 assert not [one for one in heard if isinstance(one, GapSeen)]
+
+
+async def test_no_task_of_ccxts_dies_unseen_beside_open_positions() -> None:
+    """Binance's margin desk begins a snapshot of positions as well, which fails on figures that are text."""
+    lost: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: lost.append(f"{context['message']}: {context!r}"))
+    async with running_venue() as venue:
+        config = config_of(customers.told(venue.server.keys["u1"]))
+        async with trading_on(venue.redirect, config, "binance") as trading:
+            await sell(trading)
+            async with heard_by(trading):
+                await sell(trading)
+            gc.collect()  # what nobody has asked for its error says so when it goes
+            await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert lost == []

@@ -1,7 +1,8 @@
 """A venue's request budget: what its headers say is used, what we sent since, and who may use the rest.
 
 Pure. Polls stop at half of a limit, opens at three quarters; what is above is the reserve of orders that
-reduce risk. A ban (418) stops everybody, since asking on makes it longer; a 429 stops all but what reduces.
+reduce risk and of the reads that they wait for, which leave the last twentieth to the orders. A ban (418)
+stops everybody, since asking on makes it longer; a 429 stops all but orders that reduce.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from libs.exchange.errors import retry_after_sec
 from libs.exchange.trading_values import Room, Urgency
 
 SHARES: Final[dict[Urgency, float]] = {"poll": 0.5, "increase": 0.75, "reduce": 1.0}
+READS_MAX: Final = 0.95
+"""Of a limit, what reads that a reduction waits for may use. The rest is 120 of Binance's 2,400."""
+
 _BANNED: Final = 418
 _LIMITED: Final = 429
 
@@ -69,26 +73,36 @@ class Budget:
         self._sent.extend([now_us] * orders)
 
     def room(self, urgency: Urgency, orders: int = 1) -> Room:
-        """Whether so many orders (0: a poll) of this urgency fit now."""
+        """Whether so many orders (0: a read) of this urgency fit now."""
         now_us = self._mono_us()
-        until_us = self._banned_until_us if urgency == "reduce" else self._limited_until_us
+        reads = urgency == "reduce" and not orders
+        most = READS_MAX if reads else SHARES[urgency]
+        until_us = self._banned_until_us if urgency == "reduce" and orders else self._limited_until_us
         shares = [(limit, self._share(i, limit, now_us)) for i, limit in enumerate(self._limits)]
         weight = max((share for limit, share in shares if not limit.orders), default=0.0)
         counted = max((share for limit, share in shares if limit.orders), default=0.0)
         wait_sec = max(0.0, (until_us - now_us) / US_PER_SEC)
         if wait_sec > 0:
-            why = f"the venue asked to wait {wait_sec:.0f} s"
+            why = _asked(wait_sec)
             return Room(allowed=False, weight_used=weight, orders_used=counted, wait_sec=wait_sec, why=why)
-        for limit, share in shares:
+        for i, (limit, share) in enumerate(shares):
             if limit.orders and not orders:
                 continue  # a poll is no order
             more = orders / limit.most if limit.orders else 0.0
-            if share + more > SHARES[urgency] or share >= 1.0:
+            if share + more > most or share >= (most if reads else 1.0):
                 what = "orders" if limit.orders else "request weight"
-                why = f"{share:.0%} of {limit.most} {what} in {limit.window_sec:g} s are used"
-                wait = self._wait_sec(limit, now_us)
+                used = f"{share:.0%} of {limit.most} {what} in {limit.window_sec:g} s are used"
+                why = f"our own limiter holds it back, not the venue: {used}"
+                wait = self._wait_sec(i, limit, now_us)
                 return Room(allowed=False, weight_used=weight, orders_used=counted, wait_sec=wait, why=why)
         return Room(allowed=True, weight_used=weight, orders_used=counted)
+
+    def asked(self) -> Room:
+        """No room while the venue wants to be left alone, whatever is used."""
+        wait_sec = max(0.0, (self._limited_until_us - self._mono_us()) / US_PER_SEC)
+        if wait_sec == 0:
+            return Room(allowed=True, weight_used=0.0, orders_used=0.0)
+        return Room(allowed=False, weight_used=0.0, orders_used=0.0, wait_sec=wait_sec, why=_asked(wait_sec))
 
     def _share(self, i: int, limit: Limit, now_us: int) -> float:
         """Used part of a limit. A header holds until its window must have ended; later orders add to it."""
@@ -103,8 +117,11 @@ class Budget:
                 used += 1
         return used / limit.most
 
-    def _wait_sec(self, limit: Limit, now_us: int) -> float:
-        """At most one window: by then the count is another."""
-        if not limit.orders or not self._sent:
-            return limit.window_sec
-        return max(0.0, limit.window_sec - (now_us - self._sent[-1]) / US_PER_SEC)
+    def _wait_sec(self, i: int, limit: Limit, now_us: int) -> float:
+        """At most one window since the count was heard, or the newest order: by then it is another."""
+        at_us = self._sent[-1] if limit.orders and self._sent else self._used.get(i, (0, now_us))[1]
+        return max(0.0, limit.window_sec - (now_us - at_us) / US_PER_SEC)
+
+
+def _asked(wait_sec: float) -> str:
+    return f"the venue asked to wait {wait_sec:.0f} s"

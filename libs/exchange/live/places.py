@@ -20,7 +20,9 @@ from libs.exchange.live.record import Desk, TradingRecord
 from libs.exchange.live.wire import CALL, Call
 from libs.exchange.port import Instrument, VenueError
 from libs.exchange.record import ClientSpec, Quirks, market_hours
+from libs.exchange.trading_values import Room, Urgency
 from libs.exchange.units import instrument_of
+from libs.exchange.urgency import is_urgent
 
 LOOKS: Final = frozenset({"balances", "positions"})
 """A look at the account. Risk lives on it: who is not looked at for 30 s opens nothing, so that looks may
@@ -51,16 +53,26 @@ class Place:
 
         `noted` gets the venue's own answer.
         """
-        room = self.budget.room("increase" if name in LOOKS else "poll", 0)
-        if not room.allowed:
-            error = VenueError(self.poll.venue, "rate_limit", f"{name}: {room.why}")
-            error.retry_after_sec = room.wait_sec
-            raise error
+        urgency: Urgency = "reduce" if is_urgent() else "increase" if name in LOOKS else "poll"
+        self._demand(name, self.budget.room(urgency, 0))
         token = CALL.set(noted)
         try:
             return await self.poll.call(name, work(self.poll.exchange))
         finally:
             CALL.reset(token)
+
+    def _demand(self, name: str, room: Room) -> None:
+        if not room.allowed:
+            error = VenueError(self.poll.venue, "rate_limit", f"{name}: {room.why}")
+            error.retry_after_sec = room.wait_sec
+            raise error
+
+    async def load(self) -> None:
+        """Read the markets. They are read whatever is used, but not while the venue wants to be left alone:
+        asking on is what makes a ban longer.
+        """
+        self._demand("load", self.budget.asked())
+        await self.poll.call("load", self.poll.exchange.load_markets(True))
 
     async def get(self, name: str, method: str, asked: dict[str, Any] | None = None) -> Any:
         """One of ccxt's implicit methods (`fapiPrivateGetIncome`) on the polling instance."""
@@ -96,7 +108,7 @@ class Places:
 
     async def load(self) -> None:
         """Read all markets, once a place."""
-        await all_of(place.poll.call("load", place.poll.exchange.load_markets(True)) for place in self.all)
+        await all_of(place.load() for place in self.all)
         self.adopt()
 
     def adopt(self) -> None:

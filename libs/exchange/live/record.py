@@ -17,6 +17,12 @@ from libs.common.subjects import Kind
 from libs.exchange.live.budget import Limit
 from libs.exchange.trading_values import Wallet
 
+# load_positions_snapshot of ccxt.pro compares `contracts` with 0, which fails on figures that are text: a
+# task of ccxt's own dies of it unseen, and with a position open `watch_positions` never says anything.
+# Binance's margin desk begins one as well (set_positions_cache of `watch_orders`, for every type but spot), and
+# so do Bybit, Gate, KuCoin and BingX. The stream tells changes, REST the rest.
+NO_SNAPSHOT: Final = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
+
 _CONTRACTS: Final = frozenset({Kind.PERP, Kind.FUTURE})
 IdForm = Literal["plain", "hex", "number", "t-"]
 
@@ -46,6 +52,10 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     warm: str = "fetch_time"
     warm_params: tuple[dict[str, Any], ...] = ({},)
     options: dict[str, Any] = {}
+
+    def settings(self) -> dict[str, Any]:
+        """`options` of ccxt's instances, with what holds for every desk."""
+        return {**NO_SNAPSHOT, **self.options}
 
 
 class TradingRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,9 +145,6 @@ def _own(per_sec: int) -> tuple[Limit, ...]:
 
 # fetch_open_orders refuses to ask for all symbols (40 times the weight of one) until it is told to
 _ALL_ORDERS: Final = {"warnOnFetchOpenOrdersWithoutSymbol": False}
-# load_positions_snapshot of ccxt.pro compares `contracts` with 0, which fails on figures that are text: with
-# a position open `watch_positions` would never say anything. The stream tells changes, REST the rest.
-_NO_SNAPSHOT: Final = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 
 BINANCE: Final = TradingRecord(
     venue="binance",
@@ -161,7 +168,7 @@ BINANCE: Final = TradingRecord(
                 Limit(most=1_200, window_sec=60, header="x-mbx-order-count-1m", orders=True),
             ),
             balances={"futures": {}},
-            options={**_ALL_ORDERS, **_NO_SNAPSHOT},
+            options=_ALL_ORDERS,
         ),
     ),
     # create_order with marginMode goes to sapi/v1/margin/order; borrowing is a call of its own

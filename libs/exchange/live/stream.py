@@ -24,6 +24,7 @@ from libs.exchange.live.reports import fill_of, forced_trade, order_of, position
 from libs.exchange.port import GapSeen
 from libs.exchange.streams import BACKOFF_SEC, HEALTHY_SEC, SETTLE_SEC
 from libs.exchange.trading_values import TradingEvent
+from libs.exchange.urgency import reading
 
 if TYPE_CHECKING:
     from libs.exchange.live.adapter import CcxtTrading
@@ -122,7 +123,8 @@ class Ears:
         try:
             if self._unseen:  # subscribe first, then read what was missed: nothing falls between the two
                 await asyncio.wait(tasks, timeout=SETTLE_SEC, return_when=asyncio.FIRST_EXCEPTION)
-                await self._reconcile()
+                with reading(urgent=True):  # what was missed may be how an order of ours ended
+                    await self._reconcile()
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()

@@ -51,7 +51,7 @@ class Captured(Held):
 def opened(venue: str) -> tuple[CcxtTrading, list[tuple[str, str, str]]]:
     record, quirks = RECORDS[venue], quirks_of(venue)
     seen: list[tuple[str, str, str]] = []
-    options = {desk.ccxt_id: desk.options for desk in record.desks}
+    options = {desk.ccxt_id: desk.settings() for desk in record.desks}
 
     def open_exchange(spec: ClientSpec, _: bool) -> Any:  # noqa: FBT001 - one of two kinds
         exchange = make_exchange(

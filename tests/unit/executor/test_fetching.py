@@ -92,3 +92,14 @@ def test_what_a_venue_does_not_tell_is_asked_for_again() -> None:
     rig.run(60)
     assert fetches(rig) == after
     assert all(fills_complete(one) for one in rig.lane.intents.values())
+
+
+def test_trades_that_the_pair_waits_for_are_urgent_and_those_of_the_ledger_are_not() -> None:
+    rig = Terse(base_fee="0.001")
+    rig.stream_on = False
+    whole_life(rig)
+    asked = {(one.instrument, one.urgent) for one in rig.requests if isinstance(one, FetchFills)}
+    spot, perp = (name for _, name in rig.keys)
+    assert (spot, True) in asked, "nothing is sent before it is known what fees took from the coins"
+    assert (perp, False) in asked
+    assert (perp, True) not in asked
