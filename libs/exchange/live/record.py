@@ -19,8 +19,8 @@ from libs.exchange.trading_values import Wallet
 
 # load_positions_snapshot of ccxt.pro compares `contracts` with 0, which fails on figures that are text: a
 # task of ccxt's own dies of it unseen, and with a position open `watch_positions` never says anything.
-# Binance's margin desk begins one as well (set_positions_cache of `watch_orders`, for every type but spot), and
-# so do Bybit, Gate, KuCoin and BingX. The stream tells changes, REST the rest.
+# Binance's margin desk begins one as well (set_positions_cache of `watch_orders`, for all types but spot);
+# Bybit, Gate, KuCoin and BingX do. The stream tells changes, REST the rest.
 NO_SNAPSHOT: Final = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 
 _CONTRACTS: Final = frozenset({Kind.PERP, Kind.FUTURE})
