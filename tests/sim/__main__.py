@@ -1,7 +1,7 @@
 """`make sim SEEDS=n SEED_START=k`: seeds of the executor's simulation, with figures; exit 1 on a violation.
 
-A failing seed is shrunk and printed with the command that repeats it; put its number into REGRESSIONS
-(`tests/sim/test_seeds.py`) and it is run with every test run from then on.
+A failing seed is shrunk and printed with the command that repeats it, and with its line for
+`tests/sim/regressions.jsonl`: what is there is run with every test run from then on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 
 from tests.sim.campaign import report, run_all, smallest
+from tests.sim.regressions import line_of
 
 
 def main() -> int:
@@ -32,7 +33,8 @@ def main() -> int:
         kinds = ", ".join(sorted(plan.misfortunes)) or "none"
         print(
             f"seed {one.seed} violates {one.number}: make sim SEEDS=1 SEED_START={one.seed}\n"
-            f"  still so with misfortunes {kinds}, active for {plan.active_us / 1e6:.0f} s"
+            f"  still so with misfortunes {kinds}, active for {plan.active_us / 1e6:.0f} s\n"
+            f"  {line_of(plan)}"
         )
     return 1 if bad else 0
 

@@ -10,6 +10,7 @@ nothing: while one is under way, or not booked to its last trade, nothing is to 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from libs.common.effects import Effect
@@ -20,6 +21,7 @@ from services.executor.rounds import Round
 from services.executor.world import World as Shared
 from tests.sim.invariants import Violated
 from tests.sim.plan import PAIRS, Misfortune
+from tests.sim.terms import ROUNDED_TO
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -60,8 +62,14 @@ class Accounts:
         world, venue = self.world, done.venue
         world.counts["comparisons"] += 1
         self.compared_us[venue] = now.mono_us
-        if done.residual and not self._excused(venue):
-            raise Violated("I8", f"{venue}: the books do not explain {done.residual}")
+        left = {asset: units for asset, units in done.residual.items() if abs(units) > self._rounded(venue)}
+        if left and not self._excused(venue):
+            raise Violated("I8", f"{venue}: the books do not explain {left}")
+
+    def _rounded(self, venue: str) -> Decimal:
+        """What the venue may have rounded away: half a digit for each position."""
+        side = self.world.venues[venue]
+        return ROUNDED_TO * len(side.instruments) if self.world.plan.rounded else Decimal(0)
 
     def _excused(self, venue: str) -> bool:
         """Whether the ledger cannot know all of this venue at this moment."""

@@ -60,19 +60,15 @@ def smallest(seed: int) -> Plan:
     return shrink(of_seed(seed), lambda plan: outcome_of(plan).number)
 
 
-NOBODY_PULLS: Final = frozenset(
-    {
-        # the table knows them for every state; these states end another way
-        "idle give_up stuck",
-        "opening give_up stuck",
-        "active give_up stuck",
-    }
-)
-
+NOBODY_PULLS: Final = frozenset({"idle give_up stuck", "active give_up stuck"})
+"""What the table has only because it has a row for every state. An idle pair is on the way to nothing, so no
+tries of it can be used up. A held one whose tries are used up becomes UNWINDING first, and gives up there.
+"""
 
 SIGHTS: Final = (
     *("orders", "loans", "comparisons", "agreements", "settlements", "interest", "maker_fills"),
     *("signal open", "signal close", "commands", "cmd done", "cmd refused", "risk_twice"),
+    "folds at crashes",
 )
 """What must have been there for the invariants to mean anything."""
 

@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 GIVEN_UP = frozenset({IntentState.NOT_ACCEPTED, IntentState.VOID, IntentState.REJECTED})
 REST_US = 12 * US_PER_SEC
-NAKED_US_MAX = 30 * US_PER_SEC
-"""open_timeout_sec, and what a ladder with its pauses takes on thin books with rejections."""
-
 TINY = Decimal("0.002")
-NAKED_USD_MIN = Decimal(50)
-NAKED_SHARE = Decimal("0.05")
 
 
 class Violated(AssertionError):
@@ -61,8 +56,6 @@ class Checker:
         self.given_up: set[str] = set()
         self.written: set[str] = set()  # as SENT, in this store or one that was lost since
         self.busy_us = 0
-        self.naked_us: dict[str, int] = {}
-        self.naked_max_us = 0
 
     def forget(self) -> None:
         """The store was lost: what was durable is so no more. What went over the wire did."""
@@ -70,11 +63,12 @@ class Checker:
         self.states.clear()
         self.fence.clear()
         self.world.agreement.forget()
+        self.world.journal.forget()
 
     # --- writes -----------------------------------------------------------------------------------
 
     def stored(self, change: Transition) -> None:
-        """I3, I10, I11: what became durable is legal and true, and the journal tells all of it."""
+        """I3, I11: what became durable is legal and true."""
         changed: list[str] = []
         for key, value in change.writes.items():
             if key.startswith("pair:") and value is not None:
@@ -235,7 +229,7 @@ class Checker:
         """Durable orders whose fate is open."""
         return [one for one in self.durable.values() if not one.state.is_final]
 
-    def _opposites(self) -> None:
+    def opposites(self) -> None:
         """No two pairs hold one instrument both ways: they would cancel out, and neither could be closed."""
         sides: dict[Key, int] = {}
         for state in self.states.values():
@@ -264,46 +258,3 @@ class Checker:
                 more = max(Decimal(0), placed.filled - one.filled) if placed is not None else Decimal(0)
                 traded += more if one.side == "buy" else -more
         return traded
-
-    # --- nakedness ----------------------------------------------------------------------------------
-
-    def look_for_naked(self, step_us: int) -> None:
-        """I4: called every `step_us`. Time counts while the pair's owner could act and nothing is unknown."""
-        self._opposites()
-        for pair in PAIRS:
-            state = self.states.get(pair.id)
-            usd = self.naked_usd(pair, state) if state is not None else Decimal(0)
-            if usd == 0:
-                self.naked_us[pair.id] = 0
-            elif self._could_act(pair):
-                self.naked_us[pair.id] = self.naked_us.get(pair.id, 0) + step_us
-                self.naked_max_us = max(self.naked_max_us, self.naked_us[pair.id])
-                if self.naked_us[pair.id] > NAKED_US_MAX:
-                    raise Violated(
-                        "I4", f"{pair.id} has been naked for {NAKED_US_MAX // US_PER_SEC} s: {usd:.0f} USD"
-                    )
-
-    def naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
-        """What is not hedged, as far as it is worth an alarm."""
-        price = self.world.prices[pair.keys[0][1].split("-")[0]]
-        larger = max(abs(leg.quantity) for leg in state.legs) * price
-        usd = abs(state.delta) * price
-        return usd if usd > max(NAKED_USD_MIN, NAKED_SHARE * larger) else Decimal(0)
-
-    def _could_act(self, pair: SimPair) -> bool:
-        world = self.world
-        now_us = world.now.mono_us
-        state = self.states[pair.id].state
-        if state is State.STUCK or world.store.down or world.store.full:
-            return False
-        if any(now_us < world.venues[venue].down_until_us for venue, _ in pair.keys):
-            return False
-        if world.trouble.is_shut(pair.keys):
-            return False
-        owner = next((node for node in world.nodes if node.lanes[pair.id].lease is not None), None)
-        if owner is None or now_us < owner.frozen_until_us:
-            return False
-        sharers = [owner.lanes[one.id] for one in PAIRS if set(one.keys) & set(pair.keys)]
-        # u * W of the bound: an order of unknown fate on a shared instrument, too, makes every look worthless
-        unknown = any(not one.state.is_final for lane in sharers for one in lane.intents.values())
-        return owner.lanes[pair.id].ready and not unknown

@@ -56,6 +56,7 @@ class Lending:
         self.bought: set[str] = set()
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.hour = 0
+        self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
         self.users_debt = ZERO
         self.users_loan = ZERO
         self.users_debt_most = ZERO
@@ -115,7 +116,7 @@ class Lending:
         if world.venues[request.venue].is_down or world.hits(Misfortune.REQUEST_LOST, 0.04):
             answer(lost, ANSWER_US_MAX)
         elif world.hits(Misfortune.LATE_LANDING, 0.05):
-            world.time.after(self.rng.randrange(US_PER_SEC, 9 * US_PER_SEC), lambda: self._late(request))
+            world.time.after(world.late_us(request.venue, self.rng), lambda: self._late(request))
             answer("connection reset", self.rng.randrange(1_000, US_PER_SEC))
         else:
             world.time.after(world.wire_us(), landed)
@@ -130,6 +131,8 @@ class Lending:
         if world.hits(Misfortune.LOAN_REJECTED, 0.15):
             return f"{SAYS_NO}: the pool has not enough of it" if self.rng.random() < 0.7 else "HTTP 500"
         kind = Borrow if request.amount > 0 else Repay
+        if kind is Repay and self._refuses(request.venue):
+            return f"{SAYS_NO}: repayments are suspended"
         try:
             world.venues[request.venue].apply(kind(account=BOT, asset=request.asset, amount=amount))
         except Refused as refused:
@@ -137,7 +140,19 @@ class Lending:
         if request.id in self.landed:
             raise Violated("I2", f"loan {request.id} was carried out twice")
         self.landed.add(request.id)
+        if kind is Borrow and world.hits(Misfortune.REPAY_REFUSED, 0.8):
+            self._keep(request)
         return None
+
+    def _refuses(self, venue: str) -> bool:
+        """Whether a venue takes no repayment now."""
+        return self.world.now.mono_us < self._refuses_us.get(venue, 0)
+
+    def _keep(self, request: MoveLoan) -> None:
+        """What was just lent cannot be sold, nor anything bought against it, and is not taken back either."""
+        self._refuses_us[request.venue] = self.world.now.mono_us + self.rng.randrange(20, 60) * US_PER_SEC
+        for key in request.legs:
+            self.world.trouble.shut(key, self.rng.randrange(10, 30))
 
     # --- the venue's own doing ------------------------------------------------------------------------------
 
@@ -163,6 +178,8 @@ class Lending:
             if state is None or state.state is not State.ACTIVE or self._moves(pair.id):
                 continue
             for leg in state.legs:
+                if self._refuses(leg.venue):
+                    continue  # who takes nothing back recalls nothing
                 if leg.kind is SPOT and leg.borrowed > 0 and world.hits(Misfortune.LOAN_RECALLED, 0.2):
                     whole = self.rng.random() < 0.5
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]

@@ -86,6 +86,8 @@ class Misfortune(StrEnum):
     LOAN_REJECTED = "loan_rejected"
     LOAN_RECALLED = "loan_recalled"
     USER_DEBT = "user_debt"
+    REPAY_REFUSED = "repay_refused"
+    FOLLOW_REFUSED = "follow_refused"
     # process
     CRASH = "crash"
     CRASH_OPENING = "crash_opening"
@@ -147,6 +149,11 @@ class Misfortune(StrEnum):
     CLOCK_JUMP = "clock_jump"
 
 
+LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
+"""Drawn from a stream of their own, so that the plans of the seeds stay what they were without them."""
+
+LATER_SHARE = 0.4
+
 FUNDS = Decimal(1_000_000)
 SCARCE = Decimal(3_500)
 """So little that a shock of prices brings liquidation near."""
@@ -166,7 +173,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A seed's world. `active_us`: how long misfortunes and wishes go on; then all is quiet until the end.
 
     `signals`: the real signal service asks for opens and closes; `wishes`: so does chance. `funds`: USDT that
-    each account begins with.
+    each account begins with. `late_to_window`: what lands late may do so until W is almost over, else for 9
+    s. `rounded`: the venues tell unrealised profit with 8 decimals, as real ones do.
     """
 
     seed: int
@@ -179,6 +187,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     signals: bool = False
     wishes: bool = True
     funds: Decimal = FUNDS
+    late_to_window: bool = False
+    rounded: bool = False
 
     def config(self) -> Config:
         """The deployment's settings."""
@@ -220,12 +230,14 @@ def of_seed(seed: int) -> Plan:
     """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
     density = rng.choice((0.12, 0.25, 0.4))
-    chosen = frozenset(kind for kind in Misfortune if rng.random() < density)
+    chosen = frozenset(kind for kind in Misfortune if kind not in LATER and rng.random() < density)
     if Misfortune.CLOSE_REFUSED in chosen:
         chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
     scarce = rng.random() < 0.15
     if scarce:
         chosen = chosen - RICH | {Misfortune.MARGIN_SHOCK}
+    more = random.Random(f"more {seed}")  # noqa: S311 - as above
+    chosen |= {kind for kind in LATER if more.random() < LATER_SHARE}
     return Plan(
         seed=seed,
         funds=SCARCE if scarce else FUNDS,
@@ -235,5 +247,7 @@ def of_seed(seed: int) -> Plan:
         style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),
         keep_partial=rng.random() < 0.8,
+        late_to_window=more.random() < 0.5,
+        rounded=more.random() < 0.5,
         **rng.choice(ASKING),
     )

@@ -90,6 +90,7 @@ class Seed:
         """kill -9."""
         process.crash()
         world = self.world
+        world.journal.at_crash()
         world.nodes[:] = [one for one in world.nodes if one is not process]
         world.guardians[:] = [one for one in world.guardians if one is not process]
         if world.adviser is process:

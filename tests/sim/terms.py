@@ -25,6 +25,8 @@ STEPS = {
 
 TIERS = (Tier(notional_max=Decimal(10**9), leverage_max=50, maintenance_ratio=Decimal("0.01")),)
 USER_COINS = Decimal(3)
+ROUNDED_TO = Decimal("1e-8")
+"""The last digit of a standing profit that a venue tells."""
 
 
 REASONS = {

@@ -9,6 +9,7 @@ from libs.common.instant import US_PER_SEC
 from tests.sim.campaign import Outcome, outcome_of
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.mutants_risk import RISK_MUTANTS
+from tests.sim.mutants_waits import WAITING_MUTANTS
 from tests.sim.plan import of_seed
 
 SEEDS_MAX = 40
@@ -21,7 +22,9 @@ def outcome(mutant: Mutant, seed: int) -> Outcome:
     return outcome_of(msgspec.structs.replace(plan, misfortunes=mutant.misfortunes, active_us=ACTIVE_US))
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *RISK_MUTANTS], ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize(
+    "mutant", [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS], ids=lambda mutant: mutant.name
+)
 def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:
     found = set()
     with mutant.applied():

@@ -249,8 +249,20 @@ class Trouble:
         entered = before.state is not after.state
         if entered and after.state is State.UNWINDING and world.hits(Misfortune.UNWIND_REFUSED, 0.25):
             self._shut_legs(after)
+        if after.state is State.ACTIVE and after.plan is not None:
+            self._on_follow(before, after, after.plan)
         if after.state is State.CLOSING and after.plan is not None:
             self._on_close(before, after, after.plan)
+
+    def _on_follow(self, before: PairState, after: PairState, plan: Plan) -> None:
+        """A leg is to be made smaller, and its market shuts for longer than anybody tries."""
+        over = [
+            leg for leg, goal in zip(after.legs, plan.goals, strict=True) if abs(leg.quantity) > abs(goal)
+        ]
+        begun = before.plan is None or before.plan.purpose is not plan.purpose
+        if over and begun and self.world.hits(Misfortune.FOLLOW_REFUSED, 0.5):
+            leg = self.rng.choice(over)
+            self.shut((leg.venue, leg.instrument), self.rng.randrange(150, 200))
 
     def _on_close(self, before: PairState, after: PairState, plan: Plan) -> None:
         """A hard close without an end, a soft one of which a leg fails, a hedge that is not restored."""

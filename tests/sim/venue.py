@@ -54,7 +54,7 @@ from libs.exchange.trading_values import (
 from services.executor.model import Intent
 from tests.sim.lending import LENDERS
 from tests.sim.plan import KEYS, Misfortune
-from tests.sim.terms import BOT, FEES, REASONS, USER_COINS, balance_of, listing_key, make_listing
+from tests.sim.terms import BOT, FEES, REASONS, ROUNDED_TO, USER_COINS, balance_of, listing_key, make_listing
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -282,7 +282,7 @@ class SimVenue:
                 quantity=one.position.quantity,
                 entry_price=one.position.entry_price,
                 mark=one.mark,
-                unrealised=one.unrealised,
+                unrealised=self._told(one.unrealised),
                 liquidation_price=one.liquidation_price,
             )
             for one in self.engine.positions(BOT)
@@ -290,6 +290,10 @@ class SimVenue:
         balances = tuple(balance_of(asset, held) for asset, held in self.engine.balances(BOT).items())
         orders = tuple(self._report(placed) for placed in self.engine.open_orders(BOT))
         return positions, balances, orders
+
+    def _told(self, unrealised: Decimal) -> Decimal:
+        """A profit that stands, as far as the venue tells its digits; what it books is exact."""
+        return unrealised.quantize(ROUNDED_TO) if self.world.plan.rounded else unrealised
 
     # --- translation ------------------------------------------------------------------------------
 

@@ -16,15 +16,17 @@ from libs.common.effects import Alert, Request
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.memory_store import Fault, MemoryStore
 from libs.common.messages import Message, Want
-from libs.common.store import Transition
+from libs.common.store import Entry, Transition
 from libs.exchange.trading_values import NeverSent, OrderRequest, Unknown
 from services.executor.model import Intent as Order
 from tests.sim.accounts import Accounts
 from tests.sim.agreement import Agreement
 from tests.sim.asking import Failed, no_answer, told_by
 from tests.sim.invariants import Checker
+from tests.sim.journal import Journal
 from tests.sim.lending import Lending
 from tests.sim.market import Market
+from tests.sim.nakedness import Nakedness
 from tests.sim.person import Person
 from tests.sim.plan import Misfortune, Plan
 from tests.sim.timeline import Timeline, run
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOOK_EVERY_US = 2 * US_PER_SEC // 5
 REQUEST_TIMEOUT_US = 5 * US_PER_SEC
+LANDS_US_MAX = {"binance": 15 * US_PER_SEC, "bitget": 35 * US_PER_SEC}
+"""The receive window, and what the venue may take for an order beyond it. What W has more than that is for
+what shows it late, and for clocks.
+"""
 
 
 class ObservedStore(MemoryStore):
@@ -63,6 +69,7 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a seed is what it is for
+        self._late = random.Random(f"late {plan.seed}")  # noqa: S311 - as above
         self.time = Timeline()
         self.stores = 0
         self.meddled: set[tuple[str, str]] = set()
@@ -77,6 +84,8 @@ class World:
         self.market = Market(self)
         self.trouble = Trouble(self)
         self.agreement = Agreement(self)
+        self.journal = Journal(self)
+        self.nakedness = Nakedness(self)
         self.accounts = Accounts(self)
         self.person = Person(self)
         self.new_store()
@@ -113,7 +122,11 @@ class World:
 
     def entries(self, stream: str) -> list[dict[str, bytes]]:
         """All entries of a stream."""
-        return [entry.fields for entry in self._peek(self.store.read(stream, count=10**9))]
+        return [entry.fields for entry in self.tail(stream, "0")]
+
+    def tail(self, stream: str, after: str) -> list[Entry]:
+        """All entries of a stream after one of them."""
+        return self._peek(self.store.read(stream, after=after, count=10**9))
 
     def value(self, key: str) -> bytes | None:
         """A value."""
@@ -152,6 +165,12 @@ class World:
         """One way to a venue."""
         return self.rng.randrange(1_000, 60_000)
 
+    def late_us(self, venue: str, rng: random.Random) -> int:
+        """How late something lands of which nobody has heard."""
+        if self.plan.late_to_window:
+            return self._late.randrange(US_PER_SEC, LANDS_US_MAX[venue])
+        return rng.randrange(US_PER_SEC, 9 * US_PER_SEC)
+
     def _store_fault(self, operation: str) -> Fault:
         if operation == "transition" and self.hits(Misfortune.STORE_UNANSWERED, 0.02):
             return Fault.UNANSWERED
@@ -176,9 +195,7 @@ class World:
             answer(Unknown(why="no answer in time"), REQUEST_TIMEOUT_US)
             return
         if self.hits(Misfortune.LATE_LANDING, 0.03):
-            self.time.after(
-                self.rng.randrange(US_PER_SEC, 9 * US_PER_SEC), lambda: self.land(venue, order, request)
-            )
+            self.time.after(self.late_us(venue, self.rng), lambda: self.land(venue, order, request))
             answer(Unknown(why="connection reset"), self.rng.randrange(1_000, US_PER_SEC))
             return
 
@@ -290,4 +307,5 @@ class World:
 
     def _look(self) -> None:
         self.time.after(LOOK_EVERY_US, self._look)
-        self.checker.look_for_naked(LOOK_EVERY_US)
+        self.checker.opposites()
+        self.nakedness.look(LOOK_EVERY_US)

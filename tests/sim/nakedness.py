@@ -1,0 +1,123 @@
+"""I4: how long a pair may be naked, and that it does not make itself more so."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from libs.common.instant import US_PER_SEC
+from services.executor.model import Intent, IntentState, PairState, State
+from tests.sim.invariants import Violated
+from tests.sim.plan import PAIRS, SimPair
+
+if TYPE_CHECKING:
+    from tests.sim.node import Node
+    from tests.sim.world import World
+
+NAKED_US_MAX: Final = 30 * US_PER_SEC
+"""open_timeout_sec, and what a ladder with its pauses takes on thin books with rejections."""
+
+NAKED_USD_MIN: Final = Decimal(50)
+NAKED_SHARE: Final = Decimal("0.05")
+
+W_US: Final = {"binance": 18 * US_PER_SEC, "bitget": 38 * US_PER_SEC}
+"""W of the simulated venues: what they may take to land an order, and to show it."""
+
+SEARCH_US: Final = 20 * US_PER_SEC
+"""After W: two not-founds, the trades, a look, any of which may fail and be asked for again, 5 s apart."""
+
+READY_US: Final = 15 * US_PER_SEC
+"""What reading a pair and comparing it with its venues takes, where no order is unknown."""
+
+ANSWER_US: Final = 6 * US_PER_SEC
+"""An order that was sent is answered within the request's time-out, or is unknown from then on."""
+
+
+class Nakedness:
+    """The clock of what each pair has that is not hedged.
+
+    Two clocks, both cleared when the pair is hedged: the time in which its owner knows all and could act, and
+    the time in which it waits for orders of unknown fate, or to be ready: W for each of those orders, anew
+    with each reading of its pair from the store, and a while for that. An outage of a venue or the store, and
+    the owner's own absence, stop both.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.acting_us: dict[str, int] = {}
+        self.waiting_us: dict[str, int] = {}
+        self.waited: dict[str, dict[str, int]] = {}  # pair -> what it has waited for -> how long it may
+
+    def look(self, step_us: int) -> None:
+        """Called every `step_us`."""
+        for pair in PAIRS:
+            state = self.world.checker.states.get(pair.id)
+            usd = self.naked_usd(pair, state) if state is not None else Decimal(0)
+            if usd == 0:
+                for clock in (self.acting_us, self.waiting_us, self.waited):
+                    clock.pop(pair.id, None)
+            elif (owner := self._able(pair)) is not None:
+                self._count(pair, usd, owner, step_us)
+
+    def naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
+        """What is not hedged, as far as it is worth an alarm."""
+        price = self.world.prices[pair.keys[0][1].split("-")[0]]
+        larger = max(abs(leg.quantity) for leg in state.legs) * price
+        usd = abs(state.delta) * price
+        return usd if usd > max(NAKED_USD_MIN, NAKED_SHARE * larger) else Decimal(0)
+
+    def _count(self, pair: SimPair, usd: Decimal, owner: Node, step_us: int) -> None:
+        lane = owner.lanes[pair.id]
+        doubts = self._doubts(pair, owner)
+        if any(self._is_down(one) for one in doubts.values()):
+            return
+        waits = {name: W_US[_venue(one)] + SEARCH_US for name, one in doubts.items()}
+        if not waits and not lane.ready:
+            waits = {f"reading {lane.loads}": READY_US}
+        if not waits:
+            self.acting_us[pair.id] = self.acting_us.get(pair.id, 0) + step_us
+            if self.acting_us[pair.id] > NAKED_US_MAX:
+                text = f"{pair.id} has been naked for {NAKED_US_MAX // US_PER_SEC} s: {usd:.0f} USD"
+                raise Violated("I4", text)
+            return
+        waited = self.waited.setdefault(pair.id, {})
+        waited.update((f"{owner.name} {name}", us) for name, us in waits.items())
+        self.waiting_us[pair.id] = self.waiting_us.get(pair.id, 0) + step_us
+        if self.waiting_us[pair.id] > sum(waited.values()):
+            text = f"{pair.id} is naked by {usd:.0f} USD, and has waited too long for {sorted(waited)}"
+            raise Violated("I4", text)
+
+    def _able(self, pair: SimPair) -> Node | None:
+        """The pair's owner, where nothing from outside keeps it from acting."""
+        world = self.world
+        now_us = world.now.mono_us
+        state = world.checker.states[pair.id].state
+        if state is State.STUCK or world.store.down or world.store.full:
+            return None
+        if any(now_us < world.venues[venue].down_until_us for venue, _ in pair.keys):
+            return None
+        if world.trouble.is_shut(pair.keys):
+            return None
+        owner = next((node for node in world.nodes if node.lanes[pair.id].lease is not None), None)
+        return None if owner is None or now_us < owner.frozen_until_us else owner
+
+    def _doubts(self, pair: SimPair, owner: Node) -> dict[str, Intent]:
+        """Orders of unknown fate by the reading that found them: W begins anew with each. One on a shared
+        instrument, too, makes every look worthless.
+        """
+        sharers = [owner.lanes[one.id] for one in PAIRS if set(one.keys) & set(pair.keys)]
+        orders = [(lane.loads, one) for lane in sharers for one in lane.intents.values()]
+        return {f"{loads} {one.id}": one for loads, one in orders if self._is_doubted(one)}
+
+    def _is_doubted(self, intent: Intent) -> bool:
+        if intent.state is IntentState.SENT:
+            return self.world.now.wall_us - intent.created_us > ANSWER_US
+        rests = intent.state is IntentState.WORKING and intent.tif == "post_only"
+        return not intent.state.is_final and not rests
+
+    def _is_down(self, intent: Intent) -> bool:
+        return self.world.now.mono_us < self.world.venues[_venue(intent)].down_until_us
+
+
+def _venue(intent: Intent) -> str:
+    return next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg][0]
