@@ -8,7 +8,7 @@ from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.dashboards import runbook
+from deploy.dashboards import figures, runbook
 from deploy.dashboards.board import Board, dashboard_of
 from deploy.dashboards.internals import INTERNALS
 from deploy.dashboards.opportunities import OPPORTUNITIES
@@ -22,10 +22,14 @@ BOARDS: Final = (OVERVIEW, OPPORTUNITIES, PAIR_BOARD, RISK, VENUES, INTERNALS)
 
 
 def files() -> dict[str, str]:
-    """File name -> JSON, the runbook's page among them."""
-    text = runbook.PAGE.read_text(encoding="utf-8")
-    links = runbook.addresses(text)
-    return {file_of(board): json_of(board, links) for board in (*BOARDS, runbook.board(text))}
+    """File name -> JSON, the pages of text among them."""
+    links = figures.links()
+    return {file_of(board): json_of(board, links) for board in (*BOARDS, *pages())}
+
+
+def pages() -> tuple[Board, ...]:
+    """The boards of nothing but text: what panels link to."""
+    return tuple(page.board(page.PAGE.read_text(encoding="utf-8")) for page in (runbook, figures))
 
 
 def file_of(board: Board) -> str:

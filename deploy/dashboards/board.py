@@ -50,6 +50,18 @@ PAIR: Final = Variable(
     label="Pair",
     query='label_values(fundarb_pair_state{deployment=~"$deployment"}, pair)',
 )
+SCORED: Final = Variable(
+    name="pair",
+    label="Pair",
+    query='label_values(fundarb_opportunity_net_daily_usd{deployment=~"$deployment"}, pair)',
+)
+"""Pairs that signal evaluates: there are some also where nothing trades."""
+
+LEG_VENUE: Final = Variable(
+    name="venue",
+    label="Venue",
+    query='label_values(fundarb_leg_usd{deployment=~"$deployment", pair=~"$pair"}, venue)',
+)
 VENUE: Final = Variable(
     name="venue",
     label="Venue",

@@ -37,6 +37,7 @@ INTERNALS: Final = Board(
                     stacked=True,
                     zero=True,
                     width=6,
+                    runbook="what-the-machine-carries",
                 ),
                 Panel(
                     title="Build",
@@ -45,6 +46,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"count by (build) (fundarb_build_info{{{D}}})", instant=True),),
                     columns={"build": "Build", "Value": "Services"},
                     width=6,
+                    runbook="what-the-machine-carries",
                 ),
             ),
         ),
@@ -67,6 +69,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"rate(fundarb_bus_published_total{{{D}}}[1m])", "{{service}}"),),
                     zero=True,
                     width=8,
+                    runbook="what-the-machine-carries",
                 ),
                 Panel(
                     title="Lost or malformed a minute",
@@ -92,6 +95,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"fundarb_inbox_depth{{{D}}}", "{{service}}"),),
                     zero=True,
                     width=6,
+                    runbook="the-machine-is-too-small",
                 ),
                 Panel(
                     title="Longest wait",
@@ -100,6 +104,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"fundarb_inbox_wait_seconds{{{D}}}", "{{service}}"),),
                     zero=True,
                     width=6,
+                    runbook="the-machine-is-too-small",
                 ),
                 Panel(
                     title="Time an event takes",
@@ -108,6 +113,7 @@ INTERNALS: Final = Board(
                     queries=(Query(quantile("fundarb_handle_seconds", "service"), "{{service}}"),),
                     zero=True,
                     width=6,
+                    runbook="the-machine-is-too-small",
                 ),
                 Panel(
                     title="Event loop late",
@@ -116,6 +122,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"fundarb_loop_lag_seconds{{{D}}}", "{{service}}"),),
                     zero=True,
                     width=6,
+                    runbook="the-machine-is-too-small",
                 ),
             ),
         ),
@@ -156,6 +163,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"fundarb_requests_running{{{D}}}", "{{service}}"),),
                     zero=True,
                     width=12,
+                    runbook="what-the-machine-carries",
                 ),
                 Panel(
                     title="Rows written to the archive a minute",
@@ -163,7 +171,7 @@ INTERNALS: Final = Board(
                     queries=(Query(f"increase(fundarb_recorded_rows_total{{{D}}}[1m])", "{{kind}}"),),
                     zero=True,
                     width=12,
-                    may_be_empty="nothing is recorded yet",
+                    runbook="what-the-machine-carries",
                 ),
             ),
         ),
@@ -205,6 +213,7 @@ INTERNALS: Final = Board(
                     zero=True,
                     width=6,
                     may_be_empty="Prometheus has found nothing to tell",
+                    runbook="a-watcher-is-down",
                 ),
             ),
         ),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.board import DEPLOYMENT, PAIR, Board, Row
+from deploy.dashboards.board import DEPLOYMENT, SCORED, VENUE, Board, Row
 from deploy.dashboards.panels import Panel, Query
-from deploy.dashboards.terms import D
+from deploy.dashboards.terms import D, P, V
 
 OPPORTUNITIES: Final = Board(
     uid="fundarb-opportunities",
     title="fundarb / Opportunities",
     description="What each pair would earn a day after every cost, and the rates behind it.",
-    variables=(DEPLOYMENT, PAIR),
+    variables=(DEPLOYMENT, VENUE, SCORED),
     since="now-24h",
     rows=(
         Row(
@@ -23,19 +23,21 @@ OPPORTUNITIES: Final = Board(
                     description="USD a day after fees, slippage, borrow and transfer, at the configured notional.",
                     kind="table",
                     unit="currencyUSD",
-                    queries=(Query(f"topk(15, fundarb_opportunity_net_daily_usd{{{D}}})", instant=True),),
+                    queries=(Query(f"topk(15, fundarb_opportunity_net_daily_usd{{{P}}})", instant=True),),
                     columns={"pair": "Pair", "Value": "Net a day"},
                     decimals=2,
                     width=10,
                     height=11,
+                    runbook="what-would-be-earned",
                 ),
                 Panel(
                     title="Net a day, over time",
                     description="The five best at each moment. Below zero costs eat the funding.",
                     unit="currencyUSD",
-                    queries=(Query(f"topk(5, fundarb_opportunity_net_daily_usd{{{D}}})", "{{pair}}"),),
+                    queries=(Query(f"topk(5, fundarb_opportunity_net_daily_usd{{{P}}})", "{{pair}}"),),
                     width=14,
                     height=11,
+                    runbook="what-would-be-earned",
                 ),
             ),
         ),
@@ -46,19 +48,21 @@ OPPORTUNITIES: Final = Board(
                     title="Rate a day, the highest",
                     description="As a fraction a day: rate x 24 / interval in hours. Longs pay shorts above zero.",
                     unit="percentunit",
-                    queries=(Query(f"topk(8, fundarb_funding_rate_daily{{{D}}})", "{{venue}} {{symbol}}"),),
+                    queries=(Query(f"topk(8, fundarb_funding_rate_daily{{{V}}})", "{{venue}} {{symbol}}"),),
                     decimals=3,
                     width=12,
+                    runbook="what-would-be-earned",
                 ),
                 Panel(
                     title="Rate a day, the lowest",
                     description="Shorts pay longs: a pair in reverse earns these where coins can be borrowed.",
                     unit="percentunit",
                     queries=(
-                        Query(f"bottomk(8, fundarb_funding_rate_daily{{{D}}})", "{{venue}} {{symbol}}"),
+                        Query(f"bottomk(8, fundarb_funding_rate_daily{{{V}}})", "{{venue}} {{symbol}}"),
                     ),
                     decimals=3,
                     width=12,
+                    runbook="what-would-be-earned",
                 ),
             ),
         ),
@@ -72,6 +76,7 @@ OPPORTUNITIES: Final = Board(
                     queries=(Query(f"sum(rate(fundarb_evaluations_total{{{D}}}[1m]))", "evaluations"),),
                     zero=True,
                     width=8,
+                    runbook="how-fast-it-is",
                 ),
                 Panel(
                     title="From tick to evaluation",
@@ -89,6 +94,7 @@ OPPORTUNITIES: Final = Board(
                     ),
                     zero=True,
                     width=8,
+                    runbook="how-fast-it-is",
                 ),
                 Panel(
                     title="Intents a minute",
@@ -98,7 +104,7 @@ OPPORTUNITIES: Final = Board(
                     ),
                     zero=True,
                     width=8,
-                    may_be_empty="in observer mode nothing is asked",
+                    runbook="why-nothing-is-opened",
                 ),
             ),
         ),

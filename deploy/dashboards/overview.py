@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.dashboards.board import DEPLOYMENT, Board, Row
 from deploy.dashboards.panels import LEVELS, Panel, Query
-from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, SHUT, D
+from deploy.dashboards.terms import HELD_ALONE, SHUT, D
 
 _LOST: Final = f"max(fundarb_day_loss_ratio{{{D}}})"
 EARNED_TODAY: Final = f"-{_LOST} / (1 - {_LOST}) * sum(fundarb_equity_usd{{{D}}})"
@@ -55,7 +55,6 @@ OVERVIEW: Final = Board(
                     width=4,
                     height=5,
                     runbook="margin-ratio",
-                    may_be_empty=NOTHING_HELD,
                 ),
                 Panel(
                     title="Services up",
@@ -105,6 +104,7 @@ OVERVIEW: Final = Board(
                     queries=(Query(f"count(fundarb_pair_notional_usd{{{D}}} > 0) or vector(0)"),),
                     width=6,
                     height=4,
+                    runbook="what-is-held",
                 ),
                 Panel(
                     title="Value held",
@@ -115,6 +115,7 @@ OVERVIEW: Final = Board(
                     decimals=0,
                     width=6,
                     height=4,
+                    runbook="what-is-held",
                 ),
                 Panel(
                     title="Earned today",
@@ -137,6 +138,7 @@ OVERVIEW: Final = Board(
                     decimals=2,
                     width=6,
                     height=4,
+                    runbook="what-was-earned",
                 ),
                 Panel(
                     title="Held",
@@ -146,7 +148,7 @@ OVERVIEW: Final = Board(
                     stacked=True,
                     zero=True,
                     width=8,
-                    may_be_empty=NOTHING_HELD,
+                    runbook="what-is-held",
                 ),
                 Panel(
                     title="Equity",
@@ -157,6 +159,7 @@ OVERVIEW: Final = Board(
                         Query(f"sum(fundarb_equity_usd{{{D}}})", "all"),
                     ),
                     width=8,
+                    runbook="what-was-earned",
                 ),
                 Panel(
                     title="Funding received, by pair",
@@ -164,7 +167,7 @@ OVERVIEW: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_funding_received_usd{{{D}}} != 0", "{{pair}}"),),
                     width=8,
-                    may_be_empty="no settlement yet",
+                    runbook="what-was-earned",
                 ),
             ),
         ),
@@ -184,6 +187,7 @@ OVERVIEW: Final = Board(
                     stacked=True,
                     zero=True,
                     width=12,
+                    runbook="why-nothing-is-opened",
                 ),
                 Panel(
                     title="What is shut, and why",
@@ -200,6 +204,7 @@ OVERVIEW: Final = Board(
                     queries=(Query(f"fundarb_opportunities_passing{{{D}}}", "passing"),),
                     zero=True,
                     width=12,
+                    runbook="why-nothing-is-opened",
                 ),
                 Panel(
                     title="Alerts a minute",
@@ -209,6 +214,7 @@ OVERVIEW: Final = Board(
                     ),
                     zero=True,
                     width=12,
+                    runbook="something-critical-was-raised",
                 ),
             ),
         ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.board import DEPLOYMENT, PAIR, Board, Row
+from deploy.dashboards.board import DEPLOYMENT, LEG_VENUE, PAIR, Board, Row
 from deploy.dashboards.panels import Panel, Query
-from deploy.dashboards.terms import HELD_ALONE, NOTHING_HELD, D, P, quantile
+from deploy.dashboards.terms import AT, P, V, quantile
 
 NOTHING_UNWOUND: Final = "nothing had to be unwound"
 STATES: Final = {
@@ -24,11 +24,17 @@ _RANKED: Final = " + ".join(
 STATE: Final = f"({_RANKED}) > 1"
 """One number a pair, so that a timeline shows which state is the true one; idle is a gap."""
 
+HELD: Final = f"and on (deployment, pair) (fundarb_pair_notional_usd{{{P}}} > 0)"
+"""Ends an expression of pairs: those that hold nothing have no line."""
+
+NET: Final = f"sum by (deployment, pair) (fundarb_leg_usd{{{P}}}) {HELD}"
+"""Of both legs, whatever venue is chosen: a part of a hedge is no net."""
+
 PAIR_BOARD: Final = Board(
     uid="fundarb-pair",
     title="fundarb / Pair",
     description="One pair from near: its states, legs, delta, funding, orders and costs.",
-    variables=(DEPLOYMENT, PAIR),
+    variables=(DEPLOYMENT, PAIR, LEG_VENUE),
     since="now-3h",
     rows=(
         Row(
@@ -43,7 +49,34 @@ PAIR_BOARD: Final = Board(
                     width=24,
                     height=9,
                     runbook="a-pair-is-stuck",
-                    may_be_empty=NOTHING_HELD,
+                ),
+            ),
+        ),
+        Row(
+            "Legs",
+            (
+                Panel(
+                    title="Legs",
+                    description="USD of each leg at its own mid: long above zero, short below. Hedged is a mirror image.",
+                    unit="currencyUSD",
+                    queries=(
+                        Query(f"fundarb_leg_usd{{{P}, {AT}}} != 0", "{{pair}} {{venue}} {{instrument}}"),
+                    ),
+                    width=16,
+                    height=9,
+                    runbook="what-is-held",
+                ),
+                Panel(
+                    title="Legs now",
+                    description="The same as a table; empty while nothing is held.",
+                    kind="table",
+                    unit="currencyUSD",
+                    queries=(Query(f"fundarb_leg_usd{{{P}, {AT}}} != 0", instant=True),),
+                    columns={"pair": "Pair", "venue": "Venue", "instrument": "Instrument", "Value": "USD"},
+                    decimals=2,
+                    width=8,
+                    height=9,
+                    runbook="what-is-held",
                 ),
             ),
         ),
@@ -56,28 +89,34 @@ PAIR_BOARD: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_pair_notional_usd{{{P}}} > 0", "{{pair}}"),),
                     zero=True,
-                    width=8,
-                    may_be_empty=NOTHING_HELD,
+                    width=6,
+                    runbook="what-is-held",
+                ),
+                Panel(
+                    title="Net of the legs",
+                    description="Their USD added up: what a price move reaches, and the basis. Near zero while hedged.",
+                    unit="currencyUSD",
+                    queries=(Query(NET, "{{pair}}"),),
+                    width=6,
+                    runbook="what-is-held",
                 ),
                 Panel(
                     title="Delta",
                     description="Difference of the legs over the larger one. Above the rebalance threshold it is trimmed.",
                     unit="percentunit",
-                    queries=(Query(f"fundarb_pair_delta_ratio{{{P}}} {HELD_ALONE}", "{{pair}}"),),
+                    queries=(Query(f"fundarb_pair_delta_ratio{{{P}}} {HELD}", "{{pair}}"),),
                     steps=((None, "green"), (0.002, "orange"), (0.05, "red")),
                     decimals=2,
-                    width=8,
+                    width=6,
                     runbook="naked-exposure",
-                    may_be_empty=NOTHING_HELD,
                 ),
                 Panel(
                     title="Unhedged USD x seconds",
                     description="Added up a minute: how much was open, and for how long.",
                     queries=(Query(f"increase(fundarb_naked_usd_seconds_total{{{P}}}[1m])", "{{pair}}"),),
                     zero=True,
-                    width=8,
+                    width=6,
                     runbook="naked-exposure",
-                    may_be_empty="nothing was ever unhedged",
                 ),
             ),
         ),
@@ -90,7 +129,7 @@ PAIR_BOARD: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_funding_received_usd{{{P}}}", "{{pair}}"),),
                     width=8,
-                    may_be_empty=NOTHING_HELD,
+                    runbook="what-was-earned",
                 ),
                 Panel(
                     title="Fees paid",
@@ -98,7 +137,7 @@ PAIR_BOARD: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_fees_usd{{{P}}}", "{{pair}} {{liquidity}}"),),
                     width=8,
-                    may_be_empty=NOTHING_HELD,
+                    runbook="what-was-earned",
                 ),
                 Panel(
                     title="Cost of rebalancing",
@@ -106,7 +145,7 @@ PAIR_BOARD: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_rebalance_cost_usd{{{P}}}", "{{pair}}"),),
                     width=8,
-                    may_be_empty="nothing was rebalanced",
+                    runbook="what-was-earned",
                 ),
             ),
         ),
@@ -118,17 +157,16 @@ PAIR_BOARD: Final = Board(
                     description="Unknown means: sent, and not answered clearly. It is resolved before anything else is sent.",
                     queries=(
                         Query(
-                            f"sum by (venue, outcome) (increase(fundarb_orders_total{{{D}}}[1m]))",
+                            f"sum by (venue, outcome) (increase(fundarb_orders_total{{{P}, {AT}}}[1m]))",
                             "{{venue}} {{outcome}}",
                         ),
                     ),
                     zero=True,
                     width=6,
                     runbook="unknown-orders",
-                    may_be_empty="no order was sent",
                 ),
                 Panel(
-                    title="From tick to order",
+                    title="From tick to order, all pairs",
                     description="From the arrival of the tick that led to it to the order on the wire.",
                     unit="s",
                     queries=(
@@ -137,19 +175,19 @@ PAIR_BOARD: Final = Board(
                     ),
                     zero=True,
                     width=6,
-                    may_be_empty="no order was sent",
+                    runbook="how-fast-it-is",
                 ),
                 Panel(
-                    title="Answer of an order",
+                    title="Answer of an order, all pairs",
                     description="From the release of an order to its answer.",
                     unit="s",
                     queries=(
-                        Query(quantile("fundarb_order_latency_seconds"), "p99"),
-                        Query(quantile("fundarb_order_latency_seconds", share=0.5), "p50"),
+                        Query(quantile("fundarb_order_latency_seconds", where=V), "p99"),
+                        Query(quantile("fundarb_order_latency_seconds", where=V, share=0.5), "p50"),
                     ),
                     zero=True,
                     width=6,
-                    may_be_empty="no order was sent",
+                    runbook="how-fast-it-is",
                 ),
                 Panel(
                     title="Unwinds an hour",

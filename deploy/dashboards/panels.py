@@ -40,7 +40,7 @@ class Query(msgspec.Struct, frozen=True):
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """One panel. `width` of 24 columns; `steps`: (from, colour), the first from None; `words`: value ->
-    (text, colour); `runbook`: the heading that says what to do; `may_be_empty`: why no data is a good answer.
+    (text, colour); `runbook`: the heading, of the runbook or of figures.md, that says what to do or what is normal; `may_be_empty`: why no data is a good answer.
     """
 
     title: str
@@ -73,7 +73,7 @@ def build(panel: Panel, *, identity: int, x: int, y: int, links: Mapping[str, st
         builder.with_target(_target(query, chr(ord("A") + number), is_table=panel.kind == "table"))
     if panel.runbook:
         link = models.DashboardLink(
-            title=f"Runbook: {panel.runbook}",
+            title=f"What it means: {panel.runbook}",
             type_val=models.DashboardLinkType.LINK,
             url=links[panel.runbook],
             target_blank=True,

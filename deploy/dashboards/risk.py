@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from deploy.dashboards.board import DEPLOYMENT, Board, Row
+from deploy.dashboards.board import DEPLOYMENT, PAIR, VENUE, Board, Row
 from deploy.dashboards.panels import LEVELS, Panel, Query
-from deploy.dashboards.terms import NOTHING_HELD, SHUT, D
+from deploy.dashboards.terms import SHUT, D, P, V
 
 RISK: Final = Board(
     uid="fundarb-risk",
     title="fundarb / Risk",
     description="Breakers, permits, margin, exposure and the ages of what risk looks at.",
-    variables=(DEPLOYMENT,),
+    variables=(DEPLOYMENT, VENUE, PAIR),
     since="now-6h",
     rows=(
         Row(
@@ -64,23 +64,21 @@ RISK: Final = Board(
                     title="Unhedged USD",
                     description="The average over the last minute, by pair.",
                     unit="currencyUSD",
-                    queries=(Query(f"rate(fundarb_naked_usd_seconds_total{{{D}}}[1m])", "{{pair}}"),),
+                    queries=(Query(f"rate(fundarb_naked_usd_seconds_total{{{P}}}[1m])", "{{pair}}"),),
                     steps=((None, "green"), (50, "orange"), (500, "red")),
                     zero=True,
                     width=8,
                     runbook="naked-exposure",
-                    may_be_empty="nothing was ever unhedged",
                 ),
                 Panel(
                     title="Margin ratio",
                     description="Maintenance margin over equity. 4 % warns, 6 % shrinks, 10 % flattens.",
                     unit="percentunit",
-                    queries=(Query(f"fundarb_margin_ratio{{{D}}}", "{{venue}}"),),
+                    queries=(Query(f"fundarb_margin_ratio{{{V}}}", "{{venue}}"),),
                     steps=((None, "green"), (0.04, "yellow"), (0.06, "orange"), (0.10, "red")),
                     zero=True,
                     width=8,
                     runbook="margin-ratio",
-                    may_be_empty=NOTHING_HELD,
                 ),
                 Panel(
                     title="Loss of the day",
@@ -95,7 +93,7 @@ RISK: Final = Board(
                     title="Share that may be kept",
                     description="Below 1 the executor reduces both legs of the pair to it.",
                     unit="percentunit",
-                    queries=(Query(f"fundarb_max_ratio{{{D}}}", "{{pair}}"),),
+                    queries=(Query(f"fundarb_max_ratio{{{P}}}", "{{pair}}"),),
                     zero=True,
                     width=12,
                     runbook="a-pair-is-shrunk",
@@ -121,7 +119,7 @@ RISK: Final = Board(
                     unit="s",
                     queries=(
                         Query(
-                            f"max by (venue, kind) (fundarb_data_age_seconds{{{D}}})", "{{venue}} {{kind}}"
+                            f"max by (venue, kind) (fundarb_data_age_seconds{{{V}}})", "{{venue}} {{kind}}"
                         ),
                     ),
                     zero=True,
@@ -132,7 +130,7 @@ RISK: Final = Board(
                     title="Clock offset to the venue",
                     description="Over 250 ms is a warning, over 500 ms nothing is opened there.",
                     unit="s",
-                    queries=(Query(f"fundarb_clock_offset_seconds{{{D}}}", "{{venue}}"),),
+                    queries=(Query(f"fundarb_clock_offset_seconds{{{V}}}", "{{venue}}"),),
                     width=12,
                     runbook="a-clock-is-wrong",
                 ),

@@ -10,6 +10,7 @@ from deploy.dashboards.board import Board, Row
 from deploy.dashboards.panels import Panel
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "operations" / "runbook.md"
+UID: Final = "fundarb-runbook"
 _HEADING: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
@@ -26,19 +27,23 @@ def sections(text: str) -> dict[str, str]:
 
 def board(text: str) -> Board:
     """The dashboard of the page's text."""
-    panels = tuple(
+    return Board(
+        uid=UID,
+        title="fundarb / Runbook",
+        description="What each alert means, how to check it, what to do, and how to see that it helped.",
+        rows=(Row("One heading an alert", texts(text)),),
+    )
+
+
+def texts(text: str) -> tuple[Panel, ...]:
+    """A panel a heading, in the page's order."""
+    return tuple(
         Panel(title=heading, description="", kind="text", body=body, width=12, height=11)
         for heading, body in sections(text).items()
     )
-    return Board(
-        uid="fundarb-runbook",
-        title="fundarb / Runbook",
-        description="What each alert means, how to check it, what to do, and how to see that it helped.",
-        rows=(Row("One heading an alert", panels),),
-    )
 
 
-def addresses(text: str) -> dict[str, str]:
+def addresses(text: str, uid: str = UID) -> dict[str, str]:
     """Anchor -> the page of that heading's own panel in Grafana."""
     names = enumerate(sections(text), start=1)
-    return {anchor(heading): f"/d/fundarb-runbook?viewPanel=panel-{number}" for number, heading in names}
+    return {anchor(heading): f"/d/{uid}?viewPanel=panel-{number}" for number, heading in names}

@@ -1,4 +1,4 @@
-"""What several dashboards say in the same words: which series, which quantile, why nothing is a good answer."""
+"""What several dashboards say in the same words: which series, which quantile, which pairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 D: Final = 'deployment=~"$deployment"'
 P: Final = f'{D}, pair=~"$pair"'
 V: Final = f'{D}, venue=~"$venue"'
-NOTHING_HELD: Final = "nothing is held, which is a normal answer"
+AT: Final = 'venue=~"$venue"'
 SHUT: Final = (
     f'max by (kind, control) (label_replace(fundarb_control_level{{{D}}}, "kind", "$1", "scope", "([a-z]+).*"))'
     f' or label_replace(max(fundarb_breaker_level{{{D}, scope="global"}}), "kind", "everything", "", "")'

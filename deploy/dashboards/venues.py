@@ -110,7 +110,6 @@ VENUES: Final = Board(
                     zero=True,
                     width=8,
                     runbook="unknown-orders",
-                    may_be_empty="no order was sent",
                 ),
                 Panel(
                     title="Answer of an order",
@@ -125,7 +124,6 @@ VENUES: Final = Board(
                     zero=True,
                     width=8,
                     runbook="a-venue-fails",
-                    may_be_empty="no order was sent",
                 ),
                 Panel(
                     title="Equity",
@@ -133,6 +131,7 @@ VENUES: Final = Board(
                     unit="currencyUSD",
                     queries=(Query(f"fundarb_equity_usd{{{V}}}", "{{venue}}"),),
                     width=8,
+                    runbook="what-was-earned",
                 ),
             ),
         ),

@@ -63,7 +63,8 @@ METRICS: Final[dict[str, Metric]] = {
     "fundarb_recorded_rows_total": _counter("Rows written to the archive", "kind"),
     # What is traded.
     "fundarb_pair_state": _gauge("1 for the state that a pair is in, 0 for the others", "pair", "state"),
-    "fundarb_orders_total": _counter("Orders by what came of them", "venue", "outcome"),
+    "fundarb_leg_usd": _gauge("Value of one leg of a pair (< 0: short)", "pair", "venue", "instrument"),
+    "fundarb_orders_total": _counter("Orders by what came of them", "pair", "venue", "outcome"),
     "fundarb_tick_to_order_seconds": _histogram("From the arrival of a tick to the order that it led to"),
     "fundarb_order_latency_seconds": _histogram("From the release of an order to its answer", "venue"),
     "fundarb_unwinds_total": _counter("Positions that had to be unwound, by reason", "pair", "reason"),

@@ -272,6 +272,7 @@ class ExecutorActor:
         yield Publish(subject=subjects.exec_pair(pair), message=status)
         yield Measure(metric="fundarb_pair_delta_ratio", value=status.delta_ratio, labels={"pair": pair})
         yield from meters.of_state(lane)
+        yield from meters.of_legs(lane)
 
     # --- answers ----------------------------------------------------------------------------------
 

@@ -28,6 +28,16 @@ def of_state(lane: Lane) -> Iterable[Effect]:
         yield Measure(metric="fundarb_pair_state", value=float(lane.state.state is state), labels=labels)
 
 
+def of_legs(lane: Lane) -> Iterable[Effect]:
+    """USD of each leg at its own mid, signed as its quantity; nothing new of a held leg without a mid."""
+    for leg, (venue, instrument) in zip(lane.state.legs, lane.keys, strict=True):
+        mid = lane.world.mid((venue, instrument))
+        if mid is None and leg.quantity:
+            continue
+        labels = {"pair": lane.pair, "venue": venue, "instrument": instrument}
+        yield Measure(metric="fundarb_leg_usd", value=float(leg.quantity * (mid or 0)), labels=labels)
+
+
 class Orders:
     """Orders counted by outcome, the time to their answer, and the way from the tick behind them."""
 
@@ -45,7 +55,7 @@ class Orders:
         if intent is None:
             return
         venue = lane.keys[intent.leg][0]
-        labels = {"venue": venue, "outcome": outcome(event)}
+        labels = {"pair": lane.pair, "venue": venue, "outcome": outcome(event)}
         yield Measure(metric="fundarb_orders_total", value=1, labels=labels)
         if event.latency_us is not None:
             seconds = event.latency_us / US_PER_SEC

@@ -91,6 +91,12 @@ class _Round:
         self.count += 1
         return evaluate_pair(self.view, pair, self.now, direction=direction)
 
+    def tick_us(self, pair: str) -> int | None:
+        """Wall time of the newest quote of its legs: a round decides upon all that is known by then."""
+        spec = self.view.specs[pair]
+        quotes = (self.view.legs[leg.venue, leg.instrument].quote for leg in (spec.first, spec.second))
+        return max((one.recv_us for one in quotes if one is not None), default=None)
+
     def wait(self, pair: str, code: str, text: str) -> None:
         self.waiting.setdefault(pair, {})[code] = text
         self.notes[pair][code] = text
@@ -252,7 +258,7 @@ def _open_intents(this: _Round, pairs: list[str]) -> list[Intent]:
     for pair in pairs:
         item = this.best[pair]
         reason = f"{item.direction} at {percent(item.daily or 0.0)} a day"
-        found.append(intent_of(item, "open", reason, this.now))
+        found.append(intent_of(item, "open", reason, this.now, tick_us=this.tick_us(pair)))
         this.notes[pair]["opening"] = f"asked to open {reason}"
     return found
 
@@ -261,7 +267,7 @@ def _close_intents(this: _Round) -> list[Intent]:
     found = []
     for pair, why in sorted(this.closes.items()):
         item = this.taking[pair]
-        found.append(intent_of(item, "close", why, this.now))
+        found.append(intent_of(item, "close", why, this.now, tick_us=this.tick_us(pair)))
         this.notes[pair]["closing"] = f"asked to close: {why}"
     return found
 

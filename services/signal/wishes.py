@@ -115,7 +115,9 @@ def next_tries(
     return found
 
 
-def intent_of(item: Opportunity, action: Literal["open", "close"], reason: str, now: Now) -> Intent:
+def intent_of(
+    item: Opportunity, action: Literal["open", "close"], reason: str, now: Now, *, tick_us: int | None
+) -> Intent:
     """Good for 5 s, and never into the minute before a settlement."""
     left_ms = calm_ms(item, now.market_ms)
     good_us = INTENT_US if left_ms is None else min(INTENT_US, left_ms * US_PER_MS)
@@ -126,7 +128,7 @@ def intent_of(item: Opportunity, action: Literal["open", "close"], reason: str, 
         notional_usd=money_text(item.notional_usd),
         reason=reason,
         expires_us=now.wall_us + good_us,
-        tick_us=item.tick_us,
+        tick_us=tick_us,
     )
 
 

@@ -15,8 +15,12 @@ import docker
 import pytest
 from docker.errors import DockerException
 
+from tests.deploy.layers import CHUNK_BYTES, Chunks
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = "fundarb-test"
+SAVE_SEC_MAX: Final = 120
+"""Until the next piece of an image: the engine packs before it sends."""
 
 
 def missing() -> str:
@@ -64,6 +68,12 @@ def containers(project: str = PROJECT) -> dict[str, dict[str, Any]]:
     ids = compose("ps", "-a", "-q", project=project).split()
     found = json.loads(run("docker", "inspect", *ids).stdout) if ids else []
     return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
+
+
+def layers_of(image: str) -> Chunks:
+    """What `docker save` gives of an image, as it comes: nothing is kept on disk or whole in memory."""
+    client: Any = docker.from_env(timeout=SAVE_SEC_MAX)
+    return Chunks(client.images.get(image).save(chunk_size=CHUNK_BYTES))
 
 
 def health(container: dict[str, Any]) -> str:

@@ -16,12 +16,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.alerts import __main__ as alerts
 from deploy.dashboards import __main__ as made
-from deploy.dashboards import runbook
+from deploy.dashboards import figures, runbook
 from deploy.dashboards.board import COLUMNS, Board, placed
 from libs.common.metrics import METRICS
 
 TEXT: Final = runbook.PAGE.read_text(encoding="utf-8")
-ALL: Final = (*made.BOARDS, runbook.board(TEXT))
+ALL: Final = (*made.BOARDS, *made.pages())
 BUILT_IN: Final = {"fundarb_service_up", "up"}
 NARROW_PX: Final = 800
 PX_A_COLUMN: Final = NARROW_PX / COLUMNS
@@ -118,11 +118,59 @@ def rules_in(text: str) -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
 
 
-def test_every_link_to_the_runbook_has_its_heading() -> None:
-    links = runbook.addresses(TEXT)
+def test_every_panel_leads_to_a_heading_and_to_its_panel_in_grafana() -> None:
+    links = figures.links()
+    pages = {board.uid: placed(board) for board in made.pages()}
     for board in made.BOARDS:
+        shown = {panel["title"]: panel for panel in panels_of(json.loads(made.files()[made.file_of(board)]))}
         for panel, _, _, _ in placed(board):
-            assert not panel.runbook or panel.runbook in links, panel.title
+            assert panel.runbook, (board.uid, panel.title)
+            (link,) = shown[panel.title]["links"]
+            assert link["url"] == links[panel.runbook]
+            there = re.fullmatch(r"/d/([\w-]+)\?viewPanel=panel-(\d+)", link["url"])
+            assert there is not None, link
+            headings = {number: one.title for one, number, _, _ in pages[there[1]]}
+            assert runbook.anchor(headings[int(there[2])]) == panel.runbook
+
+
+def test_the_page_of_figures_names_what_it_explains() -> None:
+    """A title that was changed on a dashboard only would be looked for in vain."""
+    text = figures.PAGE.read_text(encoding="utf-8")
+    titles = {panel.title.partition(",")[0] for board in made.BOARDS for panel, *_ in placed(board)}
+    titles |= {panel.title for board in made.BOARDS for panel, *_ in placed(board)}
+    named = {re.sub(r"\s+", " ", one) for one in re.findall(r"\*([A-Z][^*]+)\*", text)}
+    assert len(named) > 10
+    assert not named - titles
+
+
+CHOICES: Final = {"pair": 'pair=~"$pair"', "venue": 'venue=~"$venue"'}
+WHOLE: Final = {
+    ("fundarb-pair", "fundarb_leg_usd", "venue"): "the net of a hedge is of both its venues",
+    ("fundarb-venues", "fundarb_orders_total", "pair"): "a venue is looked at, whoever sends to it",
+}
+"""Selectors that leave out a label which their metric has, and why."""
+
+
+@pytest.mark.parametrize("board", made.BOARDS, ids=lambda board: board.uid)
+def test_what_can_be_chosen_is_used_by_every_query_that_has_it(board: Board) -> None:
+    offered = {variable.name for variable in board.variables} & set(CHOICES)
+    used: set[str] = set()
+    for panel, _, _, _ in placed(board):
+        for query in panel.queries:
+            for name, selector in re.findall(r"\b(fundarb_[a-z0-9_]+)\{([^{}]*)\}", query.expr):
+                labels = METRICS[name.removesuffix("_bucket")].labels if name not in BUILT_IN else ()
+                for label in set(labels) & offered:
+                    chosen = CHOICES[label] in selector
+                    assert chosen or (board.uid, name, label) in WHOLE, (panel.title, query.expr)
+                    used |= {label} if chosen else set()
+    assert used == offered
+
+
+def test_the_boards_of_pairs_and_venues_can_be_narrowed_to_them() -> None:
+    offered = {board.uid: {variable.name for variable in board.variables} for board in made.BOARDS}
+    for uid in ("fundarb-opportunities", "fundarb-pair", "fundarb-risk"):
+        assert offered[uid] == {"deployment", "venue", "pair"}, uid
+    assert offered["fundarb-venues"] == {"deployment", "venue"}
 
 
 def test_the_runbook_says_the_same_four_things_under_each_heading() -> None:

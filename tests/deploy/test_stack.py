@@ -17,7 +17,8 @@ import nats
 import pytest
 
 from libs.common.access import BUS
-from tests.deploy.engine import compose, containers, copied_out, health, missing, run, until
+from tests.deploy.engine import compose, containers, copied_out, health, layers_of, missing, run, until
+from tests.deploy.layers import words_in
 from tests.helpers.servers import receipt
 
 MISSING: Final = missing()
@@ -144,11 +145,15 @@ def test_a_breaker_reaches_the_notifier_through_prometheus_and_alertmanager(stac
 
 
 def test_no_secret_is_to_be_seen(stack: float) -> None:
-    words = json.loads(copied_out("nats", "/run/fundarb/credentials/passwords.json")).values()
+    words = set(json.loads(copied_out("nats", "/run/fundarb/credentials/passwords.json")).values())
     shown = json.dumps(containers()) + compose("logs", "--no-color")
-    image = next(one["Image"] for name, one in containers().items() if name == "feed")
-    shown += run("docker", "history", "--no-trunc", image).stdout
+    images = {one["Image"] for name, one in containers().items() if name in SERVICES}
+    for image in images:
+        shown += run("docker", "history", "--no-trunc", image).stdout
     assert not [word for word in words if word in shown]
+    assert images
+    for image in images:
+        assert words_in(layers_of(image), words) == set(), image
 
 
 @pytest.mark.parametrize("name", KILLED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from libs.common.child import ChildSpec
 from libs.common.embedded import free_port
 from libs.common.supervisor import Supervisor
+from libs.console.demo_config import DEPLOYMENT
 from tests.deploy.tools import ALERTMANAGER, PROMETHEUS, found
 
 CALL_SEC: Final = 20.0
@@ -117,7 +119,9 @@ def prometheus_child(folder: Path, config: Path, api: Api) -> ChildSpec:
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
             f"--web.listen-address=127.0.0.1:{api.port}",
+            "--enable-feature=expand-external-labels",  # version 3, which is deployed, always does so
         ),
+        env={**os.environ, "FUNDARB_DEPLOYMENT": DEPLOYMENT},
         log=folder / "prometheus.log",
         ready=api.ready,
     )

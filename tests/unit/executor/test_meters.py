@@ -41,6 +41,32 @@ def test_exactly_one_state_is_the_true_one() -> None:
     assert [key for key, value in found.items() if value == 1] == [("fundarb_pair_state", "P", "stuck")]
 
 
+def with_legs(first: str, second: str, mids: dict[tuple[str, str], Decimal]) -> Lane:
+    lane = cast("Any", lane_of())
+    lane.state.legs = tuple(SimpleNamespace(quantity=Decimal(one)) for one in (first, second))
+    lane.world = SimpleNamespace(mid=mids.get)
+    return cast("Lane", lane)
+
+
+def test_each_leg_is_told_in_dollars_at_its_own_price_and_with_its_sign() -> None:
+    mids = {("a", "X"): Decimal(100), ("b", "Y"): Decimal("101.5")}
+    assert measured(list(meters.of_legs(with_legs("2", "-2", mids)))) == {
+        ("fundarb_leg_usd", "P", "a", "X"): 200.0,
+        ("fundarb_leg_usd", "P", "b", "Y"): -203.0,
+    }
+
+
+def test_a_leg_without_a_price_is_not_called_nothing_while_it_is_held() -> None:
+    mids = {("a", "X"): Decimal(100)}
+    assert measured(list(meters.of_legs(with_legs("2", "-2", mids)))) == {
+        ("fundarb_leg_usd", "P", "a", "X"): 200.0
+    }
+    assert measured(list(meters.of_legs(with_legs("0", "0", {})))) == {
+        ("fundarb_leg_usd", "P", "a", "X"): 0.0,
+        ("fundarb_leg_usd", "P", "b", "Y"): 0.0,
+    }
+
+
 def test_orders_are_counted_by_what_came_of_them() -> None:
     cases = {
         "denied": OrderAnswered(pair="P", id="id", refusal=Refusal("lease", "not ours")),
@@ -50,7 +76,7 @@ def test_orders_are_counted_by_what_came_of_them() -> None:
     }
     for outcome, event in cases.items():
         found = measured(list(meters.Orders().answered(lane_of(), event, NOW)))
-        assert found == {("fundarb_orders_total", "b", outcome): 1.0}
+        assert found == {("fundarb_orders_total", "P", "b", outcome): 1.0}
     strange = OrderAnswered(pair="P", id="of nobody", outcome=Unknown(why="?"))
     assert not list(meters.Orders().answered(lane_of(), strange, NOW))
 

@@ -27,6 +27,18 @@ def test_what_passes_is_asked_for_with_words_and_an_expiry() -> None:
     assert opportunities(effects)[ETH].reasons["opening"] == f"asked to open {wish.reason}"
 
 
+def test_a_wish_names_the_newest_quote_behind_it() -> None:
+    """The executor measures from it to the order: a wish without it is never measured."""
+    trader = trading()
+    trader.passes(0.2)
+    newest = trader.quote("BTC-USDT-PERP")
+    trader.say(newest)
+    trader.passes(0.3)
+    found = intents(trader.round())
+    assert found[BTC].tick_us == newest.recv_us == trader.now.wall_us - 300_000
+    assert found[ETH].tick_us == trader.now.wall_us - 500_000
+
+
 @pytest.mark.parametrize("mode", [Mode.PAPER, Mode.LIVE, Mode.DEMO, Mode.OBSERVER])
 def test_only_an_observer_asks_for_nothing(mode: Mode) -> None:
     trader = trading(Trader(mode=mode))
