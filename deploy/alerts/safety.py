@@ -19,8 +19,8 @@ RECORDED: Final = (
         expr="sum by (deployment, pair) (rate(fundarb_naked_usd_seconds_total[1m]))",
     ),
     Recorded(
-        name="deployment:fundarb_pair_notional_usd:sum",
-        expr="sum by (deployment) (fundarb_pair_notional_usd)",
+        name="deployment:fundarb_pair_notional_usd:max",
+        expr="max by (deployment) (fundarb_pair_notional_usd)",
     ),
 )
 
@@ -206,16 +206,17 @@ RULES: Final = (
         severity="warning",
         expr=(
             "abs(max by (deployment) (fundarb_equity_residual_usd)) > on (deployment)"
-            " clamp_min(0.0001 * deployment:fundarb_pair_notional_usd:sum, 0.05)"
+            " clamp_min(0.0001 * deployment:fundarb_pair_notional_usd:max, 0.05)"
         ),
         lasting="2m",
-        summary="Equity has changed by more than 1 bp of what is held, and no ledger line explains it",
+        summary="Equity has changed by more than 1 bp of the largest leg, and no ledger line explains it",
         remedy="A transfer of yours is booked within minutes; else compare the venue's income history.",
         runbook="money-that-no-line-explains",
         case=Case(
             fires={
                 f"fundarb_equity_residual_usd{{{EXECUTOR}}}": steady(-0.3),
                 f'fundarb_pair_notional_usd{{{EXECUTOR},pair="x"}}': steady(2_000),
+                f'fundarb_pair_notional_usd{{{EXECUTOR},pair="y"}}': steady(2_000),
             },
             quiet={
                 f"fundarb_equity_residual_usd{{{EXECUTOR}}}": steady(-0.3),

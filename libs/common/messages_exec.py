@@ -225,7 +225,12 @@ class ProfitAndLoss(Message, frozen=True, kw_only=True):
 
 
 class BookSummary(Message, frozen=True, kw_only=True):
-    """The executor's books, every few seconds: all pairs together since the deployment's first line."""
+    """The executor's books, every few seconds: all pairs together since the deployment's first line.
+
+    `equity_usd` is what the accounts showed when they were last looked at. `residual_usd` is what no line
+    explains of it, venues summed by absolute value (`residual_by_venue` has the signs and the last figure of
+    each); None while it was not compared since the last line or the last move of an account.
+    """
 
     pnl: ProfitAndLoss
     by_pair: dict[str, ProfitAndLoss] = {}
@@ -233,6 +238,7 @@ class BookSummary(Message, frozen=True, kw_only=True):
     equity_usd: Decimal | None = None
     residual_usd: Decimal | None = None
     equity_by_venue: dict[str, Decimal] = {}
+    residual_by_venue: dict[str, Decimal] = {}
     funding_expected_usd: Decimal = Decimal(0)
     funding_received_usd: Decimal = Decimal(0)
     settlements: int = 0

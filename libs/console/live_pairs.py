@@ -74,7 +74,8 @@ def money(trades: Trades) -> Text:
     else:
         gained = books.equity_usd - books.equity_start_usd
         text.append(f"equity ${books.equity_usd:,.2f} ({gained:+.2f})", style="bold")
-        text.append(f"  residual {books.residual_usd or 0:+.4f}")
+        residual = "not compared yet" if books.residual_usd is None else f"{books.residual_usd:.4f}"
+        text.append(f"  residual {residual}")
     shown = [(name, getattr(books.pnl, name)) for name in PARTS]
     text.append("   PnL $ " + "  ".join(f"{name} {usd:+.2f}" for name, usd in shown if usd))
     text.append(

@@ -6,9 +6,14 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any, Final
 
+from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import BookSummary, PairStatus, ProfitAndLoss
 
 PARTS: Final = ("funding", "fees", "slippage", "basis", "borrow", "transfer", "rebalance", "total")
+
+RESTING: Final = ("idle", "active", "stuck")
+BOOKED_US: Final = 2 * US_PER_SEC
+"""The books read what pairs have written each half second: by then they show a state that was told."""
 
 
 class Trades:
@@ -24,6 +29,7 @@ class Trades:
         self.opened: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.directions: dict[str, str] = {}
+        self.moved_us = 0  # wall, of the last word by which a pair's state had changed
 
     def take_pair(self, status: PairStatus) -> None:
         """An executor that does not lead a pair has no word about it, and an older word is none."""
@@ -34,6 +40,8 @@ class Trades:
         if status.state != "idle":
             self.directions[status.pair] = status.direction
         before = former.state if former is not None else "idle"
+        if status.state != before:
+            self.moved_us = status.wall_us
         if status.state == "active" and before in ("idle", "opening"):
             self.opened[status.pair] += 1
         elif status.state == "idle" and before in ("active", "closing"):
@@ -43,6 +51,15 @@ class Trades:
         """The newest counts."""
         if self.books is None or books.wall_us >= self.books.wall_us:
             self.books = books
+
+    def is_final(self, since_us: int) -> bool:
+        """Whether the books were told since then (wall), with every pair at rest in them and each account
+        compared with its lines.
+        """
+        at_rest = all(one.state in RESTING for one in self.pairs.values())
+        if self.books is None or not at_rest or self.books.residual_usd is None:
+            return False
+        return self.books.wall_us >= max(since_us, self.moved_us + BOOKED_US)
 
     @property
     def held(self) -> list[PairStatus]:
@@ -73,6 +90,7 @@ class Trades:
             "equity_start_usd": _usd(books.equity_start_usd if books else None),
             "equity_end_usd": _usd(books.equity_usd if books else None),
             "equity_residual_usd": _usd(books.residual_usd if books else None),
+            "equity_residual_by_venue": _by_venue(books),
             "naked_usd_seconds": books.naked_usd_seconds if books else 0.0,
             "by_pair": {pair: self._pair(pair) for pair in sorted(self._traded())},
             "positions_open": [one.pair for one in self.held],
@@ -103,6 +121,13 @@ class Trades:
 def parts_of(pnl: ProfitAndLoss) -> dict[str, float]:
     """The parts as numbers."""
     return {name: float(getattr(pnl, name)) for name in PARTS}
+
+
+def _by_venue(books: BookSummary | None) -> dict[str, float]:
+    """Signed; empty while the residual is not known."""
+    if books is None or books.residual_usd is None:
+        return {}
+    return {venue: float(usd) for venue, usd in sorted(books.residual_by_venue.items())}
 
 
 def _usd(value: Decimal | None) -> float | None:

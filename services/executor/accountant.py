@@ -49,7 +49,6 @@ from services.executor.books_work import (
 from services.executor.events import AccountSeen, LeaseHeld, LeaseLost, ReadAccount
 from services.executor.lane import Lane
 from services.executor.ledger import IDS, STREAM
-from services.executor.model import ZERO
 from services.executor.reach import ReachOf, nobody
 from services.executor.rounds import Round, VenueBooks
 from services.executor.stillness import Stillness
@@ -206,6 +205,9 @@ class Accountant:
         yield Health(key=LANE, problem="")
         before = self.books
         self.books = take_entries(before, found.ledger, found.journal, self.market_of)
+        for name, venue in self.venues.items():
+            if self.books.explained.get(name) is not before.explained.get(name):
+                venue.comparing.booked()
         if len(found.ledger) == PAGE or len(found.journal) == PAGE:
             yield from self._tail(now)
             return
@@ -276,7 +278,7 @@ class Accountant:
             found = self._totals(now)
         except NoPrice:
             return
-        large = summary.is_large(sum(found.residual.values(), ZERO), self.lanes)
+        large = summary.is_large(found.unexplained, self.lanes)
         self._strange = self._strange + 1 if large else 0
         if self._strange == STRANGE_ROUNDS:
             text = ", ".join(f"{venue} {usd:.4f} USD" for venue, usd in found.residual.items())
@@ -284,7 +286,7 @@ class Accountant:
                 level=AlertLevel.WARNING,
                 key="books:residual",
                 text=f"the ledger does not explain the accounts: {text} since the opening",
-                context={venue: str(one.left.units) for venue, one in self.venues.items()},
+                context={venue: str(one.comparing.left.units) for venue, one in self.venues.items()},
             )
         yield from self._say(now)
 
@@ -330,8 +332,8 @@ class Accountant:
         return prices
 
     def _totals(self, now: Now) -> summary.Totals:
-        left = {venue: one.left.units for venue, one in self.venues.items()}
-        return summary.totals(self.books, self._prices(now), left, self.world)
+        shown = {venue: one.shown(now) for venue, one in self.venues.items()}
+        return summary.totals(self.books, self._prices(now), shown, self.world)
 
     def _say(self, now: Now) -> Iterator[Effect]:
         try:

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from libs.carry.identity import Explained, in_usd, opening_of, residuals
+from libs.carry.identity import in_usd, opening_of
 from libs.carry.pnl import Key
 from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
 from services.executor import records
-from services.executor.account import Look, differing, look_of, prices_of, status_of, valued
+from services.executor.account import Look, look_of, prices_of, status_of
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
-from services.executor.early import Early
+from services.executor.comparing import BY_ITSELF, Comparing, Shown
 from services.executor.events import AccountSeen, ReadAccount
 from services.executor.expect import matched
-from services.executor.twice import Twice
-from services.executor.unexplained import Unexplained, usd_of
+from services.executor.unexplained import Unexplained, in_dollars
 
 if TYPE_CHECKING:
     from services.executor.round_owner import Owner
@@ -41,7 +40,8 @@ SOON_US: Final = 3 * US_PER_SEC
 
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
-BY_ITSELF: Final[tuple[RecordKind, ...]] = ("funding", "interest")
+APART_US: Final = 10 * US_PER_SEC
+"""From the records of one round to those that a look asks for: they are the dearest part of it."""
 STALE_US: Final = 15 * US_PER_SEC  # an account that was not read for so long is not to be trusted
 RATES_US: Final = 30 * US_PER_SEC
 RATES_FIRST_US: Final = 3 * US_PER_SEC  # set-ups go before, and read the fees of their legs
@@ -61,7 +61,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueBooks:
-    """`left`: what no line explains, as of the last comparisons."""
+    """`comparing`: the account against its lines, and the figure of what they do not explain."""
 
     def __init__(self, venue: str, keys: tuple[Key, ...], owner: Owner, records_every_us: int) -> None:
         self.venue = venue
@@ -72,12 +72,13 @@ class VenueBooks:
         self._phase: Phase = "rest"
         self._look_us: int | None = None  # monotonic: when it was asked for last
         self._read_us: int | None = None  # when an answer came last
-        self._records_us: int | None = None
+        self._records_us: int | None = None  # when all kinds were asked for last
+        self._asked_us: int | None = None  # when any were
+        self._whole = False
         self._rates_due_us: int | None = None
         self._settled_us: int | None = None
         self._asks = 0
         self._touched = False
-        self._compares = False
         self._born: Now | None = None  # when records were asked for first
         self._again_us: int | None = None  # when a comparison that failed is tried again
         self._waiting: set[RecordKind] = set()
@@ -90,15 +91,21 @@ class VenueBooks:
         self._tails = 0  # of the owner, when the second look came
         self._seen: AccountSeen | None = None
         self._unexplained = Unexplained()
-        self._early = Early()
-        self.left = Twice()
+        self.comparing = Comparing(venue, keys, owner)
         self._fees: dict[str, FeeRates] = {}
         self._borrow_daily: dict[str, float] = {}
 
     def marks_at(self, now: Now) -> Mapping[Key, Decimal]:
         """Of the last look, while it is not old."""
-        fresh = self._read_us is not None and now.mono_us - self._read_us <= LOOK_US + SOON_US
-        return self.marks if fresh else {}
+        return self.marks if self.is_fresh(now) else {}
+
+    def is_fresh(self, now: Now) -> bool:
+        """Whether the last look is not old."""
+        return self._read_us is not None and now.mono_us - self._read_us <= LOOK_US + SOON_US
+
+    def shown(self, now: Now) -> Shown:
+        """The account and what no line explains of it."""
+        return self.comparing.shown(fresh=self.is_fresh(now))
 
     # --- when -------------------------------------------------------------------------------------
 
@@ -118,7 +125,7 @@ class VenueBooks:
         """The store did not take a booking: begin the round anew, records are booked once in any case."""
         self._phase = "rest"
         self._records_us = None
-        self._early = Early()
+        self.comparing.begin_anew()
         self._seen_ids.clear()
 
     def tick(self, now: Now) -> Iterator[Effect]:
@@ -143,7 +150,9 @@ class VenueBooks:
         return age_us >= (SOON_US if self._touched else LOOK_US)
 
     def _again_due(self, now: Now) -> bool:
-        return self._again_us is not None and now.mono_us >= self._again_us
+        if self._again_us is None or now.mono_us < self._again_us:
+            return False
+        return self._owner.stillness.is_calm(self.venue, now)  # else it would be in vain
 
     def _settlement_due(self, now: Now) -> bool:
         if self._settled_us is None or self._asks >= len(AFTER_US):
@@ -168,47 +177,43 @@ class VenueBooks:
         self._seen, self._read_us = seen, now.mono_us
         look = look_of(seen, self._owner.world)
         self.marks = look.marks
-        self._unexplained.look(self._apart(look, now))
+        found = self.comparing.left_in(look, self._began or now, now)
+        self._unexplained.look(in_dollars(found))
         yield Health(key=f"books:{self.venue}", problem="")
         yield from self._publish(now, trusted=True)
         if self._phase == "second":
             same = self._first is not None and look.is_as(self._first)
             self._second = look
-            self._phase = "compare" if same and self._compares else "rest"
-            if self._compares and not same:
+            self._phase = "compare" if same else "rest"
+            if not same:
                 self._again_us = now.mono_us + AGAIN_US
             self._tails = self._owner.tails
+            self.comparing.saw(look, None)  # what was booked in this round has yet to be read back
         elif self._phase == "first":
             self._first = look
+            explained = self.comparing.saw(look, found)
+            if explained:
+                self._again_us = None
+            elif explained is False and self._again_us is None:
+                self._again_us = max(now.mono_us + AGAIN_US, (self._asked_us or 0) + APART_US)
             yield from self._ask(now)
-
-    def _is_still(self, since_us: int, now: Now) -> bool:
-        """Whether the ledger as it was read and a look asked for at `since_us` or later show one instant."""
-        owner, began = self._owner, self._began or now
-        booked = owner.books.traded_us.get(self.venue, 0) >= began.wall_us
-        return not booked and owner.stillness.is_still(self.venue, since_us, now)
-
-    def _apart(self, look: Look, now: Now) -> Decimal | None:
-        """USD in a look that no line explains; None while something is under way, or before the opening."""
-        if not self._is_still(min(look.asked_us, self._owner.read_us), now):
-            return None
-        books = self._owner.books
-        explained, opening = books.explained.get(self.venue, Explained()), books.openings.get(self.venue)
-        return usd_of(explained, opening, look, self._owner.world, self.keys)
 
     def _ask(self, now: Now) -> Iterator[Effect]:
         """The records that are due, or rest."""
         whole = self._records_us is None or now.mono_us - self._records_us >= self._every_us
         whole = self._unexplained.wants_records(now.mono_us) or whole
-        again = self._again_due(now)
-        kinds: tuple[RecordKind, ...] = records.KINDS if whole else BY_ITSELF if again else ("funding",)
-        if not (whole or again or self._settlement_due(now)):
+        again, settles = self._again_due(now), self._settlement_due(now)
+        if again and not self.comparing.sees:
+            again, self._again_us = False, now.mono_us + AGAIN_US
+        if not (whole or again or settles):
             self._phase = "rest"
             return
+        kinds = records.KINDS if whole else BY_ITSELF if settles else self.comparing.by_itself
         if whole:
             self._records_us = now.mono_us
         self._asks += 1
-        self._compares, self._again_us = whole or again, None
+        self._again_us, self._asked_us = None, now.mono_us
+        self._whole = whole
         self._phase = "records"
         self._waiting = {kind for kind in kinds if kind not in self._without}
         for kind in sorted(self._waiting):
@@ -231,7 +236,8 @@ class VenueBooks:
             return
         if event.error is not None:
             self._phase = "rest"
-            self._records_us = None if self._compares else self._records_us
+            self._records_us = None if self._whole else self._records_us
+            self._again_us = now.mono_us + APART_US
             yield from self._failed(f"{self.venue}: its books cannot be read: {event.error}", now)
             return
         self._waiting.discard(request.kind)
@@ -291,20 +297,18 @@ class VenueBooks:
         if self._phase != "compare" or self._owner.tails <= self._tails or self._second is None:
             return
         self._phase = "rest"
-        owner, look = self._owner, self._second
-        if not self._is_still((self._began or now).mono_us, now):
+        owner, look, comparing = self._owner, self._second, self.comparing
+        began = self._began or now
+        units = comparing.units(look) if comparing.is_still(began.mono_us, began, now) else None
+        if units is None or (comparing.opening is None and comparing.is_early(look, self._seen, now)):
             self._again_us = now.mono_us + AGAIN_US
             return
-        explained = owner.books.explained.get(self.venue, Explained())
-        units, opening = valued(explained, look, owner.world, self.keys), owner.books.openings.get(self.venue)
-        if units is None or (opening is None and self._is_early(explained, look, now)):
-            self._again_us = now.mono_us + AGAIN_US
-            return
-        if opening is None:
+        if comparing.opening is None:
             yield from self._open(opening_of(look.units, units), now)
+            comparing.take(look, {})
             return
-        found = residuals(look.units, opening.units, units)
-        pause_us = self.left.take(found)
+        found = comparing.found_in(look) or {}
+        pause_us = comparing.take(look, found)
         self._again_us = None if pause_us is None else now.mono_us + pause_us
         yield from owner.on_round(Round(venue=self.venue, residual=found), now)
 
@@ -315,11 +319,6 @@ class VenueBooks:
         opening = Opening(units=units, usd=usd, market_ms=now.market_ms)
         owner.books = replace(owner.books, openings={**owner.books.openings, self.venue: opening})
         yield from owner.keep(now)
-
-    def _is_early(self, explained: Explained, look: Look, now: Now) -> bool:
-        """Whether the account may show what is yet to be booked."""
-        lanes = self._owner.world.lanes.values()
-        return self._early.waits(differing(explained, look, self.keys), self._seen, lanes, now)
 
     # --- what is said -----------------------------------------------------------------------------
 

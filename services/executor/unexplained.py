@@ -9,16 +9,13 @@ be read back a second after a trade has moved the balance. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from libs.carry.identity import USD_COINS, Explained, residuals
-from libs.carry.pnl import ZERO, Key
+from libs.carry.identity import USD_COINS
+from libs.carry.pnl import ZERO
 from libs.common.instant import US_PER_SEC
-from services.executor.account import Look, valued
-from services.executor.books import Opening
-from services.executor.world import World
 
 LEAST_USD: Final = Decimal(1)
 """What is below is rounding, or a fee that is booked with its trade."""
@@ -27,15 +24,11 @@ TRIES: Final = 4
 """A venue's records cost more of its budget than a look; what they do not tell by then waits for its turn."""
 
 
-def usd_of(
-    explained: Explained, opening: Opening | None, look: Look, world: World, keys: Iterable[Key]
-) -> Decimal | None:
-    """Of one look; None while there is nothing to compare it with."""
-    units = valued(explained, look, world, keys)
-    if units is None or opening is None:
+def in_dollars(found: Mapping[str, Decimal] | None) -> Decimal | None:
+    """Of what one look leaves (asset -> units); None while there is nothing to compare it with."""
+    if found is None:
         return None
-    left = residuals(look.units, opening.units, units)
-    return sum((amount for asset, amount in left.items() if asset in USD_COINS), ZERO)
+    return sum((amount for asset, amount in found.items() if asset in USD_COINS), ZERO)
 
 
 class Unexplained:

@@ -37,10 +37,10 @@ class WithBooks:
             return
         lane = self.pairs.lanes.get(name)
         if lane is not None and isinstance(event, Persisted):
-            self.books.stillness.ended(lane, now.mono_us)
+            self.books.stillness.ended(lane, event, now.mono_us)
         for effect in self.pairs.handle(event, now):
             if lane is not None and isinstance(effect, Persist):
-                self.books.stillness.begins(lane, now.mono_us)
+                self.books.stillness.begins(lane, effect, now.mono_us)
             yield effect
         if isinstance(event, Started):
             yield from self.books.start()

@@ -20,7 +20,7 @@ CAP_USD: Final = 1_000.0
 """So much may be traded until the user says `limits.acknowledged` (risk.md, limits)."""
 
 FAILPOINT_ENV: Final = "FUNDARB_FAILPOINT"
-"""Kills an executor at a named step; only tests set it."""
+"""Kills an executor at a named step, or has it lose a line of its books; only tests set it."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,8 @@ def acts(env: Mapping[str, str], *, flag: bool = False) -> Iterator[Finding]:
             remedy=f"give --live, or set {LIVE_ENV}=1",
         )
     if env.get(FAILPOINT_ENV):
-        yield Finding(path=FAILPOINT_ENV, reason="kills the executor, for tests", remedy="unset it")
+        reason = "kills the executor or falsifies its books, for tests"
+        yield Finding(path=FAILPOINT_ENV, reason=reason, remedy="unset it")
 
 
 def decisions(config: Config) -> Iterator[Finding]:

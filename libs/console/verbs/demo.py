@@ -20,6 +20,7 @@ from libs.common.embedded import temporary_folder
 from libs.common.runtime_file import deployment_path, private_dir, runtime_dir
 from libs.console.demo_config import DEPLOYMENT, demo_config
 from libs.console.output import OK, USAGE, UserError, emit_json, emit_text, is_terminal, quiet_logs
+from libs.console.settling import settle
 from libs.console.stack import (
     TRADING_SERVICES,
     VENUE_FILE,
@@ -107,9 +108,12 @@ async def _run(args: argparse.Namespace) -> dict[str, Any]:
                     facts = await asyncio.to_thread(venue_facts, runtime)
                     notes = (*notes_of(facts, full=args.json or not is_terminal()), BY_THE_RULES)
                     await show(stack, notes=notes, duration_sec=args.duration, stop=stop, quiet=args.json)
+                    states = stack.states()
+                    say("the demo ends: nothing more is opened, and the books are compared ...")
+                    await settle(stack)
                     return stack.watch.summary(
                         wall_us=wall_us(),
-                        services=stack.states(),
+                        services=states,
                         extra={
                             "mode": "demo",
                             "seed": args.seed,

@@ -178,8 +178,15 @@ def traded_words(summary: dict[str, Any]) -> list[str]:
     if summary["equity_end_usd"] is not None:
         lines.append(
             f"equity {summary['equity_start_usd']:,.2f} -> {summary['equity_end_usd']:,.2f} USD,"
-            f" {summary['equity_residual_usd'] or 0:+.4f} of it unexplained"
+            f" {residual_words(summary['equity_residual_usd'])}"
         )
     if still := summary["positions_open"]:
         lines.append(f"still open at the end, and left as they are: {', '.join(still)}")
     return lines
+
+
+def residual_words(usd: float | None) -> str:
+    """What no line of the books explains; an account that was not compared is none without a residual."""
+    if usd is None:
+        return "not compared with the books since the last trade or payment"
+    return f"{usd:.4f} of it unexplained"

@@ -10,6 +10,7 @@ from rich.console import Console
 from libs.common.messages_exec import BookSummary, PairLeg, PairStatus, ProfitAndLoss
 from libs.common.subjects import Kind
 from libs.console.live import screen
+from libs.console.trades import BOOKED_US
 from libs.console.verbs.positions import answer
 from libs.console.verbs.up import traded_words
 from libs.console.watch import Watch
@@ -138,3 +139,33 @@ def test_the_positions_verb_answers_with_state_legs_and_parts() -> None:
     assert told["pairs"][PAIR]["reason"] == "reverse at 0.8 % a day"
     assert told["idle"] == 0
     assert answer("demo", heard("opening", "active", "closing", "idle"))["pairs"] == {}
+
+
+def test_the_last_words_wait_for_books_that_know_every_state_and_every_account() -> None:
+    watch = heard("opening", "active")
+    trades, moved_us = watch.trades, WALL_US + 1
+
+    def final(residual: str | None, at_us: int, since_us: int = WALL_US) -> bool:
+        left = None if residual is None else Decimal(residual)
+        hear(watch, "exec.books", books(residual_usd=left, wall_us=at_us))
+        return trades.is_final(since_us)
+
+    assert not trades.is_final(WALL_US)
+    assert not final("0", moved_us + BOOKED_US - 1), "the books may not have read what was told"
+    assert not final(None, moved_us + BOOKED_US), "an account was not compared"
+    assert not final("0", moved_us + BOOKED_US, since_us=moved_us + 2 * BOOKED_US)
+    assert final("0", moved_us + BOOKED_US)
+    hear(watch, f"exec.pair.{PAIR}", status("closing", at=9))
+    assert not final("0", moved_us + 9 * BOOKED_US), "it moves"
+
+
+def test_a_residual_that_is_not_known_is_not_said_to_be_0() -> None:
+    watch = heard("opening", "active")
+    hear(watch, "exec.books", books(residual_usd=None, residual_by_venue={"binance": Decimal(3)}, orders=4))
+    told = summary(watch)
+    assert told["equity_residual_usd"] is None
+    assert told["equity_residual_by_venue"] == {}
+    assert "not compared" in "\n".join(traded_words(told))
+    assert "residual not compared yet" in page(watch, 140)
+    hear(watch, "exec.books", books(residual_usd=Decimal(3), residual_by_venue={"binance": Decimal(-3)}))
+    assert summary(watch)["equity_residual_by_venue"] == {"binance": -3.0}
