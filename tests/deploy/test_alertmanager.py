@@ -134,6 +134,16 @@ TOLD_ALL_THE_SAME: Final = (
         ("OrdersFail", {"scope": "venue:a", "deployment": "other"}),
     ),
     (
+        ("ServiceDown", {"service": "feed", "deployment": "other"}),
+        ("ServiceUnwell", {"service": "feed"}),
+        ("ServiceUnwell", {"service": "feed", "deployment": "other"}),
+    ),
+    (
+        ("ServiceDown", {"service": "executor", "deployment": "other"}),
+        ("ExecutorSilent", {"service": "risk"}),
+        ("ExecutorSilent", {"service": "risk", "deployment": "other"}),
+    ),
+    (
         ("PairShrinks", {"scope": "pair:a"}),
         ("CollateralLow", {"scope": "pair:b"}),
         ("CollateralLow", {"scope": "pair:a"}),

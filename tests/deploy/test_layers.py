@@ -42,10 +42,11 @@ def test_a_word_in_a_file_of_a_layer_is_found(layer: bytes, size: int) -> None:
     assert words_in(Chunks(pieces(saved(layer), size)), [WORD, "another"]) == {WORD}
 
 
-@pytest.mark.parametrize("before", range(-len(WORD) - 1_536, -1_535))
-def test_a_word_across_two_chunks_is_found(before: int) -> None:
-    """1,536: the headers that come first in the layer, so that each place in the word meets the border."""
-    layer = tar_of({"pad": bytes(CHUNK_BYTES + before - 512) + WORD.encode()})
+@pytest.mark.parametrize("start", range(CHUNK_BYTES - len(WORD) - 8, CHUNK_BYTES + 9))
+def test_a_word_across_two_chunks_is_found(start: int) -> None:
+    """Each place in the word meets the border, which is at a chunk's size or a few bytes beyond it."""
+    layer = tar_of({"pad": bytes(start - tarfile.BLOCKSIZE) + WORD.encode()})
+    assert layer.index(WORD.encode()) == start
     assert words_in(io.BytesIO(saved(layer)), [WORD]) == {WORD}
 
 

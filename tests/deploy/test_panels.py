@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 import pytest_asyncio
+import yaml
 
 from deploy.dashboards import __main__ as made
 from deploy.dashboards.board import Board, placed
@@ -18,6 +19,7 @@ from deploy.dashboards.panels import Query
 from libs.common import subjects
 from libs.common.clock import wall_us
 from libs.common.messages import Command, encode
+from libs.console.demo_config import DEPLOYMENT
 from tests.deploy.tools import needs
 from tests.deploy.watched import Watched, watched_demo
 from tests.deploy.watchers import until
@@ -128,6 +130,12 @@ async def test_every_rule_evaluates(watched: Watched) -> None:
     for rule in rules:
         if rule["type"] == "recording" and rule["name"] not in EMPTY_WHILE_WELL:
             assert await answer(watched, Query(rule["name"], instant=True)), rule["name"]
+
+
+async def test_prometheus_knows_whose_the_alerts_of_up_are(watched: Watched) -> None:
+    """An alert that has no deployment of its own is sent with this one."""
+    said = (await watched.prometheus.get("/api/v1/status/config"))["data"]["yaml"]
+    assert yaml.safe_load(said)["global"]["external_labels"] == {"deployment": DEPLOYMENT}
 
 
 async def test_nothing_critical_fires_while_all_is_well(watched: Watched) -> None:

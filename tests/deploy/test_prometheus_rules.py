@@ -184,3 +184,13 @@ def test_the_config_reads_the_rules() -> None:
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
     assert config["rule_files"] == ["rules/*.yml"]
     assert config["global"]["evaluation_interval"] == f"{RULES_EVERY_SEC}s"
+
+
+def test_alerts_of_up_say_whose_they_are_by_the_name_that_the_services_have() -> None:
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
+    assert config["global"]["external_labels"] == {"deployment": "${FUNDARB_DEPLOYMENT}"}
+    folder = ROOT / "deploy" / "compose"
+    watch = yaml.safe_load((folder / "watch.yaml").read_text(encoding="utf-8"))
+    services = yaml.safe_load((folder / "services.yaml").read_text(encoding="utf-8"))
+    given = watch["services"]["prometheus"]["environment"]["FUNDARB_DEPLOYMENT"]
+    assert given == services["x-env"]["FUNDARB__DEPLOYMENT"]
