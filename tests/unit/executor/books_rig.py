@@ -118,6 +118,10 @@ class BooksRig:
         entries = run(self.store.read(STREAM, count=10**6))
         return [decode(entry.fields["json"], LedgerLine) for entry in entries]
 
+    def last_entry(self) -> str:
+        """Id of the newest entry of the ledger stream."""
+        return run(self.store.read(STREAM, count=10**6))[-1].id
+
     def run(self, seconds: float) -> None:
         """Let time pass."""
         for _ in range(int(seconds * US_PER_SEC / STEP_US)):

@@ -9,7 +9,8 @@ from libs.common.messages_exec import LedgerKind
 from libs.common.store import Transition
 from libs.exchange.engine import commands as c
 from services.executor.books_work import FetchRecords
-from services.executor.rounds import APART_US
+from services.executor.events import ReadAccount
+from services.executor.rounds import APART_US, LOOK_US
 from tests.property.pnl_terms import ME, PERP, VENUE, key_of
 from tests.unit.executor.books_rig import BooksRig
 
@@ -76,12 +77,33 @@ def test_a_postponed_comparison_survives_a_round_after_a_settlement() -> None:
 def test_what_is_due_again_waits_without_a_request_while_something_is_under_way() -> None:
     rig = holding()
     lane = next(iter(rig.life.lanes.values()))
-    rig.accountant.stillness.begins(lane, WRITE, rig.now.mono_us)
     lose(rig)
-    asked = len([one for one in rig.asked if isinstance(one, FetchRecords)])
+    rig.run(4)  # it was seen, and is to be looked into
+    rig.accountant.stillness.begins(lane, WRITE, rig.now.mono_us)
+    start = len(rig.asked)
     rig.run(40)
-    assert len([one for one in rig.asked if isinstance(one, FetchRecords)]) == asked
+    asked = rig.asked[start:]
+    assert not [one for one in asked if isinstance(one, FetchRecords)]
+    assert len([one for one in asked if isinstance(one, ReadAccount)]) <= 40 * 1e6 / LOOK_US + 1
     assert rig.books.residual_usd is None
+
+
+def test_a_line_ends_what_was_known_until_the_next_look() -> None:
+    rig = holding()
+    venue = rig.accountant.venues[VENUE]
+    before = venue.comparing.look
+    while venue.comparing.look is before:
+        rig.run(0.1)
+    assert venue.shown(rig.now).known
+    read, lines = venue.comparing.look, len(rig.lines())
+    while len(rig.lines()) == lines:
+        rig.life._order()
+    while rig.accountant.books.ledger_at != rig.last_entry():
+        rig.run(0.1)
+    assert venue.comparing.look is read, "no look has come yet"
+    assert not venue.shown(rig.now).known
+    rig.run(6)
+    assert venue.shown(rig.now).known
 
 
 def test_a_trade_is_compared_by_the_next_look_without_reading_records() -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from libs.carry.identity import Contract, Explained
 from libs.common.config.schema import Config
 from libs.common.effects import Measure
 from libs.common.messages_exec import BookSummary
@@ -15,7 +16,7 @@ from services.executor.permit import PermitView
 from services.executor.summary import Totals, measures, summary_of, totals
 from services.executor.world import World
 from tests.property.pnl_life import Life
-from tests.property.pnl_terms import VENUE
+from tests.property.pnl_terms import PERP, VENUE
 from tests.unit.executor.build import at
 
 START = {"USDT": Decimal(1_000)}
@@ -96,3 +97,5 @@ def test_comparisons_may_differ_by_what_venues_round_and_never_by_more_than_a_ce
     allowed = tolerances(life.world, explained, look)
     assert allowed["USDT"] == min(CENT, Decimal("0.0001") + held / 1_000_000)
     assert 0 < allowed["BTC"] * life.prices["BTC"] <= CENT
+    large = Explained(contracts={PERP: Contract(asset="USDT", quantity=Decimal(-1_000))})
+    assert tolerances(life.world, large, look)["USDT"] == CENT
