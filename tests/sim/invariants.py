@@ -112,6 +112,7 @@ class Checker:
         if intent.filled > intent.quantity:
             raise Violated("I9", f"{intent.id}: {intent.filled} of {intent.quantity} filled")
         self.world.lending.check_intent(intent)
+        self.world.nakedness.traded(before, intent)
         self.world.agreement.on_intent(intent)
         if intent.state in GIVEN_UP and intent.id not in self.given_up:
             self.given_up.add(intent.id)

@@ -1,4 +1,6 @@
-"""How long is waited, and what is remembered of it, broken on purpose, one safety rule at a time."""
+"""How long is waited, what is remembered of it, and what is done when a market refuses, broken on purpose:
+one safety rule at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from typing import Any
 import msgspec
 
 from libs.common.instant import US_PER_SEC
-from services.executor import lane, news, resolve
-from services.executor.model import Intent
+from services.executor import holding, lane, news, resolve, slicing, steps
+from services.executor.model import ZERO, Intent
 from services.executor.writing import JOURNAL
 from tests.sim.mutants import Mutant
 from tests.sim.plan import Misfortune
@@ -38,6 +40,19 @@ def _journal_of_the_ended(whole: Any) -> Any:
     return change_of
 
 
+def _nothing_is_kept(_whole: Any) -> Any:
+    return lambda _lane, _draft: (ZERO, ZERO)
+
+
+def _all_at_once(_whole: Any) -> Any:
+    """Each leg by itself, down to the goal of its plan."""
+
+    def over(lane: Any, draft: Any, _first: Any = None) -> list[int]:
+        return [leg for leg in (0, 1) if steps.reducible(lane, draft, leg) > 0]
+
+    return over
+
+
 def _has_ended(written: bytes) -> bool:
     return written == b"null" or msgspec.json.decode(written, type=Intent).state.is_final
 
@@ -53,6 +68,12 @@ WAITING_MUTANTS = (
         name="an order that its venue denies stays unknown",
         misfortunes=frozenset({Misfortune.REQUEST_LOST, Misfortune.HTTP_429}),
         places=((news, "is_denied", _never_denied),),
+        caught_by=frozenset({"I4"}),
+    ),
+    Mutant(
+        name="a leg that cannot follow has the hedged part closed with it",
+        misfortunes=frozenset({Misfortune.ADL, Misfortune.FOLLOW_REFUSED}),
+        places=((holding, "hedged_goals", _nothing_is_kept), (slicing, "over", _all_at_once)),
         caught_by=frozenset({"I4"}),
     ),
     Mutant(

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from libs.common.instant import US_PER_SEC
-from services.executor.model import Intent, IntentState, PairState, State
+from services.executor.model import Intent, IntentState, OrderClass, PairState, State
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS, SimPair
+from tests.sim.plan import PAIRS, SLICE_USD, SimPair
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -29,6 +29,9 @@ SEARCH_US: Final = 20 * US_PER_SEC
 READY_US: Final = 15 * US_PER_SEC
 """What reading a pair and comparing it with its venues takes, where no order is unknown."""
 
+GROWN_USD_MAX: Final = SLICE_USD * Decimal("1.1")
+"""A slice, and what prices have moved since it was sized."""
+
 ANSWER_US: Final = 6 * US_PER_SEC
 """An order that was sent is answered within the request's time-out, or is unknown from then on."""
 
@@ -46,6 +49,7 @@ class Nakedness:
         self.world = world
         self.acting_us: dict[str, int] = {}
         self.waiting_us: dict[str, int] = {}
+        self.grown_usd: dict[str, Decimal] = {}
         self.waited: dict[str, dict[str, int]] = {}  # pair -> what it has waited for -> how long it may
 
     def look(self, step_us: int) -> None:
@@ -54,10 +58,30 @@ class Nakedness:
             state = self.world.checker.states.get(pair.id)
             usd = self.naked_usd(pair, state) if state is not None else Decimal(0)
             if usd == 0:
-                for clock in (self.acting_us, self.waiting_us, self.waited):
+                for clock in (self.acting_us, self.waiting_us, self.waited, self.grown_usd):
                     clock.pop(pair.id, None)
             elif (owner := self._able(pair)) is not None:
                 self._count(pair, usd, owner, step_us)
+
+    def traded(self, before: Intent | None, after: Intent) -> None:
+        """An order that reduces has filled: while the market of the other leg refuses, what it takes from the
+        hedged part makes the pair more naked by its own doing, which one slice may do and no more.
+        """
+        filled = after.filled - (before.filled if before is not None else Decimal(0))
+        state = self.world.checker.states.get(after.pair)
+        if filled <= 0 or state is None or after.order_class is not OrderClass.REDUCE or _is_forced(state):
+            return
+        pair = next(one for one in PAIRS if one.id == after.pair)
+        if not self.world.trouble.is_shut((pair.keys[1 - after.leg],)):
+            return
+        change = filled if after.side == "buy" else -filled
+        price = self.world.prices[pair.keys[0][1].split("-")[0]]
+        more = (abs(state.delta) - abs(state.delta - change)) * price
+        self.grown_usd[after.pair] = self.grown_usd.get(after.pair, Decimal(0)) + more
+        if self.grown_usd[after.pair] > GROWN_USD_MAX:
+            usd = f"{self.grown_usd[after.pair]:.0f} USD"
+            text = f"{after.pair} makes itself more naked by {usd} while the other market refuses"
+            raise Violated("I4", f"{after.id} ({after.purpose}): {text}")
 
     def naked_usd(self, pair: SimPair, state: PairState) -> Decimal:
         """What is not hedged, as far as it is worth an alarm."""
@@ -117,6 +141,11 @@ class Nakedness:
 
     def _is_down(self, intent: Intent) -> bool:
         return self.world.now.mono_us < self.world.venues[_venue(intent)].down_until_us
+
+
+def _is_forced(state: PairState) -> bool:
+    """Whether it is closed by force, which takes from both legs whatever becomes of the other one."""
+    return state.state is State.CLOSING and state.plan is not None and state.plan.hard
 
 
 def _venue(intent: Intent) -> str:

@@ -153,6 +153,7 @@ LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
 """Drawn from a stream of their own, so that the plans of the seeds stay what they were without them."""
 
 LATER_SHARE = 0.4
+SLICE_USD = Decimal(1_000)
 
 FUNDS = Decimal(1_000_000)
 SCARCE = Decimal(3_500)
@@ -222,7 +223,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 slices=self.slices,
                 slice_interval_sec=1.0,
             ),
-            limits=Limits(max_naked_usd=1_000.0),
+            limits=Limits(max_naked_usd=float(SLICE_USD)),
         )
 
 
