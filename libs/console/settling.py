@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SETTLE_SEC: Final = 10.0
+SETTLE_SEC: Final = 15.0
 """At most; an account whose residual is not known by then has none in the summary."""
 LOOK_EVERY_SEC: Final = 0.1
 

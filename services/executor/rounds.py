@@ -41,7 +41,7 @@ SOON_US: Final = 3 * US_PER_SEC
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 APART_US: Final = 10 * US_PER_SEC
-"""From the records of one round to those that a look asks for: they are the dearest part of it."""
+"""From the records of one round to those of funding that a look asks for: they are the dearest part of it."""
 STALE_US: Final = 15 * US_PER_SEC  # an account that was not read for so long is not to be trusted
 RATES_US: Final = 30 * US_PER_SEC
 RATES_FIRST_US: Final = 3 * US_PER_SEC  # set-ups go before, and read the fees of their legs
@@ -195,7 +195,8 @@ class VenueBooks:
             if explained:
                 self._again_us = None
             elif explained is False and self._again_us is None:
-                self._again_us = max(now.mono_us + AGAIN_US, (self._asked_us or 0) + APART_US)
+                dear, asked_us = "funding" in self.comparing.by_itself, self._asked_us or 0
+                self._again_us = max(now.mono_us + AGAIN_US, asked_us + APART_US) if dear else now.mono_us
             yield from self._ask(now)
 
     def _ask(self, now: Now) -> Iterator[Effect]:
