@@ -62,7 +62,8 @@ def smallest(seed: int) -> Plan:
 
 NOBODY_PULLS: Final = frozenset({"idle give_up stuck", "active give_up stuck"})
 """What the table has only because it has a row for every state. An idle pair is on the way to nothing, so no
-tries of it can be used up. A held one whose tries are used up becomes UNWINDING first, and gives up there.
+tries of it can be used up. A held one whose tries are used up becomes UNWINDING first, and gives up there
+(ADR 0021).
 """
 
 SIGHTS: Final = (
