@@ -194,6 +194,7 @@ class ExecutorActor:
         if draft.moves:
             self._said_us[pair] = now.mono_us
             yield from meters.of_state(lane)
+            yield from meters.of_legs(lane)
 
     # --- from the bus -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The bus over TLS, as deploy/compose/tls.yaml sets it up: files of the server, a bundle that clients trust."""
+"""The bus over TLS, as deploy/compose/tls.yaml sets it up: the server's files, and who trusts whom."""
 
 from __future__ import annotations
 
