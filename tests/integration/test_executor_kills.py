@@ -110,7 +110,8 @@ async def one_close(made: Lab, point: str, base: str) -> None:
     """Opened, killed while it closes, and back: the close goes on by itself to its end."""
     pair, pairs = pair_of(base), {f"{base}/USDT": BINANCE}
     executor = await made.start("executor", pairs, **{ENV: point})
-    await made.ask("open", pair, until="active")
+    # the others' deaths may leave risk without an executor for 5 s: it opens nothing for a minute then
+    await made.ask("open", pair, until="active", sec=DEATH_SEC)
     closing = asyncio.create_task(made.ask("close", pair, until="never", sec=DEATH_SEC))
     dead = asyncio.create_task(executor.process.wait())
     await asyncio.wait({closing, dead}, return_when=asyncio.FIRST_COMPLETED)
