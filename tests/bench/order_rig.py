@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from libs.common import messages as m
 from libs.common import subjects
@@ -38,6 +38,8 @@ from libs.common.store import Store, Transition
 from libs.exchange.factory import open_trading
 from libs.exchange.live.adapter import CcxtTrading
 from libs.exchange.redirect import Redirect
+from services.executor.desk import Desk
+from services.executor.events import SendOrders
 from services.executor.keys import KeyWatch
 from services.executor.lane import Lane
 from services.executor.main import assembly_of, with_keys
@@ -50,6 +52,7 @@ from tests.bench.order_site import LOOK_SEC, Site, both_arrived
 PAIR = "BTC-USDT_binance-spot_binance-perp"
 SPOT, PERP = tick.SPOT, tick.PERP
 NOTIONAL = "1000"
+DEPLOYMENT = "bench"
 PERMIT_SEC = 0.25
 WAIT_SEC = 10.0
 READY_SEC = 60.0
@@ -121,6 +124,8 @@ class Chain:
         self.status: PairStatus | None = None
         self.trading: CcxtTrading | None = None
         self.lane: Lane | None = None
+        self.desk: Desk | None = None
+        self.runtimes: dict[str, Runtime] = {}
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._prices: dict[str, float] = {}
@@ -167,6 +172,7 @@ class Chain:
         assert isinstance(watching, KeyWatch)
         assert isinstance(watching.actor, WithBooks)
         self.lane = watching.actor.pairs.lanes[PAIR]
+        self.desk = cast("Desk", cast("Any", assembly.at_once[SendOrders]).__self__)
         self._run(context, assembly)
         await asyncio.sleep(0.2)  # until the subscriptions stand
         await self._describe()
@@ -179,8 +185,9 @@ class Chain:
             clock=context.clock,
             bus=context.bus,
             store=context.store,
-            metrics=Metrics(deployment="bench", service=context.service),
+            metrics=Metrics(deployment=DEPLOYMENT, service=context.service),
         )
+        self.runtimes[context.service] = runtime
         self._tasks.append(asyncio.create_task(runtime.run(self._stop)))
 
     async def close(self) -> None:
@@ -237,9 +244,13 @@ class Chain:
         await self.buses["feed"].flush()
 
     def say(self, slug: str) -> None:
-        """A quote near the last price; each moves by 2 bps, so that there is something to evaluate."""
+        """Publish a quote of it."""
+        self.buses["feed"].publish(subjects.quote("binance", slug), m.encode(self.quote(slug)))
+
+    def quote(self, slug: str) -> m.Quote:
+        """Near the last price; each moves by 2 bps, so that there is something to evaluate."""
         now, mid = self.clock.now(), self._prices[slug] * (1 + 0.0002 * (next(self._turns) % 2))
-        quote = m.Quote(
+        return m.Quote(
             venue="binance",
             instrument=slug,
             bid=round(mid * 0.99999, 2),
@@ -249,7 +260,6 @@ class Chain:
             ts_ms=now.market_ms,
             recv_us=now.wall_us,
         )
-        self.buses["feed"].publish(subjects.quote("binance", slug), m.encode(quote))
 
     def collared(self, slug: str, side: str) -> Decimal:
         """A limit price that a taker of this side would give."""

@@ -84,14 +84,18 @@ def packed(parts: Iterable[bytes | str | int]) -> bytes:
 
 
 def evalsha(change: Transition, prefix: str) -> bytes:
-    """One atomic change as the store's own script takes it, unconditional and under a prefix of its own."""
-    free = Transition(
+    """One atomic change as the store's own script takes it."""
+    return packed(["EVALSHA", TRANSITION.sha, 0, prefix, *_flat(change)])
+
+
+def repeatable(change: Transition) -> Transition:
+    """The same writes without the conditions under which they may happen: for a prefix of their own."""
+    return Transition(
         writes=change.writes,
         hash_writes=change.hash_writes,
         set_adds=change.set_adds,
         appends=change.appends,
     )
-    return packed(["EVALSHA", TRANSITION.sha, 0, prefix, *_flat(free)])
 
 
 class RawOrders(asyncio.Protocol):
