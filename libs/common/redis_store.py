@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -35,6 +33,7 @@ from redis.exceptions import (
 
 from libs.common import clock
 from libs.common.redis_fit import disk_words, durability_of, folder_of, free_of, unfit
+from libs.common.redis_scripts import ACQUIRE, RELEASE, RENEW, TRANSITION, Argument, Script, flat, said
 from libs.common.store import (
     STORE_ID,
     Durability,
@@ -55,26 +54,6 @@ RECONNECT_WAIT_SEC: Final = 0.1
 SCAN_BATCH: Final = 1_000
 _GLOB: Final = re.compile(r"([\\*?\[\]])")
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
-
-_Argument = bytes | str | int
-
-
-class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """A Lua script and the name by which a server that knows it can be asked to run it."""
-
-    text: str
-    sha: str
-
-    @staticmethod
-    def load(name: str) -> Script:
-        text = resources.files("libs.common").joinpath("lua", f"{name}.lua").read_text()
-        return Script(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-TRANSITION: Final = Script.load("transition")
-ACQUIRE: Final = Script.load("acquire")
-RENEW: Final = Script.load("renew")
-RELEASE: Final = Script.load("release")
 
 
 class RedisStore:
@@ -97,7 +76,7 @@ class RedisStore:
         self._connect_timeout_sec = connect_timeout_sec
         self._mono_us = mono_us
         self._folder: Path | None = None  # beside the server's data, once it has told
-        pool = BlockingConnectionPool.from_url(
+        self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS_MAX,
             timeout=timeout_sec,
@@ -107,7 +86,7 @@ class RedisStore:
             retry=Retry(NoBackoff(), 0),
             driver_info=None,
         )
-        self._redis = redis.asyncio.Redis(connection_pool=pool)
+        self._redis = redis.asyncio.Redis(connection_pool=self._pool)
 
     async def connect(self) -> None:
         """Wait for the server, and refuse one that would throw away what it acknowledged."""
@@ -242,11 +221,11 @@ class RedisStore:
     async def close(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # leaving anyway
             await self._redis.aclose()
-            await self._redis.connection_pool.disconnect()
+            await self._pool.disconnect()
 
     async def _change(self, change: Transition) -> list[int]:
         """Versions of the writes, in order; `_Done` when `once` had happened, `StoreConflict` otherwise."""
-        answer = await self._run("transition", TRANSITION, *_flat(change))
+        answer = await self._run("transition", TRANSITION, *flat(change))
         match answer[0]:
             case 1:
                 return [int(version) for version in answer[1:]]
@@ -255,18 +234,21 @@ class RedisStore:
             case _:
                 raise StoreConflict(f"{answer[1].decode()}: {answer[2].decode()}")
 
-    async def _run(self, about: str, script: Script, *arguments: _Argument) -> Any:
+    async def _run(self, about: str, script: Script, *arguments: Argument) -> Any:
         with self._answering(about):
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             try:
-                return await self._execute("EVALSHA", script.sha, 0, self.prefix, *arguments)
+                return await said(connection, "EVALSHA", script.sha, 0, self.prefix, *arguments)
             except NoScriptError:  # a server that was started anew, and has done nothing
-                return await self._execute("EVAL", script.text, 0, self.prefix, *arguments)
+                return await said(connection, "EVAL", script.text, 0, self.prefix, *arguments)
+            finally:
+                await self._pool.release(connection)
 
-    async def _ask(self, about: str, *command: _Argument) -> Any:
+    async def _ask(self, about: str, *command: Argument) -> Any:
         with self._answering(about):
             return await self._execute(*command)
 
-    async def _execute(self, *command: _Argument) -> Any:
+    async def _execute(self, *command: Argument) -> Any:
         return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def _info(self, *sections: str) -> dict[str, Any]:
@@ -309,38 +291,3 @@ def _is_value(key: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _flat(change: Transition) -> Iterator[_Argument]:
-    """The arguments of `transition.lua` after the prefix: counted sections, flat."""
-    yield change.store_id
-    yield from (0,) if (one := change.lease) is None else (1, one.name, one.fence, one.owner)
-    yield from (0,) if change.once is None else (1, *change.once)
-    yield len(change.expect)
-    for key, version in change.expect.items():
-        yield from (key, version)
-    yield len(change.writes)
-    for key, value in change.writes.items():
-        yield from (key, 0, b"") if value is None else (key, 1, value)
-    hashes = [
-        (key, field, value) for key, fields in change.hash_writes.items() for field, value in fields.items()
-    ]
-    yield len(hashes)
-    for key, field, value in hashes:
-        yield from (key, field, 0, b"") if value is None else (key, field, 1, value)
-    members = [(key, member) for key, added in change.set_adds.items() for member in added]
-    yield len(members)
-    for pair in members:
-        yield from pair
-    entries = [(stream, fields) for stream, added in change.appends.items() for fields in added]
-    yield len(entries)
-    for stream, fields in entries:
-        yield from (stream, 2 * len(fields))
-        for field, content in fields.items():
-            yield from (field, content)
-    if (wish := change.reserve) is None:
-        yield 0
-        return
-    yield from (1, wish.key, wish.field, wish.value, len(wish.amounts))
-    for name, amount in sorted(wish.amounts.items()):
-        yield from (name, amount, wish.limits.get(name, -1))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import cast
 from urllib.parse import urlsplit
 
-from libs.common.redis_store import TRANSITION, _flat
+from libs.common.redis_scripts import TRANSITION, flat
 from libs.common.store import Transition
 
 
@@ -85,7 +85,7 @@ def packed(parts: Iterable[bytes | str | int]) -> bytes:
 
 def evalsha(change: Transition, prefix: str) -> bytes:
     """One atomic change as the store's own script takes it."""
-    return packed(["EVALSHA", TRANSITION.sha, 0, prefix, *_flat(change)])
+    return packed(["EVALSHA", TRANSITION.sha, 0, prefix, *flat(change)])
 
 
 def repeatable(change: Transition) -> Transition:
