@@ -1,8 +1,8 @@
 """What keeps a held pair in shape: delta drift by the cheaper way. (Collateral drift: `shrink`.)
 
-Delta drift: |Q_long - Q_short - delta_target * Q| / Q; either the leg that is too large is trimmed (REDUCE)
-or the other one is added to (INCREASE, with risk's permit), whichever costs less now, fee and half a spread.
-A draw is trimmed. What a venue took is followed (`holding.follow`), and added back only where the other leg's
+Delta drift: |Q_long - Q_short| / Q of the larger leg; either the leg that is too large is trimmed (REDUCE) or
+the other one is added to (INCREASE, with risk's permit), whichever costs less now, fee and half a spread. A
+draw is trimmed. What a venue took is followed (`holding.follow`), and added back only where the other leg's
 market has refused for as long as the ladder presses.
 """
 
@@ -24,27 +24,16 @@ if TYPE_CHECKING:
 replace = msgspec.structs.replace
 
 
-def off_target(first: Decimal, second: Decimal, delta_target: Decimal) -> Decimal:
-    """Net base quantity beyond the target, signed: > 0 is too long. Legs are signed."""
-    return first + second - delta_target * max(abs(first), abs(second))
-
-
 def drift(draft: Draft) -> Decimal:
-    """How far off its target a pair is, as a share of the larger leg."""
-    first, second = (leg.quantity for leg in draft.state.legs)
-    larger = max(abs(first), abs(second))
-    return abs(off_target(first, second, _target(draft.lane))) / larger if larger else ZERO
-
-
-def _target(lane: Lane) -> Decimal:
-    return Decimal(str(lane.world.config.position.delta_target))
+    """How far apart the legs of a pair are, as a share of the larger one."""
+    larger = max(abs(leg.quantity) for leg in draft.state.legs)
+    return abs(draft.state.delta) / larger if larger else ZERO
 
 
 def trim_plan(draft: Draft) -> Plan:
     """The leg that is too large comes down; nothing is added."""
-    first, second = (leg.quantity for leg in draft.state.legs)
-    off = off_target(first, second, _target(draft.lane))
-    goals = [_less(quantity, off) for quantity in (first, second)]
+    off = draft.state.delta
+    goals = [_less(leg.quantity, off) for leg in draft.state.legs]
     return Plan(goals=(goals[0], goals[1]), purpose=Purpose.TRIM, reason=f"the legs are {abs(off)} apart")
 
 
@@ -58,38 +47,35 @@ def _less(quantity: Decimal, off: Decimal) -> Decimal:
 def best_plan(lane: Lane, draft: Draft) -> Plan:
     """Trim, or add where that costs less and is allowed."""
     trim = trim_plan(draft)
-    legs = draft.state.legs
-    off = off_target(legs[0].quantity, legs[1].quantity, _target(lane))
-    small = _addable(lane, draft, off)
+    small = _addable(lane, draft)
     if small is None:
         return trim
     costs = [taking_cost(lane, leg) for leg in (small, 1 - small)]
     if costs[0] is None or costs[1] is None or costs[0] >= costs[1]:
         return trim
-    return replace(trim, goals=_with(draft, small, off))
+    return replace(trim, goals=_with(draft, small))
 
 
 def restoring_plan(draft: Draft, reason: str) -> Plan | None:
     """The leg that has too little is brought back to the other one, which cannot be reduced; None where risk,
     prices, the pair's size or a minimum forbid it.
     """
-    first, second = (leg.quantity for leg in draft.state.legs)
-    off = off_target(first, second, _target(draft.lane))
-    small = _addable(draft.lane, draft, off)
+    small = _addable(draft.lane, draft)
     if small is None:
         return None
-    return Plan(goals=_with(draft, small, off), purpose=Purpose.RESTORE, reason=reason)
+    return Plan(goals=_with(draft, small), purpose=Purpose.RESTORE, reason=reason)
 
 
-def _addable(lane: Lane, draft: Draft, off: Decimal) -> int | None:
+def _addable(lane: Lane, draft: Draft) -> int | None:
     """The leg that may be made larger by what the other one has too much, if there is one."""
+    off = draft.state.delta
     small = next((leg for leg in (0, 1) if draft.state.legs[leg].quantity * off < 0), None)
     return small if small is not None and _may_add(lane, draft, small, abs(off)) else None
 
 
-def _with(draft: Draft, small: int, off: Decimal) -> tuple[Decimal, Decimal]:
+def _with(draft: Draft, small: int) -> tuple[Decimal, Decimal]:
     goals = [leg.quantity for leg in draft.state.legs]
-    goals[small] -= off
+    goals[small] -= draft.state.delta
     return goals[0], goals[1]
 
 

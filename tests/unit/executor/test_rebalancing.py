@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from services.executor.lane import Draft
 from services.executor.model import Intent, OrderClass, Purpose
-from services.executor.rebalancing import off_target
+from services.executor.rebalancing import drift, trim_plan
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
 
 
@@ -28,18 +29,25 @@ def trims(rig: Rig) -> list[Intent]:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "target", "off"),
+    ("first", "second", "goals"),
     [
-        ("1", "-0.8", "0", "0.2"),
-        ("0.8", "-1", "0", "-0.2"),
-        ("-1", "0.8", "0", "-0.2"),  # reverse: the first leg is the short one
-        ("1", "-0.9", "0.1", "0"),
-        ("0.9", "-1", "-0.1", "0"),
-        ("1", "-1", "0.1", "-0.1"),
+        ("1", "-0.8", ("0.8", "-0.8")),
+        ("0.8", "-1", ("0.8", "-0.8")),
+        ("-1", "0.8", ("-0.8", "0.8")),  # reverse: the first leg is the short one
+        ("1", "0", ("0", "0")),
+        ("1", "0.5", ("0", "0")),  # both on one side: neither hedges the other
     ],
 )
-def test_what_is_off_target(first: str, second: str, target: str, off: str) -> None:
-    assert off_target(Decimal(first), Decimal(second), Decimal(target)) == Decimal(off)
+def test_what_is_too_much_is_trimmed(first: str, second: str, goals: tuple[str, str]) -> None:
+    rig = Rig()
+    draft = Draft(rig.lane, rig.now)
+    legs = [
+        replace(leg, quantity=Decimal(quantity))
+        for leg, quantity in zip(draft.state.legs, (first, second), strict=True)
+    ]
+    draft.set(legs=tuple(legs))
+    assert trim_plan(draft).goals == tuple(Decimal(goal) for goal in goals)
+    assert drift(draft) == abs(draft.state.delta)
 
 
 def test_the_cheaper_way_is_to_add() -> None:
