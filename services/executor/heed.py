@@ -22,12 +22,24 @@ class Leftovers(msgspec.Struct, kw_only=True):
     told: set[str] = set()
 
 
+class Recheck(msgspec.Struct, kw_only=True):
+    """Of an order that was given up: for how many ages (`keeping.AGES_US`) asking for it has `begun`, and is
+    `over`: answered, or without an answer for too long. `since_us`: since when the newest of them is asked
+    for, `again_us`: not again before.
+    """
+
+    begun: int = 0
+    over: int = 0
+    since_us: int = 0
+    again_us: int = 0
+
+
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began, `unlooked`: why the last one was
     held back (our own limiter, or the venue wants to be left alone). `demanded_us`: since when both
     legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
     `fetched_us`: place -> when missing trades were asked for last, `missing`: order -> since when some are.
-    `rechecked`: given-up order -> how often it was asked for since. `differed`: leg of a stuck pair -> what
+    `rechecks`: given-up order -> how asking for it goes. `differed`: leg of a stuck pair -> what
     its venue shows too much and since when, `differs_told` of which a person knows. `moved_us`: when an
     account was last said to have moved. `unknown_us`: since when the fate of an order is not known.
     `stalled_us`: since when nothing can be done,
@@ -45,7 +57,7 @@ class Heed(msgspec.Struct, kw_only=True):
     fetched_us: dict[tuple[str, str, bool], int] = {}
     missing: dict[str, int] = {}
     moved_us: int = 0
-    rechecked: dict[str, int] = {}
+    rechecks: dict[str, Recheck] = {}
     differed: dict[int, tuple[Decimal, int]] = {}
     differs_told: dict[int, Decimal] = {}
     unknown_us: int | None = None

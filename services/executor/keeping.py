@@ -27,12 +27,17 @@ RECENT: Final = 32
 AGES_US: Final = (120 * US_PER_SEC, 600 * US_PER_SEC, 3_600 * US_PER_SEC)
 """So long after it was decided an order that was given up is asked for again, by the wall clock."""
 
-KEPT_US: Final = AGES_US[-1] + 300 * US_PER_SEC
-"""By the wall clock since the order was decided: the last recheck, and time for its answer and a look."""
+RECHECK_US_MAX: Final = 1_800 * US_PER_SEC
+"""So long (monotonic) a venue that does not answer is asked again."""
+
+KEPT_US: Final = AGES_US[-1] + RECHECK_US_MAX + 300 * US_PER_SEC
+"""By the wall clock since the order was decided: the last recheck with all its repetitions, and time for an
+answer and a look.
+"""
 
 KEPT_MAX: Final = 512
-"""An hour in which each second venue answer is lost makes fewer: an order needs W, 10 s at least, to be given
-up, and both legs at once make 2 in that time."""
+"""With each second venue answer lost all that time there are fewer: an order needs W, 13 s at least, and two
+not-founds to be given up, and both legs at once make 2 in that time."""
 
 
 class Parting(msgspec.Struct, frozen=True, kw_only=True):

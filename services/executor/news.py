@@ -26,7 +26,7 @@ from libs.exchange.trading_values import (
     QueryOutcome,
     Rejected,
 )
-from services.executor import fetching, ledger, making, order, resolve
+from services.executor import fetching, ledger, making, order, recheck, resolve
 from services.executor.events import (
     AccountSeen,
     CancelOrder,
@@ -173,6 +173,7 @@ def on_queried(lane: Lane, draft: Draft, order_id: str, outcome: QueryOutcome, *
     intent = draft.intents.get(order_id)
     begun = lane.doubts.get(order_id)
     if intent is None or begun is None:
+        recheck.on_queried(lane, order_id, outcome, canceling=canceling)
         _after_all(lane, draft, intent, outcome)
         return
     answer: resolve.Answer = "failed"

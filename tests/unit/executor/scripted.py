@@ -124,6 +124,7 @@ class Venues:
         self.shut: set[Key] = set()  # markets that refuse every order, acts or not
         self.denies: set[str] = set()  # ids of which it says that it has never heard
         self.cancel_fails = 0
+        self.queries_fail = False
         self.lists_fail = self.fills_fail = 0
 
     def arrive(self, key: Key, request: OrderRequest) -> Outcome:
@@ -204,8 +205,10 @@ class Venues:
             )
         )
 
-    def query(self, client_id: str) -> QueryOutcome:
-        """What is known of an order."""
+    def query(self, client_id: str) -> QueryOutcome | None:
+        """What is known of an order; None: no answer."""
+        if self.queries_fail:
+            return None
         placed = self.orders.get(client_id)
         if placed is None or client_id in self.denies:
             return NotFound(code="-2013")
