@@ -30,6 +30,7 @@ from libs.common.build import build
 from libs.common.bus import Bus, BusUnavailable, Frame
 from libs.common.clock import SystemClock, mono_us
 from libs.common.config.load import load_config, secrets_of
+from libs.common.config.paths import paths_of
 from libs.common.config.problems import ConfigError
 from libs.common.config.schema import Config, Mode
 from libs.common.guard import guard_loopback, peers_of
@@ -86,7 +87,7 @@ def serve(service: str, assemble: Assemble, *, env: Mapping[str, str] | None = N
     setup_log(service=service, env=known)
     try:
         known = with_url_files(known)
-        config = load_config(_config_paths(known), known)
+        config = load_config(paths_of(known.get(CONFIG_ENV, "")), known)
         _register_secrets(config, known)
         nats_url = _url(known, NATS_ENV, "nats", nats_address)
         redis_url = _url(known, REDIS_ENV, "redis", redis_address)
@@ -187,9 +188,8 @@ class _Process:
 
     async def _run(self, assembly: Assembly, stop: asyncio.Event) -> int:
         context = self._context
-        reloader = Reloader.of(
-            context, assembly, lambda: load_config(_config_paths(context.env), context.env)
-        )
+        env = context.env
+        reloader = Reloader.of(context, assembly, lambda: load_config(paths_of(env.get(CONFIG_ENV, "")), env))
         runtime = Runtime(
             service=context.service,
             assembly=replace(assembly, background=(*assembly.background, reloader.run)),
@@ -309,10 +309,6 @@ def _on_signals(stop: asyncio.Event) -> None:
 def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
     log.error("%s", context.get("message"), exc_info=error if isinstance(error, BaseException) else None)
-
-
-def _config_paths(env: Mapping[str, str]) -> list[Path]:
-    return [Path(path) for path in env.get(CONFIG_ENV, "").split(os.pathsep) if path]
 
 
 def _url(env: Mapping[str, str], variable: str, scheme: str, address_of: Callable[[str], str]) -> str:

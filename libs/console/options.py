@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from libs.common.config.load import Loaded, load_with_report, secrets_of
+from libs.common.config.paths import paths_of
 from libs.common.redact import REDACTOR
 
 CONFIG_VARIABLE: Final = "FUNDARB_CONFIG"
@@ -44,7 +45,7 @@ def config_paths(args: argparse.Namespace, env: Mapping[str, str] | None = None)
     if given:
         return tuple(given)
     if env.get(CONFIG_VARIABLE):
-        return tuple(Path(part) for part in env[CONFIG_VARIABLE].split(os.pathsep) if part)
+        return paths_of(env[CONFIG_VARIABLE])
     return (DEFAULT_CONFIG,) if DEFAULT_CONFIG.exists() else ()
 
 

@@ -14,6 +14,8 @@ from libs.console.output import UNREACHABLE, UserError
 from libs.console.servers import nats_url
 
 CONNECT_SEC: Final = 3.0
+NAME_ENV: Final = "FUNDARB__DEPLOYMENT"
+"""What sets `deployment` of the config, as in a container beside the services."""
 
 
 def add_nats(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +28,14 @@ def add_nats(parser: argparse.ArgumentParser) -> None:
 def reached(args: argparse.Namespace) -> tuple[str, Deployment]:
     """Name and addresses: `--nats`, else the deployment that runs here, else what FUNDARB_NATS_URL names."""
     if args.nats is not None:
-        return args.deployment or "?", Deployment(nats_url=nats_url(args.nats, {}) or "")
+        return args.deployment or _named(), Deployment(nats_url=nats_url(args.nats, {}) or "")
     try:
         name, known = find(args)
     except UserError as error:
         url = nats_url(None, os.environ)
         if url is None or args.deployment or error.exit_code != UNREACHABLE:
             raise
-        return "?", Deployment(nats_url=url)
+        return _named(), Deployment(nats_url=url)
     if known.nats_url:
         return name, known
     url = nats_url(None, os.environ)  # services that were started one by one do not announce their bus
@@ -43,3 +45,8 @@ def reached(args: argparse.Namespace) -> tuple[str, Deployment]:
             f"{name}: services run here, and nobody has announced their bus; {remedy}", UNREACHABLE
         )
     return name, structs.replace(known, nats_url=url)
+
+
+def _named() -> str:
+    """What the environment calls the deployment that runs elsewhere."""
+    return os.environ.get(NAME_ENV) or "?"

@@ -103,6 +103,13 @@ def silence(known: Deployment, service: str, answer: Mapping[str, Any] | None, *
     return "; ".join(answer["problems"]) or "well, but not heard on the bus"
 
 
+def _uptime_sec(known: Deployment, watch: Watch, wall_us: int) -> float:
+    """Since its start here; of one that runs elsewhere, as long as its longest running service."""
+    if known.started_us:
+        return max(0.0, (wall_us - known.started_us) / US_PER_SEC)
+    return max((beat.uptime_sec for beat in watch.services.values()), default=0.0)
+
+
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -142,7 +149,7 @@ def status_of(
     age_sec = None if watch.permit_us is None else (wall_us - watch.permit_us) / US_PER_SEC
     status = Status(
         deployment=name,
-        uptime_sec=max(0.0, (wall_us - known.started_us) / US_PER_SEC) if known.started_us else 0.0,
+        uptime_sec=_uptime_sec(known, watch, wall_us),
         services=dict(sorted(services.items())),
         venues={venue: _venue(watch.venues.get(venue), wall_us) for venue in sorted(wanted)},
         trading=bool(TRADERS & {*services, *known.pids}) or bool(watch.trades.pairs),

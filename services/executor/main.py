@@ -24,10 +24,11 @@ from libs.common.build import build
 from libs.common.command_memory import recent_ids
 from libs.common.config import live
 from libs.common.config.legs import PairSpec, pair_specs, venue_slug
+from libs.common.config.paths import unread
 from libs.common.config.schema import Config, Mode
 from libs.common.effects import Actor
 from libs.common.instant import US_PER_SEC, Clock
-from libs.common.run import serve
+from libs.common.run import CONFIG_ENV, serve
 from libs.common.store import StoreUnavailable
 from libs.exchange.factory import NoKeys, open_trading
 from libs.exchange.permissions import KeyRules
@@ -109,14 +110,15 @@ def with_keys(config: Config, told: Mapping[str, Mapping[str, str]]) -> Config:
     return msgspec.structs.replace(config, exchanges=exchanges)
 
 
-def opener_of(config: Config, clock: Clock, redirect: Redirect | None) -> Opener:
-    """Real accounts, or those at the simulated venue."""
+def opener_of(config: Config, clock: Clock, redirect: Redirect | None, env: Mapping[str, str]) -> Opener:
+    """Real accounts, or those at the simulated venue. A file of keys that is not there is named in `env`."""
+    absent = "".join(f"; {path} is not there" for path in unread(env.get(CONFIG_ENV, "")))
 
     async def opener(venue: str) -> Trading:
         try:
             return await open_trading(venue, config=config, clock=clock, redirect=redirect)
         except NoKeys as error:
-            raise CannotStart(str(error), code=USAGE) from None
+            raise CannotStart(f"{error}{absent}", code=USAGE) from None
 
     return opener
 
@@ -151,7 +153,7 @@ async def assemble(context: ServiceContext) -> Assembly:
         if strange:
             log.warning("not simulated, so that their pairs are left out: %s", ", ".join(strange))
         specs = tuple(spec for spec in specs if all(leg.venue in told for leg in spec.legs))
-    return await assembly_of(context, specs, config, opener_of(config, context.clock, redirect))
+    return await assembly_of(context, specs, config, opener_of(config, context.clock, redirect, env))
 
 
 async def assembly_of(

@@ -83,3 +83,17 @@ def test_a_venue_that_was_heard_once_is_not_connected_for_ever() -> None:
     assert shown.venues["binance"]["silent_sec"] == 60.0
     assert "binance is not heard for 60 s" in shown.why
     assert "not heard for 60 s" in text(shown)
+
+
+def test_one_that_runs_elsewhere_is_up_as_long_as_its_longest_running_service() -> None:
+    watch = Watch(started_us=WALL_US)
+    assert status_of("main", Deployment(), watch, {}, wall_us=WALL_US, unheard={}).uptime_sec == 0.0
+    for service, uptime_sec in (("feed", 90), ("signal", 7_200)):
+        beat = m.ServiceHealth(
+            service=service, ok=True, build="b", pid=1, uptime_sec=uptime_sec, lag_ms=0, inbox_depth=0,
+            wall_us=WALL_US,
+        )  # fmt: skip
+        hear(watch, subjects.health(service), beat)
+    shown = status_of("main", Deployment(), watch, {}, wall_us=WALL_US, unheard={})
+    assert shown.uptime_sec == 7_200
+    assert "up 2 h 00 min" in text(shown)
