@@ -169,10 +169,13 @@ async def test_where_nothing_runs_the_server_of_the_variable_is_asked(
 ) -> None:
     await nats.ready()
     async with signal_service(nats.url, RESULT):
-        code, out, err = await fundarb(tmp_path, "status", "--json", FUNDARB_NATS_URL=nats.url)
+        code, out, err = await fundarb(
+            tmp_path, "status", "--json", FUNDARB_NATS_URL=nats.url, FUNDARB__DEPLOYMENT="elsewhere"
+        )
         gone, _, said = await fundarb(tmp_path, "status", "--deployment", "x", FUNDARB_NATS_URL=nats.url)
     assert (code, err) == (0, "")
     assert json.loads(out)["services"] == {"feed": "frozen", "signal": "ok"}
+    assert json.loads(out)["deployment"] == "elsewhere"
     assert gone == 3
     assert "deployment x does not run here" in said
 
