@@ -17,6 +17,7 @@ from services.executor.debts import (
     as_interest,
     asset_of,
     debt_of,
+    forgiven,
     owed_of,
     put_leg,
     repaid,
@@ -68,7 +69,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         gone = expected - debt.total if _is_whole(draft, debt, lanes, asset) else None
         _recalled(lane, draft, leg, principal + interest, gone)
         return
-    lane.loan.recalled_us, lane.loan.calm = None, debt
+    lane.loan.recalled_us, lane.loan.calm, lane.loan.bought = None, debt, ZERO
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
         after = with_interest(after, debt)
@@ -101,12 +102,9 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     from the wallet; anything else is foreign. `gone`: coins that should be there, less those that are; None
     when this look does not tell.
     """
-    loan, debt, now_us = lane.loan, lane.loan.seen, draft.now.mono_us
-    rules = lane.rules(leg)
-    if debt is None or (rules is not None and amount < rules.step):
-        return  # below a step: how interest was shared with other debts, no coins that could be traded
-    if loan.recalled_us is None:
-        loan.recalled_us, loan.searched = now_us, False
+    loan, now_us, rules = lane.loan, draft.now.mono_us, lane.rules(leg)
+    if loan.recalled_us is None or amount > loan.recalled:  # another one meanwhile makes it a bigger one
+        loan.recalled_us, loan.recalled, loan.searched = now_us, amount, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
         lane.missing[leg] = amount
         since_ms = _calm_ms(lane, draft) - watch.LOOK_BACK_MS
@@ -116,23 +114,38 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         )
         watch.on_moved(lane, draft)
         return
-    name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
-    if gone is None and now_us - loan.recalled_us < watch.OTHERS_US:
+    small = rules is not None and amount < rules.step
+    if gone is None and not small and now_us - loan.recalled_us < watch.OTHERS_US:
         watch.on_moved(lane, draft)
         return
-    if gone is None or gone < amount / 2:
+    found = gone is not None and gone >= amount / 2
+    name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
+    if not found and not small:
         news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")
         return
-    held, extra = draft.state.legs[leg], gone - amount
-    if 0 < extra <= amount * RESIDUE_SHARE:  # interest that we had not seen yet was taken first
-        held = replace(held, interest=held.interest + extra, quantity=held.quantity - extra)
-        amount = gone
-    put_leg(draft, leg, repaid(held, amount))
     loan.recalled_us = None
     lane.missing.pop(leg, None)
+    if gone is None or not found:  # no coins that could be traded: interest that was shared otherwise
+        put_leg(draft, leg, forgiven(draft.state.legs[leg], amount))
+        return
+    _taken(draft, leg, amount, gone)
+    if small:
+        return
     draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
     if draft.state.state is State.ACTIVE:
         closing.begin(draft, reason="its loan was recalled", hard=True)
+
+
+def _taken(draft: Draft, leg: int, amount: Decimal, gone: Decimal) -> None:
+    """Coins have paid so much. A little more than is missed of the debt was interest that no look had shown,
+    which is paid first: little beside all that was taken back since the debt was seen whole, since a purchase
+    may have met a part of it.
+    """
+    held, extra = draft.state.legs[leg], gone - amount
+    if 0 < extra <= (amount + draft.lane.loan.bought) * RESIDUE_SHARE:
+        held = replace(held, interest=held.interest + extra, quantity=held.quantity - extra)
+        amount = gone
+    put_leg(draft, leg, repaid(held, amount))
 
 
 def _calm_ms(lane: Lane, draft: Draft) -> int:

@@ -94,6 +94,12 @@ def repaid(held: Leg, amount: Decimal) -> Leg:
     return replace(held, interest=held.interest - interest, borrowed=held.borrowed - (amount - interest))
 
 
+def forgiven(held: Leg, amount: Decimal) -> Leg:
+    """So much less is owed, and no coin has moved for it."""
+    after = repaid(held, amount)
+    return replace(after, quantity=held.quantity + held.owed - after.owed)
+
+
 def repayable(held: Leg, debt: Debt) -> Decimal:
     """What this leg can pay back now out of its own coins; never what others owe."""
     amount = min(held.owed, held.coins, debt.owed)
@@ -213,3 +219,4 @@ def bought_back(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
         held = draft.state.legs[leg]
         put_leg(draft, leg, repaid(held, min(amount, held.owed)))
         lane.loan.recalled_us = None
+        lane.loan.bought += amount

@@ -39,7 +39,8 @@ class Memory(msgspec.Struct, kw_only=True):
 
     `seen`: the last look; `calm`: the last one that was taken over, since nothing was under way.
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
-    than is ours, `searched`: whether its trades have been read since. `told`: of a debt that is no pair's.
+    than is ours, `recalled`: by how much, `searched`: whether its trades have been read since; `bought`: what
+    those have explained since the last calm look. `told`: of a debt that is no pair's.
     """
 
     seen: Debt | None = None
@@ -48,7 +49,9 @@ class Memory(msgspec.Struct, kw_only=True):
     settled_us: int = 0
     doubt: Doubt | None = None
     recalled_us: int | None = None
+    recalled: Decimal = Decimal(0)
     searched: bool = False
+    bought: Decimal = Decimal(0)
     told: bool = False
 
 

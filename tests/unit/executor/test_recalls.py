@@ -145,6 +145,67 @@ def test_a_purchase_that_has_paid_interest_unseen_is_booked_whole() -> None:
     assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
 
 
+def test_two_recalls_before_a_look_are_one() -> None:
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.lender.buy_back(D("0.4"))
+    rig.lender.buy_back(D("0.2"))
+    rig.until(lambda: rig.held == (D("-0.4"), D("0.4")), 20)
+    assert (rig.durable.legs[0].borrowed, rig.lender.borrowed) == (D("0.4"), D("0.4"))
+    assert rig.state is State.ACTIVE
+
+
+def test_a_second_recall_after_the_trades_were_read_makes_it_a_bigger_one() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.borrowed -= D("0.3")  # coins were taken for it
+    rig.until(lambda: rig.lane.loan.searched, 10)
+    rig.run(RECALL_AFTER_US / 1e6 - 0.1)  # the next look tells of both, and would conclude
+    rig.lender.buy_back(rig.lender.borrowed)
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.told("foreign") == []
+    assert list(rig.durable.taken.values()) == [D("0.7")]
+    assert rig.lender.coins == 3
+    assert rig.lender.borrowed == 0
+
+
+@pytest.mark.parametrize("seen_sec", [0, 6])
+def test_a_purchase_that_met_interest_and_coins_taken_for_its_rest_are_one_recall(
+    seen_sec: int,
+) -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.interest = D("0.0005")
+    rig.run(seen_sec)
+    rig.lender.buy_back(D("0.999"))
+    assert rig.lender.borrowed == D("0.0015")
+    rig.lender.borrowed -= D("0.001")  # a step of the user's coins
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    leg = rig.durable.legs[0]
+    assert rig.lender.borrowed == 0 == leg.owed
+    assert rig.lender.coins == 3 + leg.spare
+    assert rig.told("foreign") == []
+
+
+def test_less_than_a_step_that_is_owed_no_longer_keeps_no_close_waiting() -> None:
+    rig = LoanRig()
+    rig.lender.users_coins = D(3)
+    rig.reversed()
+    rig.run(6)
+    rig.lender.borrowed -= D("0.0005")
+    rig.lender.users_coins += D("0.0005")  # the user's: no coin has gone
+    rig.until(lambda: rig.durable.legs[0].owed == D("0.9995"), 20)
+    assert rig.durable.legs[0].coins == 0
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.told("foreign") == rig.told("recall") == []
+
+
 def test_a_purchase_for_a_loan_of_the_users_is_not_taken_for_interest() -> None:
     rig = LoanRig().reversed()
     rig.lender.users_coins, rig.lender.borrowed = D(3), D("1.02")  # he owes 0.02 of it
