@@ -36,16 +36,16 @@ class Recheck(msgspec.Struct, kw_only=True):
 
 class Heed(msgspec.Struct, kw_only=True):
     """`looked`: venue -> when the last look at it that was answered began, `unlooked`: why the last one was
-    held back (our own limiter, or the venue wants to be left alone). `demanded_us`: since when both
-    legs are to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
+    held back (our own limiter, or the venue wants to be left alone). `demanded_us`: since when both legs are
+    to be reduced, `heard_us`: when that was demanded last, `waits`: for whom that waits, in words.
     `fetched_us`: place -> when missing trades were asked for last, `missing`: order -> since when some are.
-    `rechecks`: given-up order -> how asking for it goes. `differed`: leg of a stuck pair -> what
-    its venue shows too much and since when, `differs_told` of which a person knows. `moved_us`: when an
-    account was last said to have moved. `unknown_us`: since when the fate of an order is not known.
-    `stalled_us`: since when nothing can be done,
-    `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into OPENING,
-    `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that waits for
-    looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
+    `sent_us`: order or loan -> when it had left at the latest, until its end is durable. `rechecks`: given-up
+    order -> how asking for it goes. `differed`: leg of a stuck pair -> what its venue shows too much and
+    since when, `differs_told` of which a person knows. `moved_us`: when an account was last said to have
+    moved. `unknown_us`: since when the fate of an order is not known. `stalled_us`: since when nothing can be
+    done, `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into
+    OPENING, `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that
+    waits for looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -57,6 +57,7 @@ class Heed(msgspec.Struct, kw_only=True):
     fetched_us: dict[tuple[str, str, bool], int] = {}
     missing: dict[str, int] = {}
     moved_us: int = 0
+    sent_us: dict[str, int] = {}
     rechecks: dict[str, Recheck] = {}
     differed: dict[int, tuple[Decimal, int]] = {}
     differs_told: dict[int, Decimal] = {}

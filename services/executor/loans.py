@@ -253,10 +253,11 @@ def on_answer(lane: Lane, draft: Draft, order_id: str, answer: Answered) -> None
 
 
 def doubt(lane: Lane, draft: Draft, intent: Intent) -> None:
-    """Begin to compare balances: from now on, which is after the send, or after a restart."""
+    """Begin to compare balances: from now on, which is after the send, or after a restart (`news.doubt`)."""
     asset = asset_of(lane, intent.leg)
     poll_sec = lane.world.config.timeouts.poll_interval_sec
-    lane.loan.doubt = resolve.begin(venue=asset[0], since_us=draft.now.mono_us, poll_interval_sec=poll_sec)
+    since_us = lane.heed.sent_us.setdefault(intent.id, draft.now.mono_us)
+    lane.loan.doubt = resolve.begin(venue=asset[0], since_us=since_us, poll_interval_sec=poll_sec)
     _ask(lane, draft, intent.leg)
 
 

@@ -147,12 +147,17 @@ def learn(lane: Lane, draft: Draft, before: Intent, after: Intent, *, since_us: 
 
 
 def doubt(lane: Lane, draft: Draft, intent: Intent, *, since_us: int | None = None) -> None:
-    """Begin to ask for an order; `since_us`: its send, None after a restart."""
+    """Begin to ask for an order; `since_us`: its send, None when this process has not seen it.
+
+    What was in doubt before in this process goes on: it had left by then, since what was decided before a
+    reading of the pair never leaves after it (`gate`), and nobody sends an id twice. Its proofs begin anew.
+    """
     venue = lane.keys[intent.leg][0]
     poll_sec = lane.world.config.timeouts.poll_interval_sec
     if intent.state is IntentState.WORKING:
         poll_sec = min(poll_sec, FIRST_LOOK_SEC)  # some venues only acknowledge: an IOC is over by now
-    begun = resolve.begin(venue=venue, since_us=since_us or draft.now.mono_us, poll_interval_sec=poll_sec)
+    since_us = lane.heed.sent_us.setdefault(intent.id, since_us or draft.now.mono_us)
+    begun = resolve.begin(venue=venue, since_us=since_us, poll_interval_sec=poll_sec)
     lane.doubts[intent.id] = begun
     draft.effects.append(SetTimer(name=ask_name(lane.pair, intent.id), after_us=begun.pause_us))
 

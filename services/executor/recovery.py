@@ -66,6 +66,9 @@ def reload(lane: Lane, draft: Draft) -> None:
 def on_stored(lane: Lane) -> None:
     """The store takes what this pair writes."""
     lane.heed.unstored_us, lane.heed.unstored_told = None, False
+    if lane.heed.sent_us:
+        live = {one.id for one in lane.intents.values() if not one.state.is_final}
+        lane.heed.sent_us = {key: us for key, us in lane.heed.sent_us.items() if key in live}
 
 
 def problem_of(lane: Lane, error: str) -> str:

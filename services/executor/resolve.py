@@ -34,7 +34,8 @@ def window_us(venue: str) -> int:
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about one unknown order. `since_us`: its send, or recovery after a restart (monotonic).
+    """What is known about one unknown order. `since_us`: its send, or recovery after a restart (monotonic);
+    that the pair was read anew from the store moves neither.
 
     `cleans`: clean not-founds after W, each at least 2 s after the one before; `searched`: since the second
     of them the venue's trades were read, and none is the order's.

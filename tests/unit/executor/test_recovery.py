@@ -5,8 +5,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from libs.common.effects import TimerFired
 from libs.common.store import Transition
-from services.executor.model import IntentState, Purpose, State
+from services.executor.events import LeaseHeld, LeaseLost
+from services.executor.model import Intent, IntentState, Purpose, State
+from services.executor.recovery import reload_name
 from services.executor.resolve import window_us
 from services.executor.writing import intents_key, pair_key
 from tests.sim.timeline import run
@@ -44,6 +47,59 @@ def test_after_a_crash_every_open_order_is_in_doubt_and_nothing_is_sent() -> Non
     rig.until(lambda: rig.state is State.IDLE, 20)
     assert rig.shown == FLAT
     assert len(rig.told("unwind")) == 1
+
+
+def lost(rig: Rig) -> tuple[Intent, float]:
+    """An order that never arrives and has no answer, and when (monotonic, s) it left."""
+    rig.acts("spot", "lost")
+    rig.acts("perp", "reject")
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 2, 1)
+    return rig.sent[0], rig.now.mono_us / 1e6
+
+
+def over_sec(rig: Rig, order: Intent, sec: float) -> float:
+    """When an order is given up durably (monotonic, s)."""
+    rig.until(lambda: rig.state is State.IDLE and rig.lane.intents[order.id].state.is_final, sec)
+    assert rig.lane.intents[order.id].state is IntentState.NOT_ACCEPTED
+    return rig.now.mono_us / 1e6
+
+
+@pytest.mark.parametrize("each_sec", [4, 7, 15])
+def test_w_goes_on_however_often_the_same_process_reads_a_pair_again(each_sec: int) -> None:
+    rig = Rig()
+    order, left_sec = lost(rig)
+    for _ in range(int(W_SEC // each_sec) + 1):
+        rig.run(each_sec)
+        rig.offer(TimerFired(name=reload_name(rig.pair)))
+    taken_sec = over_sec(rig, order, 30) - left_sec
+    assert W_SEC < taken_sec < W_SEC + each_sec + 10
+
+
+def test_w_goes_on_while_the_store_takes_no_word_of_its_end() -> None:
+    rig = Rig()
+    order, _ = lost(rig)
+    rig.run(W_SEC)
+    rig.store.full = True
+    rig.run(20)
+    assert rig.lane.heed.unstored_us is not None, "that it was given up could not be written"
+    rig.store.full = False
+    before_sec = rig.now.mono_us / 1e6
+    assert over_sec(rig, order, 30) - before_sec < W_SEC - 5
+    rig.run(1)
+    assert order.id not in rig.lane.heed.sent_us
+
+
+def test_w_goes_on_over_a_lease_that_was_lost_and_came_back() -> None:
+    rig = Rig()
+    order, left_sec = lost(rig)
+    rig.run(10)
+    lease = rig.lane.lease
+    assert lease is not None
+    rig.offer(LeaseLost(pair=rig.pair, text="the store is silent"))
+    rig.run(5)
+    rig.offer(LeaseHeld(pair=rig.pair, lease=lease, store_id=run(rig.store.store_id())))
+    assert W_SEC < over_sec(rig, order, 30) - left_sec < W_SEC + 10
 
 
 def test_a_pair_stands_after_a_restart_as_before() -> None:
