@@ -37,18 +37,21 @@ class Together:
         """All pairs with a leg in an instrument."""
         return [lane for lane in self._lanes.values() if key in lane.keys]
 
-    def disturbed(self, lane: Lane, seen: AccountSeen) -> bool:
-        """Whether other pairs' orders on this pair's instruments make a look prove nothing.
+    def disturbed(self, lane: Lane, seen: AccountSeen) -> frozenset[Key]:
+        """Instruments of this pair of which a look proves nothing: another pair's order is open there.
 
         Orders of which the venue knew nothing when it was asked last disturb nobody: the look tells of all
         of them together.
         """
-        return any(
-            other.keys[intent.leg] in lane.keys and not news.is_silent(other, intent, seen)
+        return frozenset(
+            other.keys[intent.leg]
             for other in self._lanes.values()
             if other is not lane
             for intent in other.intents.values()
             if not intent.state.is_final
+            and other.keys[intent.leg] in lane.keys
+            and other.keys[intent.leg][0] == seen.venue
+            and not news.is_silent(other, intent, seen)
         )
 
     def look(self, lane: Lane, draft: Draft, seen: AccountSeen) -> None:

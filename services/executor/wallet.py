@@ -6,6 +6,7 @@ alone would be refused, or would sell what is somebody else's. `free` is of the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -22,10 +23,10 @@ SELLING: Final[frozenset[Wallet]] = frozenset({"spot", "unified"})
 """The wallets that bought coins lie in; borrowed ones are the margin desk's."""
 
 
-def note(lane: Lane, draft: Draft, seen: AccountSeen) -> None:
-    """Remember what a look shows as free; to be called when nothing of this pair was under way."""
-    for leg, (venue, _) in enumerate(lane.keys):
-        if venue == seen.venue and lane.kinds[leg] is SPOT:
+def note(lane: Lane, draft: Draft, seen: AccountSeen, legs: Iterable[int]) -> None:
+    """Remember what a look shows as free for these legs, for which nothing was under way."""
+    for leg in legs:
+        if lane.kinds[leg] is SPOT:
             asset = asset_of(lane, leg)[1]
             rows = (one for one in seen.balances if one.asset == asset and one.wallet in SELLING)
             free = sum((one.free for one in rows), ZERO)

@@ -72,50 +72,60 @@ def on_moved(lane: Lane, draft: Draft) -> None:
     lane.heed.moved_us = draft.now.mono_us
 
 
-def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: bool) -> None:
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturbed: frozenset[Key]) -> None:
     """Compare each leg at a venue with what it shows, and draw all conclusions from it.
 
     All legs agree: orders that the venue denied twice were never accepted, and a pair that was read from the
     store is ready when both venues have been compared. One does not: trades that the venue made by itself are
     looked for, and when nothing has explained the difference for a while the pair is halted.
-    `disturbed`: orders of other pairs on these instruments were open meanwhile, so that it proves nothing.
+    `disturbed`: instruments on which orders of other pairs were open meanwhile, so that it proves nothing of
+    them. The other leg is judged all the same, since what a venue took is to be followed within seconds.
     """
     silent = [one for one in draft.live if news.is_silent(lane, one, seen)]
-    moving = len(silent) < len(draft.live) or draft.unsettled or disturbed
+    moving = len(silent) < len(draft.live) or draft.unsettled
     told = draft.state.legs != lane.state.legs  # by this very turn: what all pairs own does not know it yet
     if not lane.loaded or moving or told or seen.asked_mono_us <= lane.changed_us:
         return
-    legs = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
-    wallet.note(lane, draft, seen)
-    if draft.state.state is State.STUCK:
-        lane.doubted_us.clear()
-        lane.look_first = False  # nothing will be tried: it need not be looked at in haste
-        missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
-        _settle(
-            lane, draft, silent, [leg for leg in legs if news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
-        )
-        for intent in [one for one in silent if one.leg in legs and one.id in lane.doubts]:
-            _disown(lane, draft, intent)  # nothing will explain it any more: what it hangs on is a person's
-        _tell(lane, draft, missing)
-        return
+    here = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
+    legs = [leg for leg in here if lane.keys[leg] not in disturbed]
+    wallet.note(lane, draft, seen, legs)
+    missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
     differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
+    if draft.state.state is State.STUCK:
+        _look_on(lane, draft, silent, missing, differing)
+        return
     for leg in differing:
-        ours = own(*lane.keys[leg])
-        if not _is_others(lane, draft, leg, ours):
-            _look_into(lane, draft, leg, news.shown_of(lane, leg, seen) - ours)
+        if not _is_others(lane, draft, leg, own(*lane.keys[leg])):
+            _look_into(lane, draft, leg, missing[leg])
     if differing:
         return
-    lane.look_first = False
     for leg in legs:
         lane.doubted_us.pop(leg, None)
         lane.searched.pop(leg, None)
     _settle(lane, draft, silent, legs)
+    if legs != here:
+        return
+    lane.look_first = False
     lane.compared.add(seen.venue)
     if lane.leftovers.holds:
         return
     if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
         lane.ready, lane.blocked = True, ""
         lane.entered_us = draft.now.mono_us
+
+
+def _look_on(
+    lane: Lane, draft: Draft, silent: list[Intent], missing: dict[int, Decimal], differing: list[int]
+) -> None:
+    """A stuck pair: nothing will be tried, so that it need not be looked at in haste. `missing`: by leg what
+    the venue shows too much; `differing`: where that is no agreement.
+    """
+    lane.doubted_us.clear()
+    lane.look_first = False
+    _settle(lane, draft, silent, [leg for leg in missing if leg not in differing])
+    for intent in [one for one in silent if one.leg in missing and one.id in lane.doubts]:
+        _disown(lane, draft, intent)  # nothing will explain it any more: what it hangs on is a person's
+    _tell(lane, draft, missing)
 
 
 def _settle(lane: Lane, draft: Draft, silent: Iterable[Intent], legs: list[int]) -> None:

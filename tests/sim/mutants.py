@@ -160,7 +160,7 @@ def _fees_are_ours(whole: Any) -> Any:
 def _remembers_the_wallet(whole: Any) -> Any:
     """What the account shows of each coin, as a close that trusts it would keep it."""
 
-    def on_account(one: Any, draft: Any, seen: Any, own: Any, *, disturbed: bool) -> None:
+    def on_account(one: Any, draft: Any, seen: Any, own: Any, *, disturbed: Any) -> None:
         wallet = one.world.__dict__.setdefault("wallet", {})
         wallet.update({(seen.venue, balance.asset): balance.free for balance in seen.balances})
         whole(one, draft, seen, own, disturbed=disturbed)
