@@ -30,12 +30,6 @@ USER_DEBT: Final = Decimal(1)
 SHARED: Final = 10
 """Steps by which a debt that two share may be divided otherwise: a payment goes to all interest first."""
 
-INTEREST_LEFT: Final = Decimal("0.01")
-"""Of a loan that was taken back this much at most stays owed: the interest, which was paid first. A second
-recall for it, before anybody could look, would take a step of the user's coins that no look can tell from his
-own sale of them.
-"""
-
 INTEREST_EVERY_US: Final = 20 * US_PER_SEC
 ANSWER_US_MAX: Final = 5 * US_PER_SEC
 SAYS_NO: Final = "refused"
@@ -194,8 +188,8 @@ class Lending:
         engine_side, coin = self.world.venues[venue], instrument.split("-", maxsplit=1)[0]
         held, step = self.balance(venue, coin), STEPS[coin, SPOT][0]
         free, owed = held.free, held.borrowed + held.interest - self.users_debt
-        if owed < max(step, amount * INTEREST_LEFT):
-            return  # it was taken back a moment ago, and no venue comes again for the interest
+        if owed < step:
+            return  # it was taken back a moment ago
         amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
         try:
             if free < amount or self.rng.random() < 0.6:
