@@ -16,6 +16,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from services.executor import leaving, loans
+from services.executor.alone import why_stuck
 from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
@@ -88,7 +89,7 @@ def _force(lane: Lane, draft: Draft) -> None:
         _closed(lane, draft)
         return
     if reason := out_of_tries(lane, draft):
-        give_up(draft, reason)
+        give_up(draft, why_stuck(lane, draft, reason, Purpose.CLOSE))
         return
     for leg in in_order(draft, over):
         reduce_leg(lane, draft, leg, Purpose.CLOSE)

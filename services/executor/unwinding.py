@@ -13,6 +13,7 @@ import msgspec
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
 from services.executor import loans, slicing
+from services.executor.alone import why_stuck
 from services.executor.debts import in_order
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
@@ -43,7 +44,7 @@ def advance(lane: Lane, draft: Draft) -> None:
         _done(lane, draft)
         return
     if reason := out_of_tries(lane, draft):
-        give_up(draft, reason)
+        give_up(draft, why_stuck(lane, draft, reason, Purpose.UNWIND))
         return
     for leg in in_order(draft, over):
         reduce_leg(lane, draft, leg, Purpose.UNWIND)
