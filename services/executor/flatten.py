@@ -13,6 +13,7 @@ from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import Level
 from services.executor import closing, recovery
+from services.executor.alone import in_words
 from services.executor.model import State
 from services.executor.permit import scopes_of
 
@@ -53,6 +54,23 @@ def demand(lane: Lane, draft: Draft, reason: str) -> None:
         closing.begin(draft, reason=reason, hard=True)
     elif state is State.CLOSING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
         closing.harden(draft, reason)
+
+
+def tell_stuck(lane: Lane, draft: Draft) -> None:
+    """A stuck pair obeys nobody but a reset, which looks first whether all that its venues show is ours (ADR
+    0020). That a demand is not obeyed is told, once while it lasts: `flatten` was answered with ok.
+    """
+    stuck = draft.state.state is State.STUCK and not draft.state.is_flat
+    reason = (why(lane, draft.now) or _shrinks(lane, draft)) if stuck else ""
+    if reason and not lane.heed.disobeys_told:
+        text = f"{lane.pair} is stuck and does not obey: {reason}. {in_words(lane, draft)}"
+        draft.alert(AlertLevel.CRITICAL, "disobeys", f"{text}. What is demanded still is done then")
+    lane.heed.disobeys_told = bool(reason)
+
+
+def _shrinks(lane: Lane, draft: Draft) -> str:
+    ratio, who = lane.world.allowed(lane.pair, lane.keys, draft.now)
+    return "" if ratio >= 1 else f"{who} {ratio:.0%} of its size"
 
 
 def both_answer(lane: Lane, draft: Draft, reason: str) -> bool:

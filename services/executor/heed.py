@@ -53,6 +53,7 @@ class Heed(msgspec.Struct, kw_only=True):
     demanded_us: int | None = None
     heard_us: int = 0
     demand_told: bool = False
+    disobeys_told: bool = False
     waits: str = ""
     fetched_us: dict[tuple[str, str, bool], int] = {}
     missing: dict[str, int] = {}

@@ -87,6 +87,7 @@ def on_tick(lane: Lane, draft: Draft) -> None:
     lane.heed.waits = ""
     if lane.lease is None:
         return
+    flatten.tell_stuck(lane, draft)
     fetching.due(lane, draft)
     recheck.due(lane, draft)
     leftovers.due(lane, draft)
