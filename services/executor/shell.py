@@ -31,6 +31,7 @@ from libs.exchange.urgency import reading
 from services.executor.desk import Desk
 from services.executor.events import LeaseHeld, LeaseLost, VenueTold
 from services.executor.key_reading import permissions_of
+from services.executor.keys import KeysDoubted
 from services.executor.leases import TTL_MS, Due, Leases
 from services.executor.streams import Books, events_of
 
@@ -41,6 +42,9 @@ LOCAL_SEC_MAX: Final = 5.0
 """Between two tries that our own limiter holds back: they cost the venue nothing, and a count of requests is
 gone in one moment, when the venue's minute is over.
 """
+REFUSED_SEC: Final = 60.0
+"""Between two looks at a key that was refused: a person is changing it on the venue's site."""
+
 LEASE_ROUND_SEC: Final = 0.1
 LEASE_CALL_SEC: Final = 1.0
 GIVE_BACK_SEC: Final = 1.0
@@ -69,6 +73,7 @@ class Account:
         self._desk = desk
         self._books = books
         self._trading: Trading | None = None
+        self._works = False
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +84,8 @@ class Account:
         """Load, and look at the key's rights. Raises VenueError; CannotStart for a key that is refused.
 
         Orders may be unknown there and positions open: it draws on the reserve of REDUCE. The rights are
-        needed by what increases only: while they cannot be read the rest goes on.
+        needed by what increases only: while they cannot be read the rest goes on, and so it does with a key
+        that turns out to be refused when others are at work already.
         """
         if self._trading is None:
             self._trading = await self._opener(self.venue)
@@ -90,6 +96,10 @@ class Account:
         except VenueError as error:
             self._desk.unproven[self.venue] = f"{self.venue}: what its key may do is not known yet: {error}"
             log.warning("%s: nothing is opened there yet: %s", self.venue, error)
+        except CannotStart as refused:
+            if not self._works:
+                raise
+            self._desk.unproven[self.venue] = str(refused)
         self._desk.tradings[self.venue] = self._trading
 
     async def _look_at_key(self, trading: Trading) -> None:
@@ -103,7 +113,9 @@ class Account:
         self._desk.unproven.pop(self.venue, None)
 
     async def _prove(self, trading: Trading, offer: Offer) -> None:
-        """Look at the key's rights until they are known."""
+        """Look at the key's rights until they are known and good. One that is refused by now pages and halts
+        as one that is found later (`keys`): somebody must still close what is open.
+        """
         tries = 0
         while why := self._desk.unproven.get(self.venue):
             offer(VenueTold(venue=self.venue, problem=why))
@@ -112,11 +124,16 @@ class Account:
             except VenueError as error:
                 await asyncio.sleep(pause_sec(error, tries))
                 tries += 1
+            except CannotStart as refused:
+                self._desk.unproven[self.venue] = str(refused)
+                offer(KeysDoubted())
+                offer(VenueTold(venue=self.venue, problem=str(refused)))
+                await asyncio.sleep(REFUSED_SEC)
         offer(VenueTold(venue=self.venue, problem=""))
 
     async def run(self, offer: Offer) -> None:
         """Open it if that has not been done, then stream and stay warm until cancelled."""
-        tries = 0
+        self._works, tries = True, 0
         while not self.is_open:
             try:
                 await self.open()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from libs.common.assembly import CannotStart
 from libs.common.effects import Answered, Event, Request
 from libs.common.messages_exec import Breaker, Level
 from libs.exchange.port import VenueError
@@ -17,12 +18,14 @@ from libs.exchange.urgency import is_urgent
 from services.executor import events
 from services.executor.books_work import LANE
 from services.executor.events import FetchFills, FindTaken, ListOrders, ReadAccount, VenueTold
+from services.executor.keys import KeysDoubted
 from services.executor.model import OrderClass, State
 from services.executor.shell import LOCAL_SEC_MAX, REOPEN_SEC, Account, pause_sec
 from tests.unit.executor.desk_rig import PAIR, Office
 from tests.unit.executor.rig import Rig
 
 GOOD = KeyPermissions(readable=True, may_trade=True, may_withdraw=False)
+MAY_WITHDRAW = KeyPermissions(readable=True, may_trade=True, may_withdraw=True)
 HELD = "binance: positions: our own limiter holds it back, not the venue: 96% of 2400"
 
 
@@ -110,8 +113,8 @@ class Held:
 
     venue = "a"
 
-    def __init__(self, times: int = 1) -> None:
-        self.left = times
+    def __init__(self, times: int = 1, may: KeyPermissions = GOOD) -> None:
+        self.left, self.may = times, may
 
     async def load(self) -> dict[str, Any]:
         if not is_urgent():
@@ -122,7 +125,7 @@ class Held:
         if self.left:
             self.left -= 1
             raise limited(0.0)
-        return GOOD
+        return self.may
 
     async def stream(self, _sink: Callable[[Any], Any]) -> None:
         await asyncio.Event().wait()
@@ -158,6 +161,43 @@ async def test_an_account_opens_on_the_reserve_and_only_increases_wait_for_the_k
     problems = [one.problem for one in told if isinstance(one, VenueTold)]
     assert "our own limiter" in problems[0]
     assert problems[-1] == ""
+
+
+async def test_a_key_that_is_refused_when_others_are_at_work_ends_nothing() -> None:
+    office, told = Office(), list[Event]()
+    port = Held(0, MAY_WITHDRAW)
+    account = account_of(port, office)
+    with pytest.raises(CannotStart, match="withdraw"):
+        await account.open()  # the start says no
+    assert "a" not in office.desk.tradings
+    running = asyncio.create_task(account.run(told.append))
+    async with asyncio.timeout(10):
+        while not any(isinstance(one, KeysDoubted) for one in told):  # noqa: ASYNC110 - the account has no event
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    assert account.is_open  # what reduces goes out
+    assert "withdraw" in office.desk.unproven["a"]
+    assert any("withdraw" in one.problem for one in told if isinstance(one, VenueTold))
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_key_that_was_held_back_at_the_start_and_is_refused_later_ends_nothing() -> None:
+    office, told = Office(), list[Event]()
+    port = Held(1, MAY_WITHDRAW)
+    account = account_of(port, office)
+    await account.open()
+    running = asyncio.create_task(account.run(told.append))
+    async with asyncio.timeout(10):
+        while "withdraw" not in office.desk.unproven["a"]:  # noqa: ASYNC110 - the account has no event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    assert any(isinstance(one, KeysDoubted) for one in told)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 @pytest.mark.parametrize("order_class", OrderClass)
