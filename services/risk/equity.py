@@ -35,7 +35,7 @@ def known_usd(facts: Facts, now: Now) -> float:
     for pair in facts.scopes.specs:
         if pair not in facts.pairs:
             raise Unknown(f"what is held of {pair} is not known")
-    total = sum(_account_usd(facts, venue, now) for venue in sorted(facts.scopes.venues))
+    total = sum(account_usd(facts, venue, now) for venue in sorted(facts.scopes.venues))
     for status in facts.held().values():
         for leg in status.legs:
             if leg.kind is SPOT and leg.quantity:
@@ -56,7 +56,8 @@ def index_of(facts: Facts, instrument: str, now: Now) -> float:
     raise Unknown(f"no price of {base} that is younger than {PRICE_US_MAX // US_PER_SEC} s")
 
 
-def _account_usd(facts: Facts, venue: str, now: Now) -> float:
+def account_usd(facts: Facts, venue: str, now: Now) -> float:
+    """One venue's part of it, without the pairs' coins. Raises `Unknown`."""
     heard = facts.accounts.get(venue)
     if heard is None:
         raise Unknown(f"nothing has been said of the account at {venue} yet")

@@ -7,6 +7,10 @@
 The day's first equity lies in the store: a restart does not forgive a loss. Deposits and withdrawals move it
 when their ledger lines come; until then, for 90 s at most, dollars that the executor's books do not explain
 (`unexplained_usd`) are neither lost nor won. What no line explains by then is gone.
+
+On the very first day the equity is known before the executor's books of a venue begin, and what moves until
+then is in their opening: no line ever tells of it. So the first equity follows that account until its books
+begin or anything is held. Only the first day: a restart has books, and must forgive no loss.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from libs.common.message import Message
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import LedgerLine, Level
 from libs.common.subjects import slug
-from services.risk.equity import Unknown, known_usd
+from services.risk.equity import Unknown, account_usd, known_usd
 from services.risk.facts import Facts
 from services.risk.finding import Base, Finding, Hold
 from services.risk.hysteresis import Switch
@@ -76,6 +80,7 @@ class DailyLoss(Base):
         self._lines: dict[str, None] = {}
         self._unexplained_us: dict[str, int] = {}
         self._forgiven_usd = 0.0  # by a reset that the store has not taken yet
+        self._bookless_usd: dict[str, float] = {}  # what accounts showed last whose books have yet to begin
 
     @property
     def ratio(self) -> float | None:
@@ -110,15 +115,39 @@ class DailyLoss(Base):
             for switch in self._switches.values():
                 switch.judge(now.mono_us, over=False)
             return
+        self._follow_accounts_without_books(now)
         today = now.wall_us // DAY_US
         empty = self.day is not None and not self.day.start_usd > 0 and self.known_usd > 0
         if self.day is None or self.day.day != today or empty:  # of nothing no share can be lost
+            if self.day is None:
+                self._bookless_usd = {
+                    venue: account_usd(self._facts, venue, now) for venue in self._bookless()
+                }
             self.day = Day(day=today, start_usd=self.known_usd, since_us=now.wall_us)
             self._forgiven_usd = 0.0
             for switch in self._switches.values():
                 switch.reset()
         if (lost := self.ratio) is not None:
             yield from self._lost(self.day, lost, now)
+
+    def _bookless(self) -> set[str]:
+        """Venues whose executor has nothing yet to compare an account with, while no pair may have lost."""
+        if self._facts.held():
+            return set()
+        told = ((venue, self._facts.accounts.get(venue)) for venue in self._facts.scopes.venues)
+        return {venue for venue, heard in told if heard and heard.message.unexplained_usd is None}
+
+    def _follow_accounts_without_books(self, now: Now) -> None:
+        """The equity is known, so that each account is."""
+        if self.day is None or not self._bookless_usd:
+            return
+        moved_usd, still = 0.0, {}
+        for venue in sorted(self._bookless() & self._bookless_usd.keys()):
+            still[venue] = account_usd(self._facts, venue, now)
+            moved_usd += still[venue] - self._bookless_usd[venue]
+        self._bookless_usd = still
+        if moved_usd:
+            self.day = msgspec.structs.replace(self.day, start_usd=self.day.start_usd + moved_usd)
 
     def _unexplained(self, now: Now) -> float:
         """Dollars that came or went lately and whose ledger lines are still to come."""

@@ -174,7 +174,7 @@ async def test_a_contract_of_which_neither_liquidation_nor_margin_is_told_is_not
 async def test_a_day_that_began_with_nothing_counts_from_the_first_money() -> None:
     rig = Rig()
     for venue in ("binance", "bitget"):
-        rig.world.account(venue, equity_usd=0.0, balances=())
+        rig.world.account(venue, equity_usd=0.0, balances=(), unexplained_usd=0.0)  # its books have begun
     await rig.run(4.0)
     rig.world.account("binance", equity_usd=10_000.0)
     await rig.run(2.0)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from libs.common.messages_exec import LedgerKind, LedgerLine
 from tests.unit.risk.rig import Rig
 from tests.unit.risk.test_rows_money import held, lose
-from tests.unit.risk.world import replace
+from tests.unit.risk.world import BTC, replace
 
 
 def withdrawn(rig: Rig, usd: str) -> LedgerLine:
@@ -83,3 +83,50 @@ async def test_coins_of_his_own_that_the_user_takes_out_are_neither_lost_nor_won
     lose(rig, 250.0)
     await rig.run(40.0, step_sec=1.0)
     assert rig.shut() == {"global": ("no_opens", ("daily_loss",))}, "the day still began with 20,000"
+
+
+# --- before the books of a venue have begun, on the very first day ------------------------------------
+
+
+async def test_money_that_moves_before_a_venues_books_begin_is_neither_lost_nor_won() -> None:
+    rig = await Rig.started()
+    await rig.run(1.0)
+    lose(rig, 5_000.0)  # it is in the opening of the books, so that no line will ever tell
+    await rig.run(40.0, step_sec=1.0)
+    assert rig.shut() == {}
+    books_begin(rig)
+    await rig.run(1.0)
+    lose(rig, 5_160.0)
+    await rig.run(40.0, step_sec=1.0)
+    assert rig.level("global") == "no_opens", "160 of 15,000"
+
+
+async def test_a_line_of_a_venue_with_books_counts_once_while_another_one_has_none() -> None:
+    rig = await Rig.started()
+    rig.world.account("bitget", unexplained_usd=0.0)
+    await rig.run(1.0)
+    rig.world.account("bitget", equity_usd=5_000.0, unexplained_usd=-5_000.0)
+    await rig.run(5.0, step_sec=1.0)
+    await rig.hear("exec.ledger.none", withdrawn(rig, "5000"))
+    rig.world.account("bitget", unexplained_usd=0.0)
+    await rig.run(40.0, step_sec=1.0)
+    assert rig.shut() == {}
+    lose(rig, 5_160.0)
+    await rig.run(40.0, step_sec=1.0)
+    assert rig.level("global") == "no_opens", "160 of 15,000"
+
+
+async def test_from_the_first_pair_on_every_dollar_counts() -> None:
+    rig = await Rig.started()
+    await rig.run(1.0)
+    rig.world.hold(BTC, "0.1")
+    await rig.run(1.0)
+    lose(rig, 250.0)
+    await rig.run(40.0, step_sec=1.0)
+    assert rig.shut() == {"global": ("no_opens", ("daily_loss",))}
+
+
+def books_begin(rig: Rig) -> None:
+    """Both venues tell what their books do not explain."""
+    for venue in ("binance", "bitget"):
+        rig.world.account(venue, unexplained_usd=0.0)
