@@ -26,22 +26,37 @@ log = logging.getLogger(__name__)
 
 SETTLE_SEC: Final = 15.0
 """At most; an account whose residual is not known by then has none in the summary."""
+REFUSED_SEC: Final = 30.0
+"""So much longer when a venue refused its records: request budgets run for a minute, and free up by then."""
+REFUSED: Final = "cannot be read"
+"""In the executor's problems: an account, or the books of a venue."""
 LOOK_EVERY_SEC: Final = 0.1
 
 
-async def settle(stack: Stack, *, at_most_sec: float = SETTLE_SEC) -> bool:
-    """Pause openings, then wait until books, pairs and accounts agree on one moment; whether they did."""
+async def settle(stack: Stack, *, at_most_sec: float = SETTLE_SEC, refused_sec: float = REFUSED_SEC) -> bool:
+    """Pause openings, then wait until books, pairs and accounts agree on one moment; whether they did.
+
+    `refused_sec`: waited besides when the executor says meanwhile that a venue refuses what is compared.
+    """
     end_us, began_us = mono_us() + int(at_most_sec * US_PER_SEC), wall_us()
     trades = stack.watch.trades
     if trades.books is None:  # no executor that was ever ready to trade
         return False
     await _pause(stack)
+    refused = False
     while not trades.is_final(began_us):
+        if not refused and _is_refused(stack):
+            refused, end_us = True, end_us + int(refused_sec * US_PER_SEC)
         if mono_us() >= end_us:
             return False
         stack.check()
         await asyncio.sleep(LOOK_EVERY_SEC)
     return True
+
+
+def _is_refused(stack: Stack) -> bool:
+    beat = stack.watch.services.get("executor")
+    return beat is not None and any(REFUSED in problem for problem in beat.problems)
 
 
 async def _pause(stack: Stack) -> None:
