@@ -7,7 +7,7 @@ export PYTHONSAFEPATH := 1
 # Tests and benches are no part of the distribution: they are found from here.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: setup demo test check bench sim chaos rows docs dashboards tools lock clean
+.PHONY: setup demo test check bench sim chaos soak rows docs dashboards tools lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,9 @@ sim: setup
 
 chaos: setup
 	@$(BIN)/python -m tests.chaos --cycles $(or $(CYCLES),3) --seed $(or $(SEED),0) $(if $(ONLY),--only $(ONLY))
+
+soak: setup
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0) $(if $(OUT),--out $(OUT))
 
 rows: setup
 	@FUNDARB_TEST_ROWS=1 $(BIN)/python -m pytest tests/integration/test_risk_rows.py tests/integration/test_risk_rows_venue.py $(ARGS)

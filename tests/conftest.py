@@ -34,6 +34,7 @@ LONGEST_FIRST = (
     "test_docs.py",
     "test_order_requests.py",
     "test_chaos.py",
+    "test_soak.py",
     "test_demo_trades.py",
     "test_up_servers.py",
     "test_bench.py",
