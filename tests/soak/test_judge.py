@@ -7,8 +7,8 @@ import random
 import msgspec
 import pytest
 
-from tests.soak.curves import Curves, trend
-from tests.soak.judge import Facts, Heard, reasons
+from tests.soak.curves import Curves, Trend, trend
+from tests.soak.judge import Allowance, Facts, Heard, is_leak, reasons
 from tests.soak.picture import PANELS, picture
 from tests.soak.record import Record, curves_of, growth_of, points_of, read, write
 
@@ -75,6 +75,13 @@ def test_noise_a_warm_up_and_a_little_creeping_are_no_leak() -> None:
     assert reasons(run(noise_mb=5), calm()) == []
     assert reasons(run(warm_mb=60, noise_mb=0.2), calm()) == []
     assert reasons(run(mb_per_hour=20, noise_mb=0.2), calm()) == []
+
+
+def test_only_what_is_surely_above_the_allowance_is_a_leak() -> None:
+    allowed = Allowance(per_hour=40.0, grown_min=3.0, unit="MB")
+    assert is_leak(Trend(per_hour=60.0, low=41.0, high=80.0, grown=4.0), allowed)
+    assert not is_leak(Trend(per_hour=60.0, low=39.0, high=80.0, grown=4.0), allowed), "it may be 39"
+    assert not is_leak(Trend(per_hour=60.0, low=41.0, high=80.0, grown=2.0), allowed), "it came to nothing"
 
 
 def test_one_step_of_descriptors_is_no_leak_and_three_a_minute_are() -> None:
