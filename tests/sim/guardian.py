@@ -33,7 +33,7 @@ class Guardian(Process):
     def __init__(self, name: str, world: World, config: Config, *, build: str) -> None:
         super().__init__(name, world, build=build)
         if world.hits(Misfortune.CLOCK_SKEW, 0.3):
-            self.skew_us = world.rng.randrange(-SKEW_US_MAX, SKEW_US_MAX)
+            self.skew_us = world.skew_us(SKEW_US_MAX)
         self.actor = RiskActor(config, build=build)
         self.core = Core(self.actor, lane_of=lane_of)
         self.offer(Started())

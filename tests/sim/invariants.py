@@ -26,6 +26,7 @@ from tests.sim.plan import PAIRS, SimPair
 from tests.sim.terms import BOT
 
 if TYPE_CHECKING:
+    from services.executor.lane import Lane
     from tests.sim.node import Node
     from tests.sim.world import World
 
@@ -130,6 +131,7 @@ class Checker:
         if any(key in self.world.meddled for key in keys):
             self.world.meddled.update(keys)
             self.world.agreement.write_off(keys)
+            self.world.lending.left_to_user.update((venue, name.split("-")[0]) for venue, name in keys)
 
     def _foreign(self, pair: str, reason: str) -> None:
         """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
@@ -206,7 +208,13 @@ class Checker:
         """Whether nothing has been under way for a while: every pair is where it may stay."""
         world = self.world
         awake = any(
-            lane.lease is not None and (not lane.ready or lane.doubts or lane.doubted_us or lane.state.plan)
+            lane.lease is not None
+            and (
+                not (lane.ready or self._waits_for_person(lane))
+                or lane.doubts
+                or lane.doubted_us
+                or lane.state.plan
+            )
             for node in world.nodes
             for lane in node.lanes.values()
         )
@@ -220,6 +228,13 @@ class Checker:
     def stuck(self) -> list[str]:
         """Pairs that only a person can move."""
         return [name for name, state in sorted(self.states.items()) if state.state is State.STUCK]
+
+    def _waits_for_person(self, lane: Lane) -> bool:
+        """Whether an idle pair can only be compared when a stuck one that shares an instrument is reset."""
+        if not self.world.plan.lively or lane.state.state is not State.IDLE or not lane.blocked:
+            return False
+        stuck = self.stuck()
+        return any(pair.id in stuck and set(pair.keys) & set(lane.keys) for pair in PAIRS)
 
     def _flattening(self, pair: SimPair) -> bool:
         """Whether a pair is held that risk's last word closes."""

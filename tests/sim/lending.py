@@ -49,6 +49,7 @@ class Lending:
         self.answered: set[str] = set()
         self.bought: set[str] = set()
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
+        self.left_to_user: set[tuple[str, str]] = set()
         self.hour = 0
         self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
         self.users_debt = ZERO
@@ -71,10 +72,11 @@ class Lending:
         return own + (self.users_loan if (venue, coin) in _lent() else ZERO)
 
     def lost(self, venue: str, coin: str) -> Decimal:
-        """Coins that a recall may have taken for a loan that lies in a store that was lost: nobody can know
-        that they are to be bought back.
+        """Coins that a recall may have taken and nobody buys back: its loan lay in a store that was lost, or
+        a person who had closed the other leg has reset the pair. He was told which coins are left to him.
         """
-        return self.taken.get((venue, coin), ZERO) if self.world.stores > 1 else ZERO
+        left = self.world.stores > 1 or (venue, coin) in self.left_to_user
+        return self.taken.get((venue, coin), ZERO) if left else ZERO
 
     def recalled(self, venue: str) -> frozenset[str]:
         """Coins of which a recall has taken or bought some."""

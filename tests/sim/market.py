@@ -39,6 +39,8 @@ FUNDING_EVERY_US: Final = 150 * US_PER_SEC
 
 TOLD_BEFORE_US: Final = 15 * US_PER_SEC
 RATES: Final = ("0.0001", "-0.0001", "0.0007", "-0.0003", "0")
+USUAL: Final = ("0.0003", "0.0003", "0.001", "-0.0007")
+AS_USUAL: Final = 0.5
 RATES_EVERY: Final = 2
 """Every second round of quotes tells the rates and marks too."""
 
@@ -59,7 +61,8 @@ class Market:
         self._rates: dict[Key, Decimal] = {}
         self._next_ms = FIRST_SETTLED_MS
         self._hours = 8.0
-        self._prints: dict[Key, tuple[Settlement, ...]] = {key: self._past() for key in PERPS}
+        self._usual = {key: self._drawn_usual() for key in PERPS}
+        self._prints: dict[Key, tuple[Settlement, ...]] = {key: self._past(key) for key in PERPS}
         self._heard_us: dict[str, int] = {}
         self._errors: dict[str, int] = {}
         self._round = 0
@@ -183,11 +186,16 @@ class Market:
 
     # --- funding ----------------------------------------------------------------------------------
 
-    def _past(self) -> tuple[Settlement, ...]:
+    def _drawn_usual(self) -> Decimal:
+        """What an instrument has paid for a fortnight, and mostly goes on to pay in a lively seed."""
+        return Decimal(self.rng.choice(USUAL)) if self.world.plan.lively else Decimal("0.0003")
+
+    def _past(self, key: Key) -> tuple[Settlement, ...]:
         """A fortnight of settled prints, of one sign."""
+        rate = float(self._usual[key])
         first_ms = FIRST_SETTLED_MS - 8 * MS_PER_HOUR
         return tuple(
-            Settlement(settled_ms=first_ms - 8 * MS_PER_HOUR * n, rate=0.0003, interval_hours=8.0)
+            Settlement(settled_ms=first_ms - 8 * MS_PER_HOUR * n, rate=rate, interval_hours=8.0)
             for n in range(42, -1, -1)
         )
 
@@ -200,15 +208,22 @@ class Market:
         """What would be paid now is another rate now and then, while wishes go on."""
         for key in PERPS:
             if not self.world.calm and (key not in self._rates or self.rng.random() < 0.5):
-                self._rates[key] = Decimal(self.rng.choice(RATES))
+                self._rates[key] = self._next_rate(key)
         if not self.world.calm:
-            self.world.time.after(self.rng.randrange(5, 30) * US_PER_SEC, self._change_rates)
+            first, last = (3, 15) if self.world.plan.lively else (5, 30)
+            self.world.time.after(self.rng.randrange(first, last) * US_PER_SEC, self._change_rates)
+
+    def _next_rate(self, key: Key) -> Decimal:
+        """Any, or in a lively seed mostly what was paid before: it is worth opening, until it turns."""
+        if self.world.plan.lively and self.rng.random() < AS_USUAL:
+            return self._usual[key] * 2
+        return Decimal(self.rng.choice(RATES))
 
     def _announce(self) -> None:
         """The rate that settles soon; now and then it is another one by then, or sooner."""
         world, early_us = self.world, 0
         self._hours = 8.0
-        if world.hits(Misfortune.INTERVAL_CHANGE, 0.2):
+        if world.hits(Misfortune.INTERVAL_CHANGE, 0.6 if world.plan.lively else 0.2):
             early_us, self._hours = self.rng.randrange(1, 10) * US_PER_SEC, 4.0
         self._next_ms = world.now.market_ms + (TOLD_BEFORE_US - early_us) // US_PER_MS
         world.publish([(funding_subject(*key), self._current(key)) for key in PERPS])

@@ -69,7 +69,7 @@ class Node(Process):
         self.permits = PermitView(build=BUILD)
         self.heard_permit: tuple[int, Permit | None] = (0, None)
         if world.hits(Misfortune.CLOCK_SKEW, 0.5):
-            self.skew_us = world.rng.randrange(-2 * US_PER_SEC, 2 * US_PER_SEC)
+            self.skew_us = world.skew_us(2 * US_PER_SEC)
         self.terms = terms_of(config)
         self.verified: set[Key] = set()  # legs whose account was proven to be as it should be
         setups = SetUps(self.terms, KEYS)
@@ -116,9 +116,7 @@ class Node(Process):
         match request:
             case SendOrders():
                 if self.world.hits(Misfortune.SUSPENDED, 0.02):  # between the write and the wire
-                    self.frozen_until_us = (
-                        self.world.now.mono_us + self.world.rng.randrange(1, 12) * US_PER_SEC
-                    )
+                    self.frozen_until_us = self.world.now.mono_us + self.world.frozen_us()
                 self.later(self.world.sign_us(), lambda: self._send(request))
             case LoadPair() | LoadBooks() | TailStreams():
                 self.later(self.world.store_us(), lambda: self._read(request))

@@ -126,7 +126,7 @@ class Person:
         if self._said and hits(Misfortune.COMMAND_REPLAYED, 0.2):
             reply, body = self.rng.choice(self._said)
             self._send(self._asked[reply].verb, body, self._asked[reply])
-        if hits(Misfortune.PERSON_TRADES, 0.15):
+        if hits(Misfortune.PERSON_TRADES, 0.4 if self.world.plan.lively else 0.15):
             verb = self.rng.choice(("open", "close", "close", "rebalance"))
             more: dict[str, Any] = {"direction": "forward"} if verb == "open" else {}
             if verb == "close":
@@ -143,11 +143,11 @@ class Person:
                 scopes.setdefault(f"pair:{pair.id}", ())
         if not scopes:
             return
-        scope = self.rng.choice(sorted(scopes))
-        if OPERATOR_PAUSE in scopes[scope]:
-            self.say("resume", {"scope": scope})
-        if tuple(scopes[scope]) != (OPERATOR_PAUSE,):
-            self.say("reset", {"scope": scope, "confirm": True})
+        for scope in sorted(scopes) if self.world.plan.lively else [self.rng.choice(sorted(scopes))]:
+            if OPERATOR_PAUSE in scopes[scope]:
+                self.say("resume", {"scope": scope})
+            if tuple(scopes[scope]) != (OPERATOR_PAUSE,):
+                self.say("reset", {"scope": scope, "confirm": True})
 
     def say(self, verb: str, body: dict[str, Any], *, early_ms: int = 0) -> None:
         """A command with an id and a stamp; `early_ms` too old (too far ahead: negative) to be obeyed."""

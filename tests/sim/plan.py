@@ -153,6 +153,9 @@ LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
 """Drawn from a stream of their own, so that the plans of the seeds stay what they were without them."""
 
 LATER_SHARE = 0.4
+DENSITIES = (0.04, 0.1, 0.17, 0.35)
+"""Which share of all misfortunes a seed may have. With half of them nothing is ever permitted for long."""
+
 SLICE_USD = Decimal(1_000)
 
 FUNDS = Decimal(1_000_000)
@@ -165,6 +168,7 @@ RICH = frozenset({Misfortune.USER_COINS, Misfortune.USER_DEBT})
 ASKING = (
     {"signals": False, "wishes": True},
     {"signals": True, "wishes": True},
+    {"signals": True, "wishes": True},
     {"signals": True, "wishes": False},
 )
 """Who asks for opens and closes."""
@@ -175,7 +179,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `signals`: the real signal service asks for opens and closes; `wishes`: so does chance. `funds`: USDT that
     each account begins with. `late_to_window`: what lands late may do so until W is almost over, else for 9
-    s. `rounded`: the venues tell unrealised profit with 8 decimals, as real ones do.
+    s. `rounded`: the venues tell unrealised profit with 8 decimals, as real ones do. `lively`: who wishes
+    looks first at what a pair does, rates turn often, latches are reset soon, few clocks are far off.
     """
 
     seed: int
@@ -190,6 +195,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     funds: Decimal = FUNDS
     late_to_window: bool = False
     rounded: bool = False
+    lively: bool = False
 
     def config(self) -> Config:
         """The deployment's settings."""
@@ -230,7 +236,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def of_seed(seed: int) -> Plan:
     """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
-    density = rng.choice((0.12, 0.25, 0.4))
+    density = rng.choice(DENSITIES)
     chosen = frozenset(kind for kind in Misfortune if kind not in LATER and rng.random() < density)
     if Misfortune.CLOSE_REFUSED in chosen:
         chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
@@ -243,12 +249,13 @@ def of_seed(seed: int) -> Plan:
         seed=seed,
         funds=SCARCE if scarce else FUNDS,
         misfortunes=chosen,
-        active_us=rng.randrange(20, 75) * US_PER_SEC,
+        active_us=rng.randrange(20, 65) * US_PER_SEC,
         calm_us=400 * US_PER_SEC,
         style=rng.choice(("concurrent", "concurrent", "sequential", "maker_first")),
         slices=rng.choice((1, 1, 1, 3)),
         keep_partial=rng.random() < 0.8,
         late_to_window=more.random() < 0.5,
         rounded=more.random() < 0.5,
+        lively=True,
         **rng.choice(ASKING),
     )

@@ -14,18 +14,25 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent
 from libs.common.store import StoreUnavailable
 from libs.common.subjects import intent
+from services.executor.model import State
 from tests.sim.adviser import Adviser
 from tests.sim.ending import Ending
 from tests.sim.guardian import Guardian
 from tests.sim.invariants import Violated
 from tests.sim.node import Node
-from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan, of_seed
+from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan, SimPair, of_seed
 from tests.sim.process import Process
 from tests.sim.timeline import run
 from tests.sim.venue import SimVenue
 from tests.sim.world import World
 
 RESETS = 3
+LIVELY_US = 500_000
+"""The longest pause between two wishes of a lively seed."""
+
+SENSIBLE = 0.85
+"""This share of its wishes fits the state of the pair; the rest is nonsense, as after a lost message."""
+
 COMPARED_US_MAX = 120 * US_PER_SEC
 """So long after all is at rest every venue's books must have been compared."""
 
@@ -107,7 +114,8 @@ class Seed:
                 world.time.after(world.trouble.risk_away_us, self.start_risk)
         else:
             again = self.start_node if isinstance(process, Node) else self.start_signal
-            away_us = 8 * US_PER_SEC if world.rng.random() < 0.3 else 2 * US_PER_SEC
+            long = 0.1 if world.plan.lively else 0.3
+            away_us = 8 * US_PER_SEC if world.rng.random() < long else 2 * US_PER_SEC
             world.time.after(world.rng.randrange(100_000, away_us), again)
 
     def wish(self) -> None:
@@ -116,7 +124,7 @@ class Seed:
         if world.calm:
             return
         pair = world.rng.choice(PAIRS)
-        action = world.rng.choice(("open", "open", "close"))
+        action = self._action(pair)
         wanted = Intent(
             pair=pair.id,
             action=action,  # type: ignore[arg-type]
@@ -128,7 +136,17 @@ class Seed:
             expires_us=world.now.wall_us + 5 * US_PER_SEC,
         )
         world.publish([(intent(pair.id), wanted)])
-        world.time.after(world.rng.randrange(400_000, 2 * US_PER_SEC), self.wish)
+        pause_us = LIVELY_US if world.plan.lively else 2 * US_PER_SEC
+        world.time.after(world.rng.randrange(pause_us // 5, pause_us), self.wish)
+
+    def _action(self, pair: SimPair) -> str:
+        """Open or close: by chance, or mostly what the pair's state lets it do."""
+        world = self.world
+        if world.plan.lively and world.rng.random() < SENSIBLE:
+            state = world.checker.states.get(pair.id)
+            held = state is not None and state.state is State.ACTIVE
+            return "close" if held else "open"
+        return world.rng.choice(("open", "open", "close"))
 
     def harm(self) -> None:
         """Crashes, outages and venues' doings, about once a second."""

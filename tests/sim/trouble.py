@@ -71,7 +71,7 @@ class Trouble:
         if world.adviser is not None and world.hits(Misfortune.SIGNAL_DIES, 0.04):
             world.adviser.fuse = rng.randrange(1, FUSE_MAX)
         if world.nodes and world.hits(Misfortune.SUSPENDED, 0.03):
-            rng.choice(world.nodes).frozen_until_us = world.now.mono_us + rng.randrange(1, 12) * US_PER_SEC
+            rng.choice(world.nodes).frozen_until_us = world.now.mono_us + world.frozen_us()
         if world.nodes and world.hits(Misfortune.CLOCK_JUMP, 0.02):
             node, jump_us = rng.choice(world.nodes), rng.randrange(-JUMP_US_MAX, JUMP_US_MAX)
             before_us, node.skew_us = node.skew_us, jump_us

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tests.sim.venue import SimVenue
 
 T = TypeVar("T")
+MOST = 0.8
 LOOK_EVERY_US = 2 * US_PER_SEC // 5
 REQUEST_TIMEOUT_US = 5 * US_PER_SEC
 LANDS_US_MAX = {"binance": 15 * US_PER_SEC, "bitget": 35 * US_PER_SEC}
@@ -156,6 +157,17 @@ class World:
         if self.hits(Misfortune.STORE_SLOW, 0.02):
             return self.rng.randrange(100_000, 3_000_000)
         return self.rng.randrange(50, 400)
+
+    def skew_us(self, most_us: int) -> int:
+        """How wrong a clock is; most of a lively seed are so little wrong that permits are believed."""
+        if self.plan.lively and self.rng.random() < MOST:
+            most_us //= 10
+        return self.rng.randrange(-most_us, most_us)
+
+    def frozen_us(self) -> int:
+        """How long a process stands still. After a long time nothing increases for a minute."""
+        short = self.plan.lively and self.rng.random() < MOST
+        return self.rng.randrange(1, 5 if short else 12) * US_PER_SEC
 
     def sign_us(self) -> int:
         """Signing, and getting a connection."""
