@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
 import pytest
+from ccxt.async_support.base.ws.cache import ArrayCacheBySymbolById
 
 from libs.exchange.live.adapter import CcxtTrading
+from libs.exchange.live.stream import KEPT
 from libs.exchange.port import GapSeen
-from libs.exchange.trading import Done, PositionReport, Side, TradingEvent
+from libs.exchange.trading import Done, FillReport, PositionReport, Side, TradingEvent
 from services.venue import customers
 from tests.helpers.trading import PERP, an_order, config_of, price_of, trading_on
 from tests.helpers.venue import running_venue
@@ -74,3 +76,19 @@ async def test_no_task_of_ccxts_dies_unseen_beside_open_positions() -> None:
             await asyncio.sleep(0)
     loop.set_exception_handler(None)
     assert lost == []
+
+
+@pytest.mark.parametrize("name", ["binance", "bitget"])
+async def test_of_what_was_told_little_is_kept(name: str) -> None:
+    """Each row is some kB, and all of them are looked through ten times a second."""
+    gc.collect()
+    older = {id(one) for one in gc.get_objects() if isinstance(one, ArrayCacheBySymbolById)}
+    async with running_venue() as venue:
+        config = config_of(customers.told(venue.server.keys["u1"]))
+        async with trading_on(venue.redirect, config, name) as trading, heard_by(trading) as heard:
+            await sell(trading)
+            await until(lambda: any(isinstance(one, FillReport) for one in heard))
+            kept = [one for one in gc.get_objects() if isinstance(one, ArrayCacheBySymbolById)]
+            sizes = {one._deque.maxlen for one in kept if id(one) not in older and len(one)}
+    assert sizes
+    assert sizes <= set(KEPT.values()), "ccxt keeps 1,000 by default"

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_SEC: Final = (0.005, 0.1)  # the first look after a frame, and every further one
+KEPT: Final = {"ordersLimit": 100, "tradesLimit": 500}
+"""What ccxt keeps of a stream: each row some 5 kB, and looked through ten times a second. No venue takes 100
+orders within one look; one order may meet more offers than 500, and its other trades are asked for then.
+"""
+
 SEEN_MAX: Final = 10_000
 LOOK_BACK_MS: Final = 60_000
 """Fills are read from so long before the last frame: a venue's stamps and ours may differ."""
@@ -101,6 +106,7 @@ class Ears:
     async def _listen(self) -> str:
         """Sink frames until something breaks; answers what."""
         exchange = self._open(self._place.spec, False)
+        exchange.options.update(KEPT)
         try:
             exchange.set_markets_from_exchange(self._place.poll.exchange)
             await self._hear(exchange)
