@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.messages_exec import Level
-from services.executor import closing, recovery
+from services.executor import closing, recovery, unwinding
 from services.executor.alone import in_words
 from services.executor.model import State
 from services.executor.permit import scopes_of
@@ -48,12 +48,14 @@ def on_tick(lane: Lane, draft: Draft) -> bool:
 
 
 def demand(lane: Lane, draft: Draft, reason: str) -> None:
-    """A held pair, or one in a soft close, begins to close by force when both venues answer."""
+    """A held pair, or one in a soft close or an unwinding, closes by force when both venues answer."""
     state, plan = draft.state.state, draft.state.plan
     if state is State.ACTIVE and both_answer(lane, draft, reason):
         closing.begin(draft, reason=reason, hard=True)
     elif state is State.CLOSING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
         closing.harden(draft, reason)
+    elif state is State.UNWINDING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
+        unwinding.harden(draft, reason)
 
 
 def tell_stuck(lane: Lane, draft: Draft) -> None:

@@ -1,7 +1,7 @@
 """A standing position: follow what the venue took, trim drift, shrink on demand, close when told.
 
 What reduces waits for no permit. What adds (the cheaper trim, or the only way back to a hedge when the other
-leg's market refuses) has one, fresh prices, and the pair's own size as its limit.
+leg's market refuses) has one, fresh prices, and the other leg as its limit.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ def _restore(lane: Lane, draft: Draft, plan: Plan) -> None:
     if again is not None:  # allowed now too: the goals are those of the legs as they are now
         draft.set(plan=replace(plan, goals=again.goals))
     added = None if again is None else rebalancing.to_add(lane, draft)
-    if added is None or max(plan.tries) >= RESTORE_TRIES:
+    goes_on = added is not None and (
+        max(plan.tries) < RESTORE_TRIES or rebalancing.begins_anew(draft, added[0])
+    )
+    if added is None or not goes_on:
         _leave(lane, draft, plan.reason)
         return
     leg, side, amount = added

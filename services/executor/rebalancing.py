@@ -17,6 +17,7 @@ from libs.common.subjects import SPOT
 from services.executor.model import ZERO, Plan, Purpose, Side
 from services.executor.neighbours import in_doubt
 from services.executor.sizing import floor_to, grossed_up
+from services.executor.slicing import ENOUGH
 
 if TYPE_CHECKING:
     from services.executor.lane import Draft, Lane
@@ -58,7 +59,7 @@ def best_plan(lane: Lane, draft: Draft) -> Plan:
 
 def restoring_plan(draft: Draft, reason: str) -> Plan | None:
     """The leg that has too little is brought back to the other one, which cannot be reduced; None where risk,
-    prices, the pair's size or a minimum forbid it.
+    prices or a minimum forbid it.
     """
     small = _addable(draft.lane, draft)
     if small is None:
@@ -88,22 +89,26 @@ def taking_cost(lane: Lane, leg: int) -> Decimal | None:
 
 
 def _may_add(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> bool:
-    """Whether risk, prices, the pair's size and the venue's minimum allow it; nothing is borrowed for it."""
-    mid = lane.world.mid(lane.keys[leg])
-    if mid is None or draft.borrows(leg) or lane.world.forbidden(lane.pair, lane.keys, draft.now):
+    """Whether risk, prices and the venue's minimum allow it; nothing is borrowed for it.
+
+    The size of a pair is a quantity, and what is added goes up to the other leg: at today's price the same
+    coins may be worth more USD than at the opening, and have to be hedged all the same.
+    """
+    if draft.borrows(leg) or lane.world.forbidden(lane.pair, lane.keys, draft.now):
         return False
     if in_doubt(lane, others=True) or not all(lane.world.fresh(key, draft.now) for key in lane.keys):
         return False
-    after = (abs(draft.state.legs[leg].quantity) + amount) * mid
-    return after <= draft.state.notional_usd and _order_of(lane, leg, amount) > 0
+    return _order_of(lane, leg, amount) > 0
 
 
 def _order_of(lane: Lane, leg: int, amount: Decimal) -> Decimal:
-    """An amount as the venue takes it, 0 below its minimum."""
-    rules = lane.rules(leg)
-    if rules is None:
+    """An amount as one order brings it, 0 below the venue's minimum. At most the configured notional: more
+    the gate refuses, and after a rise what is missing may be worth more. The rest is the next order's.
+    """
+    rules, mid = lane.rules(leg), lane.world.mid(lane.keys[leg])
+    if rules is None or not mid:
         return ZERO
-    amount = floor_to(amount, rules.step)
+    amount = floor_to(min(amount, Decimal(str(lane.world.config.position.notional_usd)) / mid), rules.step)
     return amount if amount >= lane.least(leg, reduces=False) else ZERO
 
 
@@ -112,8 +117,13 @@ def to_add(lane: Lane, draft: Draft) -> tuple[int, Side, Decimal] | None:
     plan = draft.state.plan
     if plan is None or plan.purpose not in (Purpose.TRIM, Purpose.RESTORE):
         return None
+    return towards(lane, draft, plan.goals)
+
+
+def towards(lane: Lane, draft: Draft, goals: tuple[Decimal, Decimal]) -> tuple[int, Side, Decimal] | None:
+    """(leg, side, quantity) of the next order that makes a leg larger; None when both have their goals."""
     for leg in (0, 1):
-        goal, held, rules = plan.goals[leg], draft.state.legs[leg].quantity, lane.rules(leg)
+        goal, held, rules = goals[leg], draft.state.legs[leg].quantity, lane.rules(leg)
         missing = goal - held if goal > 0 else held - goal
         amount = _order_of(lane, leg, missing) if missing > 0 else ZERO
         if amount > 0 and rules is not None:
@@ -121,3 +131,10 @@ def to_add(lane: Lane, draft: Draft) -> tuple[int, Side, Decimal] | None:
             whole = grossed_up(amount, rules) if buys and rules.kind is SPOT else amount
             return leg, "buy" if buys else "sell", whole
     return None
+
+
+def begins_anew(draft: Draft, leg: int) -> bool:
+    """Whether the newest order that brought a leg back filled: its market trades, its tries count anew."""
+    mine = (one for one in reversed(draft.intents.values()) if one.leg == leg)
+    newest = next((one for one in mine if one.purpose is Purpose.RESTORE), None)
+    return newest is not None and newest.n > draft.state.since_n and newest.filled >= newest.quantity * ENOUGH

@@ -12,24 +12,30 @@ import msgspec
 
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
-from services.executor import loans, slicing
+from services.executor import loans, rebalancing, slicing
 from services.executor.alone import why_stuck
 from services.executor.debts import in_order
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Trigger
 from services.executor.steps import (
+    count_try,
     give_up,
     hedged_goals,
     ladder_pause,
     out_of_tries,
+    price_for,
     reduce_leg,
+    reducible,
     unbalanced,
     worth_keeping,
 )
 from services.executor.world import Key
 
 replace = msgspec.structs.replace
+
+RESTORE_EVERY: Final = 5
+"""After so many tries for the excess the smaller leg is tried once."""
 
 QUARANTINE_AFTER: Final = 3
 """So many unwinds within an hour (market time) ..."""
@@ -39,16 +45,64 @@ QUARANTINE_MS: Final = 24 * MS_PER_HOUR
 
 
 def advance(lane: Lane, draft: Draft) -> None:
-    """Another try for each leg over its goal, the excess first; the end when none is."""
-    if not (over := slicing.over(lane, draft)):
+    """Another try for each leg over its goal, the excess first; the end when none is. By force: both legs."""
+    _keep_restored(lane, draft)
+    hard = plan_of(draft).hard
+    over = [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0] if hard else slicing.over(lane, draft)
+    if not over:
         _done(lane, draft)
         return
-    if reason := out_of_tries(lane, draft):
+    reason = out_of_tries(lane, draft)
+    if _restores(lane, draft, last=bool(reason)):
+        return
+    if reason:
         give_up(draft, why_stuck(lane, draft, reason, Purpose.UNWIND))
         return
     for leg in in_order(draft, over):
         reduce_leg(lane, draft, leg, Purpose.UNWIND)
     ladder_pause(lane, draft)
+
+
+def harden(draft: Draft, reason: str) -> None:
+    """All of both legs is to go by force, as in a hard close: what was to be kept is not kept any more."""
+    draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.UNWIND, hard=True, reason=reason))
+    draft.lane.entered_us = draft.now.mono_us
+    draft.lane.not_before_us = 0
+    text = f"{draft.state.pair}: {reason}; both legs are unwound by force"
+    draft.alert(AlertLevel.CRITICAL, "unwinds", text)
+
+
+def _restores(lane: Lane, draft: Draft, *, last: bool) -> bool:
+    """Whether the smaller leg of a pair that was held is brought back now, instead of a try for the excess:
+    its market may trade again. INCREASE, with a permit; once in so many tries for the excess, and at the end.
+    """
+    plan, state = plan_of(draft), draft.state
+    held = state.opened_ms is not None and plan.goals == hedged_goals(lane, draft) and any(plan.goals)
+    if not held or not unbalanced(lane, draft):
+        return False
+    again = rebalancing.restoring_plan(draft, plan.reason)
+    added = None if again is None else rebalancing.towards(lane, draft, again.goals)
+    if added is None:
+        return False
+    leg, side, amount = added
+    due = plan.tries[1 - leg] // RESTORE_EVERY + last
+    if plan.tries[leg] >= due and not rebalancing.begins_anew(draft, leg):
+        return False
+    price = price_for(lane, leg, side, lane.world.collar)
+    draft.order(leg, side, amount, Purpose.RESTORE, price=price, increase=True)
+    count_try(draft, leg)
+    ladder_pause(lane, draft)
+    return True
+
+
+def _keep_restored(lane: Lane, draft: Draft) -> None:
+    """What was brought back is hedged, and is kept: the excess is less by it."""
+    plan, state = plan_of(draft), draft.state
+    got = any(
+        one.purpose is Purpose.RESTORE and one.n > state.since_n and one.filled for one in draft.intents.values()
+    )
+    if got and any(plan.goals) and state.hedged > max(abs(goal) for goal in plan.goals):
+        draft.set(plan=replace(plan, goals=hedged_goals(lane, draft), step=None))
 
 
 def _done(lane: Lane, draft: Draft) -> None:

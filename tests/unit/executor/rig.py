@@ -70,6 +70,7 @@ class Rig:
         books = {key: Book(bid=Decimal("99.9"), ask=Decimal("100.1")) for key in keys}
         self.venues = Venues(books, base_fee=Decimal(base_fee))
         self.store = MemoryStore(clock=self.clock, store_id="0123456789abcdef")
+        self.bounds = BOUNDS
         self.feed_on = self.risk_on = self.stream_on = True
         self.breakers: tuple[Breaker, ...] = ()
         self.max_ratio: dict[str, float] = {}
@@ -270,7 +271,7 @@ class Rig:
             "rate": "",
             "now": now,
         }
-        refusal = verdict(request.intents, bounds=BOUNDS, standing=request.standing, **around)
+        refusal = verdict(request.intents, bounds=self.bounds, standing=request.standing, **around)
         for one in request.intents:
             if refusal is not None:
                 self.refused.append(refusal.code)

@@ -12,14 +12,14 @@ from services.executor.rebalancing import drift, trim_plan
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
 
 
-def drifted(missing: str = "0.2", *, usd: str = "150", spot_fee: str = "0.001") -> Rig:
+def drifted(missing: str = "0.2", *, spot_fee: str = "0.001") -> Rig:
     """A pair whose perp leg has come to lack something that nobody took: 1.0 long, 0.8 short."""
     rig = Rig()
     rig.world._taker = {SPOT_KEY: Decimal(spot_fee), PERP_KEY: Decimal("0.0005")}
     rig.opened()
     legs = rig.lane.state.legs
     lacking = replace(legs[1], quantity=legs[1].quantity + Decimal(missing))
-    rig.lane.state = replace(rig.lane.state, legs=(legs[0], lacking), notional_usd=Decimal(usd))
+    rig.lane.state = replace(rig.lane.state, legs=(legs[0], lacking))
     rig.venues.held[PERP_KEY] += Decimal(missing)
     return rig
 
@@ -96,15 +96,9 @@ def test_nothing_is_added_without_permit_or_prices(fields: dict[str, Any], what:
     rig.lane.state = replace(
         rig.lane.state,
         legs=(legs[0], replace(legs[1], quantity=Decimal("-0.8"))),
-        notional_usd=Decimal(150),
     )
     rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
     assert {one.order_class for one in trims(rig)} == {OrderClass.REDUCE}, what
-
-
-def test_nothing_is_added_beyond_the_pairs_size() -> None:
-    rig = drifted(usd="90")
-    rig.until(lambda: rig.shown == (Decimal("0.8"), Decimal("-0.8")), 3)
 
 
 def test_what_adding_did_not_bring_is_trimmed() -> None:
