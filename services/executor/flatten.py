@@ -54,7 +54,9 @@ def demand(lane: Lane, draft: Draft, reason: str) -> None:
         closing.begin(draft, reason=reason, hard=True)
     elif state is State.CLOSING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
         closing.harden(draft, reason)
-    elif state is State.UNWINDING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
+    elif (
+        state is State.UNWINDING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason)
+    ):
         unwinding.harden(draft, reason)
 
 

@@ -68,8 +68,6 @@ def harden(draft: Draft, reason: str) -> None:
     draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.UNWIND, hard=True, reason=reason))
     draft.lane.entered_us = draft.now.mono_us
     draft.lane.not_before_us = 0
-    text = f"{draft.state.pair}: {reason}; both legs are unwound by force"
-    draft.alert(AlertLevel.CRITICAL, "unwinds", text)
 
 
 def _restores(lane: Lane, draft: Draft, *, last: bool) -> bool:
@@ -99,7 +97,8 @@ def _keep_restored(lane: Lane, draft: Draft) -> None:
     """What was brought back is hedged, and is kept: the excess is less by it."""
     plan, state = plan_of(draft), draft.state
     got = any(
-        one.purpose is Purpose.RESTORE and one.n > state.since_n and one.filled for one in draft.intents.values()
+        one.purpose is Purpose.RESTORE and one.n > state.since_n and one.filled
+        for one in draft.intents.values()
     )
     if got and any(plan.goals) and state.hedged > max(abs(goal) for goal in plan.goals):
         draft.set(plan=replace(plan, goals=hedged_goals(lane, draft), step=None))

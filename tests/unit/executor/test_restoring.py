@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from libs.common.messages_exec import Breaker, Level
 from services.executor.lane import Draft
 from services.executor.model import OrderClass, Purpose, State
 from services.executor.rebalancing import restoring_plan
 from services.executor.steps import UNWIND_US_MAX
+from services.executor.unwinding import RESTORE_EVERY
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import BOUNDS, PERP_KEY, SPOT_KEY, Rig
+from tests.unit.executor.scripted import Act, times
 from tests.unit.executor.test_slicing import large
 
 D = Decimal
@@ -83,3 +86,63 @@ def test_a_leg_that_is_restored_has_what_the_other_one_has(
         return  # less than the venue takes
     assert plan is not None, "no rise of the price forbids it"
     assert plan.goals == (other, -other)
+
+
+def refused(*acts: Act) -> Rig:
+    """A soft close of which spot is refused; the contract's slice is gone, and it is brought back so."""
+    rig = large()
+    rig.venues.shut.add(SPOT_KEY)
+    rig.acts("perp", "fill", *acts)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.UNWINDING, 30)
+    assert rig.shown == (D(50), D(-40))
+    return rig
+
+
+def test_a_slice_whose_own_market_trades_again_is_brought_back_while_the_excess_is_pressed_on_with() -> None:
+    rig = refused(*times(3, "reject"))
+    rig.until(lambda: rig.shown == (D(50), D(-50)), 30)
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+    added = rig.orders(Purpose.RESTORE)[-1]
+    assert (added.leg, added.side, added.quantity) == (1, "sell", D(10))
+    assert added.order_class is OrderClass.INCREASE
+    assert rig.told("stuck") == []
+
+
+def test_a_part_that_is_brought_back_is_kept_and_the_rest_is_tried_again() -> None:
+    rig = refused(*times(3, "reject"), "half")
+    rig.until(lambda: rig.shown == (D(50), D(-45)), 30)
+    rig.until(lambda: rig.shown == (D(50), D(-50)), 60)
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+
+
+def test_bringing_back_is_paced_and_ends() -> None:
+    rig = refused(*times(300, "reject"))
+    begun = len(rig.orders(Purpose.RESTORE))
+    rig.until(lambda: rig.state is State.STUCK, LADDER_SEC + 60)
+    presses, tries = len(rig.orders(Purpose.UNWIND)), len(rig.orders(Purpose.RESTORE)) - begun
+    assert 2 <= tries <= presses // RESTORE_EVERY + 1
+    assert rig.shown == (D(50), D(-40))
+
+
+def test_without_a_permit_nothing_is_brought_back_by_an_unwinding() -> None:
+    rig = refused(*times(3, "reject"))
+    begun = len(rig.orders(Purpose.RESTORE))
+    rig.breakers = (Breaker(scope="global", level=Level.REDUCE_ONLY, reason="x"),)
+    rig.beat()
+    rig.run(60)
+    assert len(rig.orders(Purpose.RESTORE)) == begun
+    assert rig.shown == (D(50), D(-40))
+    rig.venues.shut.clear()
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    assert rig.shown == (D(40), D(-40))
+
+
+def test_an_opening_that_failed_is_not_completed_by_its_unwinding() -> None:
+    rig = Rig()
+    rig.acts("perp", "half")
+    rig.acts("spot", "fill", *times(300, "reject"))
+    rig.wish("open", "1000")
+    rig.until(lambda: rig.state is State.STUCK, LADDER_SEC + 30)
+    assert rig.orders(Purpose.RESTORE) == []
+    assert rig.shown == (D(10), D(-5))
