@@ -200,6 +200,10 @@ class Checker:
             raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
         if state.plan is not None and intent.purpose.value in ("open", "restore"):
             goal = abs(state.plan.goals[intent.leg])
+            if (
+                state.state is State.UNWINDING
+            ):  # what is brought back beside an excess goes up to the other leg
+                goal = max(goal, abs(state.legs[1 - intent.leg].quantity))
             slack = Decimal("1.002") * goal + max(step, Decimal("0.001"))  # base fee and a step
             if abs(after) > slack:
                 raise Violated("I5", f"{intent.id} would take its leg to {after}, its goal is {goal}")

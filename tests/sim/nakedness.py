@@ -23,8 +23,8 @@ NAKED_SHARE: Final = Decimal("0.05")
 W_US: Final = {"binance": 18 * US_PER_SEC, "bitget": 38 * US_PER_SEC}
 """W of the simulated venues: what they may take to land an order, and to show it."""
 
-SEARCH_US: Final = 20 * US_PER_SEC
-"""After W: two not-founds, the trades, a look, any of which may fail and be asked for again, 5 s apart."""
+SEARCH_US: Final = 30 * US_PER_SEC
+"""After W: two not-founds, the trades, a look, 5 s apart; two of them may fail and be asked for again."""
 
 READY_US: Final = 15 * US_PER_SEC
 """What reading a pair and comparing it with its venues takes, where no order is unknown."""
