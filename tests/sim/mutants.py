@@ -237,7 +237,8 @@ MUTANTS = (
         name="a pair acts while an order is unknown",
         misfortunes=frozenset({Misfortune.REPLY_LOST, Misfortune.LATE_LANDING, Misfortune.CRASH_OPENING}),
         places=((advance, "may_act", _ignores_unknown),),
-        caught_by=frozenset({"I5", "I3", "I4"}),
+        # I13: the gate holds back what would reduce more than can be open, which nothing sound ever asks for
+        caught_by=frozenset({"I5", "I3", "I4", "I13"}),
     ),
     Mutant(
         name="fills are counted as often as they are told",
