@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from libs.common.redis_store import TRANSITION, RedisStore
+from libs.common.redis_scripts import TRANSITION
+from libs.common.redis_store import RedisStore
 from libs.common.store import StoreConflict, StoreUnavailable, Transition
 from tests.helpers.proxy import proxied
 from tests.helpers.servers import RealServer, real_valkey
