@@ -35,8 +35,8 @@ RELEASE: Final = Script.load("release")
 
 
 async def said(connection: AbstractConnection, *command: Argument) -> Any:
-    """The answer to one command, straight on a connection: orders wait for it, and the client's own way takes
-    as long again (retries, callbacks, telemetry, packing in Python). What fails closes the connection.
+    """The answer to one command, straight on a connection: orders wait for it, and the client's own way makes
+    a third more calls (retries, callbacks, telemetry, packing in Python). What fails closes the connection.
     """
     packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows one part only
     await connection.send_packed_command(packed, check_health=False)
