@@ -31,12 +31,20 @@ def may_act(lane: Lane, draft: Draft) -> bool:
     belongs; elsewhere its cancel is under way. One that takes and was only acknowledged is not known: what it
     was to hedge would be hedged twice.
     """
-    known = lane.ready and lane.described and not lane.look_first and not draft.unsettled
+    known = lane.ready and lane.described and not _looks_first(lane, draft) and not draft.unsettled
     if lane.lease is None or not known:
         return False
     live = draft.live
     resting = all(one.state is IntentState.WORKING and one.tif == "post_only" for one in live)
     return not live or (resting and making.makes(draft))
+
+
+def _looks_first(lane: Lane, draft: Draft) -> bool:
+    """Whether a venue has denied what we want to sell, and must show it before the next try. A liquidation that
+    is near does not wait for that: what a hard close sends only reduces, and only what our fills have brought.
+    """
+    plan = draft.state.plan
+    return lane.look_first and not (plan is not None and plan.hard and lane.world.is_near(lane.keys))
 
 
 def advance(lane: Lane, draft: Draft) -> None:

@@ -24,6 +24,9 @@ LOOK_AGAIN_US: Final = US_PER_SEC
 DEMAND_US_MAX: Final = 5 * US_PER_SEC
 """A venue that has not answered for so long keeps both legs as they are, and a person is told."""
 
+_HARDENED: Final = {State.CLOSING: closing.harden, State.UNWINDING: unwinding.harden}
+"""What goes on by force, with the same plan or a harsher one."""
+
 
 def why(lane: Lane, now: Now) -> str:
     """Why the pair is to be closed by force, in words; empty when it is not.
@@ -49,15 +52,12 @@ def on_tick(lane: Lane, draft: Draft) -> bool:
 
 def demand(lane: Lane, draft: Draft, reason: str) -> None:
     """A held pair, or one in a soft close or an unwinding, closes by force when both venues answer."""
-    state, plan = draft.state.state, draft.state.plan
-    if state is State.ACTIVE and both_answer(lane, draft, reason):
-        closing.begin(draft, reason=reason, hard=True)
-    elif state is State.CLOSING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
-        closing.harden(draft, reason)
-    elif (
-        state is State.UNWINDING and not (plan is not None and plan.hard) and both_answer(lane, draft, reason)
-    ):
-        unwinding.harden(draft, reason)
+    plan, harden = draft.state.plan, _HARDENED.get(draft.state.state)
+    if draft.state.state is State.ACTIVE:
+        if both_answer(lane, draft, reason):
+            closing.begin(draft, reason=reason, hard=True)
+    elif harden is not None and not (plan is not None and plan.hard) and both_answer(lane, draft, reason):
+        harden(draft, reason)
 
 
 def tell_stuck(lane: Lane, draft: Draft) -> None:

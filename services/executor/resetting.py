@@ -71,7 +71,8 @@ def judge(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | 
         hint = "make it so again, or close and repay both legs by hand"
         return no("differs", f"{'; '.join(wrong)}: {hint}")
     if wrong:
-        _take_over(draft, "; ".join(wrong))
+        lacking = [text for leg in (0, 1) if (text := _lacks(lane, leg, looks, together))]
+        _take_over(draft, "; ".join(wrong), "".join(f". {text}" for text in lacking))
     return _leave(lane, draft, asked)
 
 
@@ -135,12 +136,28 @@ def _gone(lane: Lane, leg: int, looks: Looks, together: Together) -> bool:
     return repaid and abs(left) < lane.least(leg, reduces=True)
 
 
-def _take_over(draft: Draft, text: str) -> None:
-    """A person has closed it by hand: our books follow, and say so."""
+def _lacks(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
+    """How many of the coins that were no pair's went into a loan that is gone; empty when none did.
+
+    The look is the same whether the venue has recalled it or the user has repaid it: he knows, we do not.
+    """
+    venue, instrument = lane.keys[leg]
+    held = lane.state.legs[leg]
+    beside = together.own(venue, instrument) - held.coins - lane.dust[leg]
+    short = held.others + beside - news.shown_of(lane, leg, looks[venue])
+    if not held.borrowed or short < _step(lane, leg):
+        return ""
+    coin = asset_of(lane, leg)[1]
+    text = f"{plain(short)} {coin} of the {plain(held.others)} beside the pair at {venue} went into the loan"
+    return f"{text}: buy them back if you have not repaid it yourself"
+
+
+def _take_over(draft: Draft, text: str, lacking: str) -> None:
+    """A person has closed it by hand: our books follow, and say so; `lacking`: what it took of his coins."""
     legs = [_emptied(leg) for leg in draft.state.legs]
     held = ", ".join(f"{leg.quantity:f} {leg.venue} {leg.instrument}" for leg in draft.state.legs)
     draft.set(legs=(legs[0], legs[1]))
-    told = f"{draft.state.pair}: {text}. Taken for closed by hand: {held} are no longer this pair's"
+    told = f"{draft.state.pair}: {text}. Taken for closed by hand: {held} are no longer this pair's{lacking}"
     draft.alert(AlertLevel.WARNING, "taken_over", told)
 
 

@@ -11,9 +11,11 @@ from services.executor.flatten import DEMAND_US_MAX
 from services.executor.model import IntentState, OrderClass, Purpose, State
 from services.executor.resolve import window_us
 from services.executor.steps import UNWIND_US_MAX
+from services.executor.world import NEAR
 from tests.unit.executor.asking import done
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import times
+from tests.unit.executor.test_shrink import ALONE_SEC, status
 from tests.unit.executor.test_slicing import large
 
 D = Decimal
@@ -21,9 +23,9 @@ LADDER_SEC = UNWIND_US_MAX / 1e6
 FLATTEN = Breaker(scope="global", level=Level.FLATTEN, reason="loss of the day")
 
 
-def excess() -> Rig:
+def excess(rig: Rig | None = None) -> Rig:
     """1 % of the contract was taken, spot refuses to follow, nothing may be added: the excess is unwound."""
-    rig = large()
+    rig = large(rig=rig)
     rig.breakers = (Breaker(scope="global", level=Level.REDUCE_ONLY, reason="x"),)
     rig.beat()
     rig.venues.shut.add(SPOT_KEY)
@@ -154,3 +156,30 @@ def test_what_is_forced_begins_only_when_both_venues_answer(held: str) -> None:
     rig.looks = True
     rig.until(lambda: rig.durable.plan is not None and rig.durable.plan.hard, 5)
     assert rig.state.value == held
+
+
+@pytest.mark.parametrize(("distance", "margin_ratio"), [(None, 0.95), (NEAR / 2, 0.01)])
+def test_without_risk_used_up_collateral_hardens_an_unwinding(
+    distance: float | None, margin_ratio: float
+) -> None:
+    rig = excess()
+    rig.risk_on = False
+    rig.run(ALONE_SEC + 2)
+    assert (rig.state, rig.durable.plan is not None and not rig.durable.plan.hard) == (State.UNWINDING, True)
+    rig.world.on_account(status(distance, margin_ratio=margin_ratio), rig.now)
+    rig.until(lambda: rig.shown[1] == 0, 10)
+    assert rig.durable.plan is not None
+    assert (rig.state, rig.durable.plan.hard) == (State.UNWINDING, True)
+    assert "collateral" in rig.durable.plan.reason
+    rig.venues.shut.clear()
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert rig.shown == FLAT
+
+
+def test_an_unwinding_that_is_near_liquidation_waits_for_no_venue() -> None:
+    rig = excess(Deaf())
+    rig.looks = False  # type: ignore[attr-defined]
+    rig.world.on_account(status(NEAR / 2), rig.now)
+    demands(rig)
+    rig.until(lambda: rig.shown[1] == 0, DEMAND_US_MAX / 2e6)
+    assert rig.told("waits") == []

@@ -257,3 +257,18 @@ def test_a_debt_that_differs_is_refused_by_name() -> None:
     code, text = refused(rig, "reset", pair=rig.pair, confirm=True)
     assert code == "differs"
     assert "binance lends 0 BTC, pairs have borrowed 1" in text
+
+
+@pytest.mark.parametrize(("users", "lacks"), [("2.6", "0.4"), ("3", ""), ("3.5", "")])
+def test_what_a_loan_took_of_the_users_coins_is_named(users: str, lacks: str) -> None:
+    """A recall during a close, while he closes the contract: it looks as if he had repaid it himself."""
+    rig = meddled()
+    borrowing(rig, "1")
+    legs = rig.lane.state.legs
+    rig.lane.state = replace(rig.lane.state, legs=(replace(legs[0], others=Decimal(3)), legs[1]))
+    rig.venues.users_coins = Decimal(users)
+    rig.venues.held[PERP_KEY] = rig.venues.held[SPOT_KEY] = Decimal(0)
+    assert reset(rig)["state"] == "idle"
+    (text,) = rig.told("taken_over")
+    named = f"{lacks} BTC of the 3 beside the pair at binance went into the loan"
+    assert (named in text, "buy them back" in text) == (bool(lacks), bool(lacks))

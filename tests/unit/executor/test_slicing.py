@@ -22,9 +22,9 @@ SLICE = D(10)
 """`limits.max_naked_usd` 1,000 at 100 USDT a coin."""
 
 
-def large(style: str = "concurrent") -> Rig:
+def large(style: str = "concurrent", rig: Rig | None = None) -> Rig:
     """Five slices of a hedged pair, which is closed by this style."""
-    rig = Rig()
+    rig = rig or Rig()
     rig.wish("open", "5000")
     rig.until(lambda: rig.state is State.ACTIVE, 60)
     rig.world.config = replace(rig.config, execution=replace(rig.config.execution, style=style))
