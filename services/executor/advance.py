@@ -40,8 +40,8 @@ def may_act(lane: Lane, draft: Draft) -> bool:
 
 
 def _looks_first(lane: Lane, draft: Draft) -> bool:
-    """Whether a venue has denied what we want to sell, and must show it before the next try. A liquidation that
-    is near does not wait for that: what a hard close sends only reduces, and only what our fills have brought.
+    """Whether a venue has denied what we want to sell, and must show it before the next try. A liquidation
+    that is near does not wait for that: a hard close only reduces, and only what our fills have brought.
     """
     plan = draft.state.plan
     return lane.look_first and not (plan is not None and plan.hard and lane.world.is_near(lane.keys))
