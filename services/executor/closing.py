@@ -7,7 +7,6 @@ contracts are reduce-only at the venue.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -20,7 +19,7 @@ from services.executor.alone import why_stuck
 from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
-from services.executor.model import ZERO, Plan, Purpose, Side, Trigger
+from services.executor.model import ZERO, Plan, Purpose, Side, Trigger, sign_of
 from services.executor.sizing import LADDER, floor_to, grossed_up
 from services.executor.steps import (
     count_try,
@@ -132,7 +131,8 @@ def _fail(lane: Lane, draft: Draft) -> None:
     state = draft.state
     reason = f"the close failed: {last_reason(draft, Purpose.CLOSE)}"
     kept = max(abs(leg.quantity) for leg in state.legs)
-    goals = tuple(_signed(draft, leg, kept) for leg in (0, 1))
+    # by the direction: a buy that a fee made larger leaves crumbs on the other side of zero
+    goals = tuple(sign_of(state.direction, leg) * kept for leg in (0, 1))
     draft.set(
         plan=Plan(goals=(goals[0], goals[1]), purpose=Purpose.RESTORE, reason=reason),
         close_failures=state.close_failures + 1,
@@ -145,13 +145,6 @@ def _fail(lane: Lane, draft: Draft) -> None:
     lane.entered_us = draft.now.mono_us
     lane.not_before_us = 0
     _restore(lane, draft)
-
-
-def _signed(draft: Draft, leg: int, quantity: Decimal) -> Decimal:
-    """`quantity` on the side that this leg has, or opposite to the other one when it has nothing left."""
-    own, other = draft.state.legs[leg].quantity, draft.state.legs[1 - leg].quantity
-    positive = own > 0 if own != 0 else other < 0
-    return quantity if positive else -quantity
 
 
 def _restored(lane: Lane, draft: Draft) -> None:

@@ -78,17 +78,22 @@ def over_goal(draft: Draft, leg: int) -> Decimal:
 
 
 def reducible(lane: Lane, draft: Draft, leg: int) -> Decimal:
-    """What of the excess can be traded away: the nearest multiple of the step that the leg has, 0 below the
-    venue's minimum. Rounding down would leave almost a step, which on a coarse contract is real money.
-    """
+    """What of the excess can be traded away, 0 below the venue's minimum."""
     rules = lane.rules(leg)
     if rules is None:
         return over_goal(draft, leg)
     if draft.borrows(leg) and draft.state.legs[leg].quantity < 0:
         return cover(lane, draft, leg, over_goal(draft, leg))
-    held = floor_to(abs(draft.state.legs[leg].quantity), rules.step)
-    amount = min(held, floor_to(over_goal(draft, leg) + rules.step / 2, rules.step))
+    amount = _nearest(draft, leg, over_goal(draft, leg), rules.step)
     return amount if amount >= lane.least(leg, reduces=True) else ZERO
+
+
+def _nearest(draft: Draft, leg: int, amount: Decimal, step: Decimal) -> Decimal:
+    """The nearest multiple of the step that the leg has. Rounding down would leave almost a step, which on a
+    coarse contract is real money.
+    """
+    held = floor_to(abs(draft.state.legs[leg].quantity), step)
+    return min(held, floor_to(amount + step / 2, step))
 
 
 def reduce_leg(
@@ -138,12 +143,17 @@ def out_of_tries(lane: Lane, draft: Draft) -> str:
 
 
 def unbalanced(lane: Lane, draft: Draft) -> bool:
-    """Whether one leg has more than the other by an amount that could be traded away."""
+    """Whether one leg has more than the other by an amount that could be traded away: what `reducible` would
+    take, to the nearest step. A contract beside crumbs of a coin is almost a step too much, and a naked one.
+    """
     state = draft.state
     delta = abs(state.delta)
     if delta == 0:
         return False
     larger = 0 if abs(state.legs[0].quantity) >= abs(state.legs[1].quantity) else 1
+    rules = lane.rules(larger)
+    if rules is not None and not (draft.borrows(larger) and state.legs[larger].quantity < 0):
+        delta = _nearest(draft, larger, delta, rules.step)
     return delta >= lane.least(larger, reduces=True)
 
 

@@ -9,6 +9,7 @@ from libs.common.messages_exec import Breaker, Level
 from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, back_off_us
 from services.executor.events import SendOrders
 from services.executor.model import IntentState, OrderClass, Purpose, State
+from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act, times
 
@@ -235,6 +236,28 @@ def test_only_our_own_coins_are_sold(coins: str) -> None:
     sold = sum((one.filled for one in rig.orders(Purpose.CLOSE) if one.leg == 0), Decimal(0))
     assert sold <= own
     assert rig.venues.held[SPOT_KEY] == own - sold == rig.lane.dust[0] < Decimal("0.01")
+
+
+@pytest.mark.parametrize("fee", ["0", "0.001"])
+def test_bought_back_coins_are_sold_again_when_the_contract_does_not_trade(fee: str) -> None:
+    """Bought for a fee, too, they are a little more than was short: the leg is restored on its own side."""
+    rig = LoanRig(base_fee=fee, slices=2, slice_interval_sec=0.1)
+    rig.acts("spot", "fill", "none")  # the coins' market is tried first in the close
+    rig.wish("open", "200", direction="reverse")
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    rig.run(3)
+    rig.venues.shut.add(PERP_KEY)
+    rig.wish("close")
+    rig.until(lambda: rig.moves[-1] == "closing>active", 20)
+    (restored,) = rig.orders(Purpose.RESTORE)
+    assert (restored.leg, restored.side, restored.state) == (0, "sell", IntentState.DONE)
+    assert rig.shown[1] == 1
+    assert abs(rig.held[0] + 1) < Decimal("0.003")
+    rig.venues.shut.clear()
+    rig.run(BACK_OFF_US / 1e6)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.lender.borrowed == 0
 
 
 def test_a_pair_that_is_not_held_cannot_be_closed() -> None:

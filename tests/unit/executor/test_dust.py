@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+from msgspec.structs import replace
+
 from services.executor.events import ReadAccount
 from services.executor.model import Purpose, State
-from tests.unit.executor.rig import FLAT, PERP_KEY, Rig
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 
 DUST = Decimal("0.002")
 
@@ -72,3 +75,18 @@ def test_what_a_fee_has_made_too_small_to_keep_is_not_left_as_dust() -> None:
     assert rig.lane.dust[1] == 0
     assert abs(rig.shown[0]) < rig.lane.least(0, reduces=True)
     assert rig.held == FLAT
+
+
+@pytest.mark.parametrize("crumbs", ["0", "0.003", "0.4"])
+def test_a_coarse_contract_beside_crumbs_of_a_coin_is_naked(crumbs: str) -> None:
+    """Both legs differ by less than the one step that can be traded, which is worth 100 USD."""
+    rig = Rig()
+    rig.world.rules[PERP_KEY] = replace(rig.world.rules[PERP_KEY], step=Decimal(1))
+    rig.opened()
+    first, second = rig.lane.state.legs
+    assert second.quantity == -1
+    rig.lane.state = replace(rig.lane.state, legs=(replace(first, quantity=Decimal(crumbs)), second))
+    rig.venues.held[SPOT_KEY] = Decimal(crumbs)
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.shown[1] == 0
+    assert abs(rig.shown[0]) < rig.lane.least(0, reduces=True)
