@@ -56,10 +56,13 @@ def begin(draft: Draft, *, reason: str, hard: bool) -> None:
 
 
 def harden(draft: Draft, reason: str) -> None:
-    """A close under way becomes a hard one (flatten, delisting, liquidation near)."""
+    """A close under way becomes a hard one (flatten, delisting, liquidation near), with a ladder of its own:
+    a soft close by slices may have taken longer than a ladder presses.
+    """
     plan = plan_of(draft)
     if not plan.hard:
         draft.set(plan=Plan(goals=(ZERO, ZERO), purpose=Purpose.CLOSE, hard=True, reason=reason))
+        draft.lane.entered_us = draft.now.mono_us
         draft.lane.not_before_us = 0
 
 

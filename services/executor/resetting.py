@@ -182,14 +182,18 @@ def _leave(lane: Lane, draft: Draft, asked: Asked) -> Said:
     draft.move(trigger, reason)
     idle = trigger is Trigger.RESET_IDLE
     opened_ms = None if idle else state.opened_ms or draft.now.market_ms
-    draft.set(plan=None, halts=False, flattened="", forced="", close_failures=0, opened_ms=opened_ms)
+    draft.set(plan=None, halts=False, close_failures=0, opened_ms=opened_ms)
+    if idle:
+        draft.set(flattened="", forced="")  # else it is done now: its page has promised that
     draft.set(full=ZERO if idle else draft.state.hedged)
     lane.doubted_us.clear()
     lane.searched.clear()
     lane.missing.clear()
     lane.look_first, lane.not_before_us, lane.close_after_us = False, 0, 0
     held = [plain(leg.quantity) for leg in draft.state.legs]
-    return Said(result={"state": draft.state.state.value, "held": held, "was": state.reason})
+    demanded = draft.state.flattened or draft.state.forced
+    then = {"then": demanded} if demanded else {}
+    return Said(result={"state": draft.state.state.value, "held": held, "was": state.reason, **then})
 
 
 def on_look(lane: Lane, draft: Draft, seen: AccountSeen, together: Together) -> None:

@@ -79,3 +79,23 @@ def test_while_risk_is_away_the_person_is_answered(breakers: tuple[Breaker, ...]
     rig.run(3)
     code, text = refused(rig, "flatten", confirm=True)
     assert (code, "Reset it first" in text) == ("stuck", True)
+
+
+@pytest.mark.parametrize("command", ["close", "flatten"])
+def test_what_a_person_has_demanded_is_done_after_his_reset(command: str) -> None:
+    rig = Rig().opened("1000")
+    rig.venues.shut |= set(rig.keys)
+    if command == "close":
+        done(rig, "close", pair=rig.pair, hard=True, actor="ann")
+    else:
+        rig.risk_on = False
+        rig.run(5)
+        done(rig, "flatten", confirm=True, actor="ann")
+    rig.until(lambda: rig.state is State.STUCK, UNWIND_US_MAX / 1e6 + 60)
+    rig.run(20)
+    (text,) = rig.told("disobeys")
+    assert "What is demanded still is done then" in text
+    rig.venues.shut.clear()
+    assert "by hand (ann)" in str(done(rig, "reset", pair=rig.pair, confirm=True)["then"])
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.shown == FLAT

@@ -183,3 +183,30 @@ def test_an_unwinding_that_is_near_liquidation_waits_for_no_venue() -> None:
     demands(rig)
     rig.until(lambda: rig.shown[1] == 0, DEMAND_US_MAX / 2e6)
     assert rig.told("waits") == []
+
+
+def test_a_close_that_became_forced_has_all_of_the_ladders_time() -> None:
+    """A maker's close by slices has no end of its own: when it is hardened it may be older than a ladder."""
+    rig = Rig(style="maker_first", slices=30)
+    rig.wish("open", "5000")
+    while rig.state is not State.ACTIVE:
+        rig.run(0.5)
+        fill_first(rig)
+    rig.wish("close")
+    begun_us = rig.now.mono_us
+    while rig.now.mono_us - begun_us < UNWIND_US_MAX:
+        rig.run(8)
+        fill_first(rig)
+    rig.run(0.3)
+    assert rig.state is State.CLOSING
+    assert rig.shown != FLAT
+    rig.acts("spot", "none", "none")
+    demands(rig)
+    rig.until(lambda: rig.state in (State.IDLE, State.STUCK), 30)
+    assert (rig.state, rig.shown) == (State.IDLE, FLAT)
+
+
+def fill_first(rig: Rig) -> None:
+    """The oldest order that rests is taken."""
+    for placed in rig.venues.resting()[:1]:
+        rig.fill_resting(str(placed.request.quantity - placed.filled))
