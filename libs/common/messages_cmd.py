@@ -15,7 +15,8 @@ class Command(Message, frozen=True, kw_only=True, omit_defaults=True):
 
     `direction` and `notional_usd` (a decimal number as text) belong to `open`: what they leave out is what
     the last evaluation and the config say. `hard` belongs to `close`: both legs at once, at any price within
-    the collar. `key` belongs to `ack`: which critical alert somebody knows of, `*` for all.
+    the collar. `coins` belongs to `reset` of one pair: whether its own coins were sold by hand, or still lie
+    there. `key` belongs to `ack`: which critical alert somebody knows of, `*` for all.
     """
 
     pair: str | None = None
@@ -28,6 +29,7 @@ class Command(Message, frozen=True, kw_only=True, omit_defaults=True):
     direction: Literal["forward", "reverse"] | None = None
     notional_usd: str | None = None
     hard: bool = False
+    coins: Literal["sold", "held"] | None = None
     key: str | None = None
 
 

@@ -66,7 +66,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
         expected = held.others + own(*lane.keys[leg])
-        gone = expected - debt.total if _is_whole(draft, debt, lanes, asset) else None
+        gone = expected - debt.total if is_whole(draft, debt, lanes, asset) else None
         _recalled(lane, draft, leg, principal + interest, gone)
         return
     lane.loan.recalled_us, lane.loan.calm, lane.loan.bought = None, debt, ZERO
@@ -74,12 +74,12 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     if held.borrowed > 0:
         after = with_interest(after, debt)
         after = after if draft.state.state is State.OPENING else with_spare(after)
-    if _is_whole(draft, debt, lanes, asset):
+    if is_whole(draft, debt, lanes, asset):
         after = replace(after, others=debt.total - own(*lane.keys[leg]))
     put_leg(draft, leg, after)
 
 
-def _is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) -> bool:
+def is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) -> bool:
     """Whether a look shows all that the pairs with this coin have done, and all of them are known here."""
     if draft.unsettled:
         return False

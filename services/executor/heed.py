@@ -45,7 +45,8 @@ class Heed(msgspec.Struct, kw_only=True):
     moved. `unknown_us`: since when the fate of an order is not known. `stalled_us`: since when nothing can be
     done, `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into
     OPENING, `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that
-    waits for looks, `looks`: venue -> what has been seen of it while stuck. `..._told`: a person knows of it.
+    waits for looks, `looks`: venue -> what has been seen of it while stuck. `beside`: spot leg -> coins that
+    are no pair's, as seen last. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -71,3 +72,4 @@ class Heed(msgspec.Struct, kw_only=True):
     attempts_us: tuple[int, ...] = ()
     reset_us: int | None = None
     looks: dict[str, AccountSeen] = {}
+    beside: dict[int, Decimal] = {}

@@ -44,7 +44,7 @@ from services.executor.resolve import Doubt
 from services.executor.say import order_event, said_of
 from services.executor.sizing import Rules, order_min
 from services.executor.world import Key, World
-from services.executor.writing import change_of
+from services.executor.writing import change_of, remembered
 
 replace = msgspec.structs.replace
 
@@ -276,7 +276,7 @@ class Lane:
         yield from draft.effects
 
     def _persist(self, draft: Draft) -> Iterator[Effect]:
-        draft.set(version=self.state.version + 1)
+        draft.set(version=self.state.version + 1, legs=remembered(self, draft))
         change = change_of(self, draft)
         yield Persist(token=f"{self.pair}:{draft.state.version}", change=change, tell=True)
         if any(a.coins != b.coins for a, b in zip(self.state.legs, draft.state.legs, strict=True)):

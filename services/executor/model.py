@@ -148,8 +148,9 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
 
     `quote` is what its fills have cost (> 0 paid, < 0 received). Of a short spot leg, `borrowed`: coins owed
-    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left;
-    `others`: coins of the account that are no pair's, as last seen (what a recall takes is missed there).
+    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left. Of
+    any spot leg, `others`: coins of the account that are no pair's, as last seen (what a recall takes, or a
+    person sells of ours, is missed there); of a long one as of the last write, and not while it is stuck.
     """
 
     venue: str

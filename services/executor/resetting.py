@@ -4,7 +4,8 @@
 
 Only looks that were begun after the request count. Where a venue is slow the request is refused, and the next
 one within ten seconds finds the look that has come meanwhile. What a person has closed and repaid by
-hand is taken over when nothing of either leg is left; anything in between is refused by name.
+hand is taken over when nothing of either leg is left, and so is what is missed of coins that stood alone
+(`beside`); anything in between is refused by name, and what only he can tell is asked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.money import plain
 from libs.common.subjects import SPOT
-from services.executor import news, recovery
+from services.executor import beside, news, recovery
+from services.executor.beside import Fate
 from services.executor.debts import asset_of, debt_of, owed_of
 from services.executor.dust import to_dust
 from services.executor.events import AccountSeen
@@ -42,6 +44,8 @@ Looks = Mapping[str, AccountSeen]
 def begin(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | None:
     """The answer, or None while the venues are being looked at: then `judge` is called again."""
     state = draft.state
+    if asked.command.coins and asked.pair is None:
+        return no("pair", "whether coins were sold is said of one pair: name it")
     if state.state is not State.STUCK:
         draft.set(flattened="")
         ended = {"ended": state.flattened} if state.flattened else {"why": "it is not stuck"}
@@ -66,13 +70,21 @@ def judge(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | 
     lane.heed.reset_us, lane.heed.looks = None, {}
     if unknown := _unknown(lane, draft, looks):
         return no("unknown_order", unknown)
-    wrong = [text for leg in (0, 1) if (text := _differs(lane, leg, looks, together))]
-    if wrong and not all(_gone(lane, leg, looks, together) for leg in (0, 1)):
+    fates = _fates(lane, looks, asked, together)
+    wrong = [
+        text for leg in (0, 1) if not fates[leg].taken and (text := _differs(lane, leg, looks, together))
+    ]
+    if wrong and not all(_gone(lane, leg, looks, together) or _sold(lane, leg, fates) for leg in (0, 1)):
         hint = "make it so again, or close and repay both legs by hand"
-        return no("differs", f"{'; '.join(wrong)}: {hint}")
+        return no("differs", f"{'; '.join(wrong)}: {hint}{_ask(fates)}")
+    if any(fate.unclear for fate in fates):
+        return no("coins", f"nothing is changed{_ask(fates)}")
     if wrong:
         lacking = [text for leg in (0, 1) if (text := _lacks(lane, leg, looks, together))]
         _take_over(draft, "; ".join(wrong), "".join(f". {text}" for text in lacking))
+    else:
+        _take_sold(lane, draft, fates)
+    lane.heed.beside.clear()  # what lies there now is seen anew
     return _leave(lane, draft, asked)
 
 
@@ -105,6 +117,52 @@ def _differs(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
         coin = asset_of(lane, leg)[1]
         return f"{venue} lends {shown_debt:f} {coin}, pairs have borrowed {owed:f}"
     return ""
+
+
+def _fates(lane: Lane, looks: Looks, asked: Asked, together: Together) -> tuple[Fate, Fate]:
+    """What has become of each leg's coins, judged by what still hedges them."""
+    first, second = (
+        beside.fate_of(
+            lane,
+            leg,
+            looks[lane.keys[leg][0]],
+            other=ZERO if _gone(lane, 1 - leg, looks, together) else abs(lane.state.legs[1 - leg].quantity),
+            word=asked.command.coins,
+        )
+        for leg in (0, 1)
+    )
+    return first, second
+
+
+def _sold(lane: Lane, leg: int, fates: tuple[Fate, Fate]) -> bool:
+    """Whether so much of a leg's coins was sold by hand that what is left cannot be traded."""
+    rest = lane.state.legs[leg].coins - fates[leg].taken
+    return fates[leg].taken > 0 and rest < lane.least(leg, reduces=True)
+
+
+def _ask(fates: tuple[Fate, Fate]) -> str:
+    """What only the user can tell, as a part of a refusal; empty when it is clear."""
+    texts = [fate.unclear for fate in fates if fate.unclear]
+    hint = "say `--coins sold` if you have sold this pair's, `--coins held` if they still lie there"
+    return f". There are {'; '.join(texts)}: {hint}" if texts else ""
+
+
+def _take_sold(lane: Lane, draft: Draft, fates: tuple[Fate, Fate]) -> None:
+    """Coins that a person has sold by hand leave the pair, and he is told."""
+    legs = list(draft.state.legs)
+    for leg, fate in enumerate(fates):
+        if not fate.taken:
+            continue
+        held, coin = legs[leg], asset_of(lane, leg)[1]
+        rest = held.coins - fate.taken
+        part = rest / held.coins
+        legs[leg] = (
+            replace(held, quantity=rest, quote=held.quote * part, spare=ZERO) if rest else _emptied(held)
+        )
+        text = f"{plain(fate.taken)} {coin} at {held.venue} are taken for sold by hand: they are no longer"
+        text += f" this pair's ({plain(rest)} are); what still lies there is yours, but for what pairs hold"
+        draft.alert(AlertLevel.WARNING, "taken_over", f"{draft.state.pair}: {text}")
+    draft.set(legs=(legs[0], legs[1]))
 
 
 def _debts(lane: Lane, leg: int, looks: Looks) -> tuple[Decimal, Decimal]:

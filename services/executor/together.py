@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from libs.exchange.trading_values import FillReport
-from services.executor import debt_watch, news, watch
+from services.executor import beside, debt_watch, news, watch
 from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane
 from services.executor.world import Key
@@ -59,6 +59,7 @@ class Together:
         if all(lane.heed.looked.get(venue, 0) for venue, _ in lane.keys) and not lane.doubted_us:
             lane.compared_us = max(lane.compared_us, seen.asked_mono_us)
         lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
+        beside.remember(lane, draft, seen, self._lanes.values())
         debt_watch.on_account(lane, draft, seen, self._lanes.values(), self.own)
         watch.on_account(lane, draft, seen, self.own, disturbed=self.disturbed(lane, seen))
 

@@ -10,10 +10,12 @@ from libs.common.codec import encode
 from libs.common.messages import AlertLevel
 from libs.common.store import Transition
 from services.executor import keeping, reserve
-from services.executor.model import State
+from services.executor.model import Leg, State
 
 if TYPE_CHECKING:
     from services.executor.lane import Draft, Lane
+
+replace = msgspec.structs.replace
 
 JOURNAL: Final = "journal"
 
@@ -60,6 +62,18 @@ def change_of(lane: Lane, draft: Draft) -> Transition:
         appends=appends,
         reserve=reserve.wish_of(draft.state, lane.world.config) if opens else None,
     )
+
+
+def remembered(lane: Lane, draft: Draft) -> tuple[Leg, Leg]:
+    """The legs with the coins that lay beside them at the last look that agreed: written with whatever is
+    written, since a look alone is no reason to.
+    """
+    first, second = (
+        held if others is None or draft.borrows(leg) else replace(held, others=others)
+        for leg, held in enumerate(draft.state.legs)
+        for others in (lane.heed.beside.get(leg),)
+    )
+    return first, second
 
 
 def _intents(draft: Draft) -> dict[str, bytes | None]:
