@@ -207,9 +207,10 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     `unwinds_ms`: market times of the unwinds that count towards quarantine; `quarantined_legs`: the legs
     whose instruments it closed. `full`: base quantity of which a demand to shrink keeps a share. `halts`:
     it was given up, so that nothing is opened anywhere until a person has looked. `taken`: venue,
-    instrument and trade id -> base quantity that the venue took from this pair by itself. `flattened`: a
-    person had it closed while risk was away, in words; nothing is opened before a reset. `forced`: a
-    person's hard close, in words, until nothing is held.
+    instrument and trade id -> base quantity that the venue took from this pair by itself; `taken_ms`: their
+    venue times; `booked_ms`: by leg, the venue time before which none is booked any more (see `booked`).
+    `flattened`: a person had it closed while risk was away, in words; nothing is opened before a reset.
+    `forced`: a person's hard close, in words, until nothing is held.
     """
 
     pair: str
@@ -232,6 +233,8 @@ class PairState(msgspec.Struct, frozen=True, kw_only=True):
     close_failures: int = 0
     halts: bool = False
     taken: dict[str, Decimal] = {}
+    taken_ms: dict[str, int] = {}
+    booked_ms: tuple[int, int] = (0, 0)
     flattened: str = ""
     forced: str = ""
 

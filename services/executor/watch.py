@@ -16,7 +16,7 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
-from services.executor import holding, ledger, news, recheck, wallet
+from services.executor import booked, holding, ledger, news, recheck, wallet
 from services.executor.debts import bought_back, is_recall, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
@@ -46,7 +46,6 @@ SEARCHES: Final = 2
 UNBROKEN_US: Final = 15 * US_PER_SEC
 
 LOOK_BACK_MS: Final = 60_000
-TAKEN_KEPT: Final = 64
 
 
 def is_due(lane: Lane, draft: Draft) -> bool:
@@ -102,6 +101,7 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     for leg in legs:
         lane.doubted_us.pop(leg, None)
         lane.searched.pop(leg, None)
+        booked.on_agreed(lane, draft, leg, seen, missing[leg])
     _settle(lane, draft, silent, legs)
     if legs != here:
         return
@@ -204,7 +204,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         return
     lane.missing[leg] = missing
     if lane.kinds[leg] is not SPOT:
-        since_ms = (draft.state.since_us or draft.now.wall_us) // US_PER_MS - LOOK_BACK_MS
+        entered_ms = (draft.state.since_us or draft.now.wall_us) // US_PER_MS
+        since_ms = max(entered_ms - LOOK_BACK_MS, draft.state.booked_ms[leg])
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms)
         )
@@ -245,35 +246,38 @@ def on_taken(
         return
     others = [one for one in sharers if one is not lane]
     made = {trade_name(key, trade): trade for trade in trades if trade.cause != "order"}
-    open_of = {name: _open_of(draft, others, name, trade) for name, trade in made.items()}
+    states = (draft.state, *(one.state for one in others))
+    mark_ms = booked.mark_ms(states, key)
+    open_of = {
+        name: ZERO if trade.ts_ms < mark_ms else trade.quantity - booked.borne_of(states, name)
+        for name, trade in made.items()
+    }
     bought = sum((open_of[name] for name, trade in made.items() if trade.side == "buy"), ZERO)
     if more := unseen_interest(lane, draft, leg, bought, others):
         lane.missing[leg] += more
-    unborne = ZERO
-    for name, trade in made.items():
-        left = open_of[name] - _book(lane, draft, leg, trade, open_of[name])
+    unborne, borne = ZERO, dict[str, Decimal]()
+    for name, trade in sorted(made.items(), key=lambda one: one[1].ts_ms):
+        amount = _book(lane, draft, leg, trade, open_of[name])
+        if amount > 0:
+            borne[name] = draft.state.taken.get(name, ZERO) + amount
+        left = open_of[name] - amount
         unborne += left if trade.side == "buy" else -left
+    if borne:
+        booked.with_names(lane, draft, borne, {name: made[name].ts_ms for name in borne})
     missing = lane.missing.get(leg, ZERO)
     lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
 
 
 def trade_name(key: Key, trade: FillReport) -> str:
     """A trade's id among all venues: venues number theirs alike, some by instrument."""
-    return f"{key[0]}:{key[1]}:{trade.trade_id}"
-
-
-def _open_of(draft: Draft, others: Iterable[Lane], name: str, trade: FillReport) -> Decimal:
-    """What no pair has booked of a trade."""
-    borne = sum((one.state.taken.get(name, ZERO) for one in others), ZERO)
-    return trade.quantity - borne - draft.state.taken.get(name, ZERO)
+    return f"{booked.trade_prefix(key)}{trade.trade_id}"
 
 
 def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) -> Decimal:
     """Book this pair's share of what is `left` of a trade, and answer it. It may bear more of one later: what
     was another pair's share has been closed against this one's meanwhile.
     """
-    name = trade_name(lane.keys[leg], trade)
-    already = draft.state.taken.get(name, ZERO)
+    again = trade_name(lane.keys[leg], trade) in draft.state.taken
     held = draft.state.legs[leg]
     sign = 1 if trade.side == "buy" else -1
     missing = lane.missing.get(leg, ZERO)
@@ -284,15 +288,13 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
         return ZERO  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
     before = trade.quantity - left
-    ledger.on_taken(lane, draft, leg, trade, before=before, amount=amount, again=already > 0)
+    ledger.on_taken(lane, draft, leg, trade, before=before, amount=amount, again=again)
     legs = list(draft.state.legs)
     legs[leg] = replace(
         held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
     )
     lane.look_first = False
-    kept = list(draft.state.taken.items())[-TAKEN_KEPT:]
-    taken = {**dict(kept), name: already + amount}
-    draft.set(legs=(legs[0], legs[1]), taken=taken)
+    draft.set(legs=(legs[0], legs[1]))
     bought_back(lane, draft, leg, amount)
     lane.doubted_us.pop(leg, None)
     lane.searched.pop(leg, None)

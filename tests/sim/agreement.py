@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from libs.common.subjects import SPOT, kind_of
 from libs.exchange.engine.types import Side
+from services.executor import booked
 from services.executor.model import Intent
 from services.executor.order import fills_complete
 from services.executor.watch import trade_name
@@ -100,12 +101,13 @@ class Agreement:
         """What the venue traded by itself and no pair has taken over, signed."""
         side = self.world.venues[key[0]]
         states = [self.world.checker.states.get(pair.id) for pair in SHARERS[key]]
-        left = ZERO
+        left, mark_ms = ZERO, booked.mark_ms((one for one in states if one is not None), key)
         for fill in side.venue_made:
             if side.instruments[fill.instrument] != key[1]:
                 continue
-            name = trade_name(key, side.fill_report(fill))
-            if name in self.written_off:
+            report = side.fill_report(fill)
+            name = trade_name(key, report)
+            if name in self.written_off or report.ts_ms < mark_ms:
                 continue
             borne = sum((state.taken.get(name, ZERO) for state in states if state is not None), ZERO)
             left += (1 if fill.side is Side.BUY else -1) * (fill.quantity - borne)

@@ -69,6 +69,7 @@ class Rig:
         )
         books = {key: Book(bid=Decimal("99.9"), ask=Decimal("100.1")) for key in keys}
         self.venues = Venues(books, base_fee=Decimal(base_fee))
+        self.venues.wall_ms = lambda: self.now.wall_us // 1_000
         self.store = MemoryStore(clock=self.clock, store_id="0123456789abcdef")
         self.bounds = BOUNDS
         self.feed_on = self.risk_on = self.stream_on = True

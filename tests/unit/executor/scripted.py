@@ -6,6 +6,7 @@ Not an exchange: an order fills at the best price of its book, or as the script 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Literal
 
@@ -116,6 +117,7 @@ class Venues:
     def __init__(self, books: dict[Key, Book], *, base_fee: Decimal = Decimal(0)) -> None:
         self.books = books
         self.base_fee = base_fee
+        self.wall_ms: Callable[[], int] = int  # venue time of what it does by itself
         self.acts: dict[Key, deque[Act]] = defaultdict(deque)
         self.orders: dict[str, Placed] = {}
         self.held: dict[Key, Decimal] = dict.fromkeys(books, Decimal(0))
@@ -200,7 +202,7 @@ class Venues:
                 fee=Decimal(0),
                 fee_asset="USDT",
                 liquidity=None,
-                ts_ms=0,
+                ts_ms=self.wall_ms(),
                 cause="adl",
             )
         )
