@@ -38,12 +38,15 @@ replace = msgspec.structs.replace
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
-    """`places`: (module or class, attribute) -> what it becomes, given what it was."""
+    """`places`: (module or class, attribute) -> what it becomes, given what it was. `seed_start`: the seed
+    that is tried first, one that notices it; it only spares time, since all the others come after it.
+    """
 
     name: str
     places: tuple[tuple[Any, str, Callable[[Any], Any]], ...]
     caught_by: frozenset[str]
     misfortunes: frozenset[Misfortune] = frozenset()
+    seed_start: int = 0
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -212,6 +215,7 @@ MUTANTS = (
     ),
     Mutant(
         name="ids know nothing of the store",
+        seed_start=6,
         misfortunes=frozenset({Misfortune.STORE_LOST}),
         places=((lane, "order_id", _no_store_id),),
         caught_by=frozenset({"I2"}),
@@ -260,6 +264,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the lease is not asked before the wire",
+        seed_start=14,
         misfortunes=frozenset({Misfortune.SUSPENDED, Misfortune.SECOND_EXECUTOR}),
         places=((sim_node, "verdict", _no_lease),),
         caught_by=frozenset({"I11", "I1"}),

@@ -60,6 +60,7 @@ def _has_ended(written: bytes) -> bool:
 WAITING_MUTANTS = (
     Mutant(
         name="W is 10 s for every venue",
+        seed_start=8,
         misfortunes=frozenset({Misfortune.LATE_LANDING}),
         places=((resolve, "window_us", _ten_seconds),),
         caught_by=frozenset({"I12"}),
@@ -72,6 +73,7 @@ WAITING_MUTANTS = (
     ),
     Mutant(
         name="a leg that cannot follow has the hedged part closed with it",
+        seed_start=14,
         misfortunes=frozenset({Misfortune.ADL, Misfortune.FOLLOW_REFUSED}),
         places=((holding, "hedged_goals", _nothing_is_kept), (slicing, "over", _all_at_once)),
         caught_by=frozenset({"I4"}),
