@@ -203,7 +203,7 @@ class ExecutorActor:
             case Quote() as quote:
                 self.world.on_quote(quote, now)
             case Funding() as funding:
-                self.world.on_funding(funding)
+                self.world.on_funding(funding, now)
             case InstrumentInfo() as info:
                 self.world.on_info(info)
             case Wanted() as wanted:
@@ -286,6 +286,7 @@ class ExecutorActor:
                 self.world.on_set_up((venue, instrument), said, event.error or "")
             case ReadAccount(pair=pair) if isinstance(event.result, AccountSeen):
                 seen = event.result
+                self.world.on_look(seen)
                 yield from self._turn(pair, now, lambda lane, draft: self._look(lane, draft, seen))
             case request:
                 if (work := work_of(event, self.together)) is not None:

@@ -20,6 +20,7 @@ from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Plan, Purpose, Side, Trigger, sign_of
+from services.executor.old_prices import reducing_price
 from services.executor.sizing import LADDER, floor_to, grossed_up
 from services.executor.steps import (
     count_try,
@@ -29,7 +30,6 @@ from services.executor.steps import (
     last_reason,
     out_of_tries,
     pause,
-    price_for,
     reduce_leg,
     reducible,
     unbalanced,
@@ -190,6 +190,7 @@ def _restore(lane: Lane, draft: Draft) -> None:
     if rules.kind is SPOT and side == "buy":
         amount = grossed_up(amount, rules)
     collar = lane.world.collar if plan.tries[leg] == 0 else LADDER[0]
-    draft.order(leg, side, amount, Purpose.RESTORE, price=price_for(lane, leg, side, collar))
+    price = reducing_price(lane, draft, leg, side, collar)
+    draft.order(leg, side, amount, Purpose.RESTORE, price=price)
     count_try(draft, leg)
     ladder_pause(lane, draft)

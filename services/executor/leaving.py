@@ -19,8 +19,9 @@ from services.executor import making, slicing, wallet
 from services.executor.debts import short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side
+from services.executor.old_prices import reducing_price
 from services.executor.sizing import LADDER, floor_to, ladder_pause_us
-from services.executor.steps import pause, price_for, wake
+from services.executor.steps import pause, wake
 
 replace = msgspec.structs.replace
 
@@ -124,7 +125,8 @@ def _follow(lane: Lane, draft: Draft, maker: int) -> bool:
     if amount < lane.least(other, reduces=True) or failures >= making.HEDGE_TRIES:
         return False
     side, collar = _reducing(draft, other), (lane.world.collar, *LADDER)[failures]
-    draft.order(other, side, amount, Purpose.CLOSE, price=price_for(lane, other, side, collar))
+    price = reducing_price(lane, draft, other, side, collar)
+    draft.order(other, side, amount, Purpose.CLOSE, price=price)
     if failures:
         pause(lane, draft, ladder_pause_us(failures))
     return True

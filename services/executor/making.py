@@ -21,8 +21,9 @@ from services.executor.events import CancelOrder
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, Purpose, Side, State
 from services.executor.neighbours import in_doubt
+from services.executor.old_prices import reducing_price
 from services.executor.sizing import LADDER, ceil_to, floor_to, grossed_up, ladder_pause_us
-from services.executor.steps import pause, price_for, wake
+from services.executor.steps import pause, wake
 
 REPOST_US_MIN: Final = US_PER_SEC
 """The least time between two posts: a book that moves with every tick is not chased."""
@@ -217,7 +218,8 @@ def _hedge(lane: Lane, draft: Draft, maker: int, goals: tuple[Decimal, Decimal])
         return "unwind"
     side: Side = "buy" if buys else "sell"
     collar = (lane.world.collar, *LADDER)[tries]
-    draft.order(other, side, amount, Purpose.HEDGE, price=price_for(lane, other, side, collar))
+    price = reducing_price(lane, draft, other, side, collar)
+    draft.order(other, side, amount, Purpose.HEDGE, price=price)
     if tries:
         pause(lane, draft, ladder_pause_us(tries))
     return "wait"

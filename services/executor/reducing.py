@@ -27,17 +27,21 @@ COLLAR: Final = Decimal("0.1")
 from the mid: half a spread lies between, which a thin book has wide.
 """
 
+OLD_COLLAR: Final = Decimal("0.55")
+"""The same from the mid of a quote that is too old to go by alone (`old_prices.MOVED_MAX`)."""
+
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The legs when an order was decided. `held`: signed; `buys`, `sells`: what other orders of the pair may
     still get, by leg; `slack`: by how much a purchase of owed coins may exceed them, since the last one has
-    to reach the venue's minimum, and a fee is taken from it.
+    to reach the venue's minimum, and a fee is taken from it. `collars`: how far beyond the mid limits may be.
     """
 
     held: tuple[Decimal, Decimal]
     buys: tuple[Decimal, Decimal] = (ZERO, ZERO)
     sells: tuple[Decimal, Decimal] = (ZERO, ZERO)
     slack: tuple[Decimal, Decimal] = (ZERO, ZERO)
+    collars: tuple[Decimal, Decimal] = (COLLAR, COLLAR)
 
 
 def standing_of(lane: Lane, draft: Draft, together: Iterable[Intent]) -> Standing:
@@ -45,12 +49,14 @@ def standing_of(lane: Lane, draft: Draft, together: Iterable[Intent]) -> Standin
     sent = {one.id for one in together}
     first, second = draft.state.legs
     beside = [one for one in draft.live if one.id not in sent]
+    old = [lane.world.is_old(key, draft.now) for key in lane.keys]
     buys, sells = ((_left(beside, 0, side), _left(beside, 1, side)) for side in ("buy", "sell"))
     return Standing(
         held=(first.quantity, second.quantity),
         buys=buys,
         sells=sells,
         slack=(_slack(lane, draft, 0), _slack(lane, draft, 1)),
+        collars=(OLD_COLLAR if old[0] else COLLAR, OLD_COLLAR if old[1] else COLLAR),
     )
 
 
@@ -75,18 +81,18 @@ def why_not(intent: Intent, standing: Standing | None) -> str:
     held = standing.held[leg]
     on_leg = intent.quantity + moving[leg]
     if held * sign < 0 and on_leg <= abs(held) + standing.slack[leg]:
-        return _too_far(intent)
+        return _too_far(intent, standing.collars[leg])
     delta = sum(standing.held, ZERO)
     if abs(delta + sign * (intent.quantity + sum(moving, ZERO))) < abs(delta):
-        return _too_far(intent)
+        return _too_far(intent, standing.collars[leg])
     what = f"{intent.side} {intent.quantity:f} with {held:f} on its leg and a net {delta:f}"
     return f"{what} neither makes the leg smaller nor lowers the net"
 
 
-def _too_far(intent: Intent) -> str:
+def _too_far(intent: Intent, collar: Decimal) -> str:
     if intent.price is None or not intent.mid:
         return ""
     away = (intent.price / intent.mid - 1) * (1 if intent.side == "buy" else -1)
-    if away <= COLLAR:
+    if away <= collar:
         return ""
-    return f"{intent.side} limit {away:.4%} beyond the mid, {COLLAR:.0%} are the ladder's end"
+    return f"{intent.side} limit {away:.4%} beyond the mid, {collar:.0%} are the ladder's end"

@@ -15,7 +15,15 @@ from services.executor import wallet
 from services.executor.debts import cover, goal_of
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Side, Trigger
-from services.executor.sizing import FINEST, floor_to, ladder_collar, ladder_pause_us, limit_price
+from services.executor.old_prices import last_collar, reducing_price
+from services.executor.sizing import (
+    FINEST,
+    SPOT_BUY_LAST,
+    floor_to,
+    ladder_collar,
+    ladder_pause_us,
+    limit_price,
+)
 
 replace = msgspec.structs.replace
 
@@ -110,11 +118,13 @@ def reduce_leg(
     side: Side = "sell" if held.quantity > 0 else "buy"
     if collar is None:
         collar = ladder_collar(plan.tries[leg], spot_buy=held.kind is SPOT and side == "buy")
+        if collar == SPOT_BUY_LAST:
+            collar = last_collar(lane, draft, leg, plan.tries[leg])
     amount = wallet.within(lane, draft, leg, amount) if side == "sell" else amount
     if amount == 0:
         count_try(draft, leg)  # nothing can be sold now: the next try looks again
         return False
-    draft.order(leg, side, amount, purpose, price=price_for(lane, leg, side, collar))
+    draft.order(leg, side, amount, purpose, price=reducing_price(lane, draft, leg, side, collar))
     count_try(draft, leg)
     return True
 

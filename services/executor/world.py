@@ -18,7 +18,7 @@ from libs.common.instant import MS_PER_HOUR, US_PER_SEC, Now
 from libs.common.messages import Funding, InstrumentInfo, Quote
 from libs.common.messages_exec import AccountStatus, Level
 from libs.common.subjects import SPOT
-from services.executor.events import SetUpDone
+from services.executor.events import AccountSeen, SetUpDone
 from services.executor.lending import Claims
 from services.executor.model import Side, State
 from services.executor.permit import PermitView, scopes_of
@@ -71,6 +71,7 @@ class World:
         self.quotes: dict[Key, Seen] = {}
         self._mids: dict[Key, tuple[Seen, Decimal]] = {}  # of those quotes, as far as they were asked for
         self.marks: dict[Key, Decimal] = {}
+        self.marked: dict[Key, tuple[Decimal, int]] = {}  # the newest mark of anybody, and when (monotonic)
         self.claims = Claims()
         self.rules: dict[Key, Rules] = {}
         self.settles: dict[Key, tuple[int, int]] = {}  # contract -> next settlement, interval (market ms)
@@ -102,13 +103,25 @@ class World:
             mono_us=now.mono_us - max(0, now.wall_us - quote.recv_us),
         )
 
-    def on_funding(self, funding: Funding) -> None:
+    def on_funding(self, funding: Funding, now: Now) -> None:
         """A mark, and when the contract settles next."""
         key = (funding.venue, funding.instrument)
         if funding.mark is not None:
             self.marks[key] = exact(funding.mark)
+            age_us = max(0, now.wall_us - (funding.mark_us or funding.recv_us))
+            self._mark(key, self.marks[key], now.mono_us - age_us)
         if funding.kind == "current" and funding.next_ms is not None:
             self.settles[key] = (funding.next_ms, int(funding.interval_hours * MS_PER_HOUR))
+
+    def on_look(self, seen: AccountSeen) -> None:
+        """The marks of the account's own positions: they come also while the feed is silent."""
+        for one in seen.positions:
+            if one.mark is not None and one.mark > 0:
+                self._mark((seen.venue, one.instrument), one.mark, seen.asked_mono_us)
+
+    def _mark(self, key: Key, mark: Decimal, mono_us: int) -> None:
+        if key not in self.marked or self.marked[key][1] <= mono_us:
+            self.marked[key] = (mark, mono_us)
 
     def near_settlement(self, keys: Iterable[Key], now: Now) -> str:
         """Why nothing is opened so near to a settlement of one of these contracts, in words (market time)."""
@@ -266,6 +279,10 @@ class World:
         """Whether the quote is young enough to open on."""
         seen = self.quotes.get(key)
         return seen is not None and now.mono_us - seen.mono_us <= QUOTE_AGE_US_MAX
+
+    def is_old(self, key: Key, now: Now) -> bool:
+        """Whether a quote was seen, and has become too old to go by alone (`old_prices`)."""
+        return key in self.quotes and not self.fresh(key, now)
 
 
 def exact(value: float) -> Decimal:
