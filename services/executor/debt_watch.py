@@ -115,10 +115,14 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         watch.on_moved(lane, draft)
         return
     small = rules is not None and amount < rules.step
-    if gone is None and not small and now_us - loan.recalled_us < watch.OTHERS_US:
+    found = gone is not None and gone >= amount * (1 - RESIDUE_SHARE)
+    part = not found and (gone is None or (rules is not None and gone >= rules.step))
+    if part and not small and now_us - loan.recalled_us < watch.OTHERS_US:
+        loan.searched = (
+            gone is None and loan.searched
+        )  # coins have paid a part: the rest was bought, it seems
         watch.on_moved(lane, draft)
         return
-    found = gone is not None and gone >= amount / 2
     name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
     if not found and not small:
         news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")

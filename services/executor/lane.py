@@ -216,7 +216,9 @@ class Lane:
         self.look_first = False  # what is there must agree before the next try: denied, or dust of contracts
         self.agreed_ms: dict[int, int] = {}  # leg -> venue time before which nothing is left to be booked
         self.looked_us = 0  # monotonic: when a difference was seen last
-        self.others_due: dict[int, bool] = {}  # leg -> another pair has yet to bear what the venue took
+        self.others_due: dict[
+            int, Decimal
+        ] = {}  # leg -> what the venue took and another pair has yet to bear
         self.searched: dict[int, int] = {}  # leg -> how often the venue's own trades were read since then
         self.doubted_us: dict[int, int] = {}  # leg -> since when the venue shows something else
         self.loads = 0

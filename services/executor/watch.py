@@ -17,7 +17,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import booked, holding, ledger, news, recheck, wallet
-from services.executor.debts import bought_back, is_recall, unseen_interest
+from services.executor.debts import bought_back, is_recall, short_leg, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, State
@@ -89,12 +89,12 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     legs = [leg for leg in here if lane.keys[leg] not in disturbed]
     wallet.note(lane, draft, seen, legs)
     missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
-    differing = [leg for leg in legs if not news.agrees(lane, leg, seen, own(*lane.keys[leg]))]
+    differing = [leg for leg, amount in missing.items() if _differs(lane, leg, seen, amount, own)]
     if draft.state.state is State.STUCK:
         _look_on(lane, draft, silent, missing, differing)
         return
     for leg in differing:
-        if not _is_others(lane, draft, leg, own(*lane.keys[leg])):
+        if not _is_others(lane, draft, leg, own(*lane.keys[leg])) and not _is_recalled(lane, draft, leg):
             _look_into(lane, draft, leg, missing[leg])
     if differing:
         return
@@ -112,6 +112,16 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     if not lane.ready and not draft.live and lane.compared >= {key[0] for key in lane.keys}:
         lane.ready, lane.blocked = True, ""
         lane.entered_us = draft.now.mono_us
+
+
+def _differs(lane: Lane, leg: int, seen: AccountSeen, missing: Decimal, own: Own) -> bool:
+    ours = own(*lane.keys[leg])
+    return not news.agrees(lane, leg, seen, ours) and not _is_stuck_ones(lane, leg, missing)
+
+
+def _is_recalled(lane: Lane, draft: Draft, leg: int) -> bool:
+    """Whether `debt_watch` looks into a recall: what it misses are the coins of the loan as well."""
+    return leg == short_leg(draft) and lane.loan.recalled_us is not None
 
 
 def _look_on(
@@ -211,6 +221,22 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         )
 
 
+def _is_stuck_ones(lane: Lane, leg: int, missing: Decimal) -> bool:
+    """Whether what a leg's venue shows too much is what it took from stuck pairs, which book nothing until a
+    person has looked (and tell what differs): no reason to stop the others on that instrument.
+    """
+    if not missing or lane.others_due.get(leg) != missing:
+        return False
+    stuck = (
+        held.quantity
+        for one in lane.world.lanes.values()
+        if one is not lane and one.state.state is State.STUCK
+        for held, key in zip(one.state.legs, one.keys, strict=True)
+        if key == lane.keys[leg] and held.quantity * missing < 0
+    )
+    return abs(sum(stuck, ZERO)) >= abs(missing)
+
+
 def _held_up(lane: Lane, key: Key) -> bool:
     """Whether a pair that shares an instrument cannot look now: an order may be unknown for a minute."""
     return any(
@@ -265,7 +291,8 @@ def on_taken(
     if borne:
         booked.with_names(lane, draft, borne, {name: made[name].ts_ms for name in borne})
     missing = lane.missing.get(leg, ZERO)
-    lane.others_due[leg] = missing != 0 and missing * unborne > 0 and abs(unborne) >= abs(missing)
+    due = missing * unborne > 0 and abs(unborne) >= abs(missing)
+    lane.others_due[leg] = missing if due else ZERO
 
 
 def trade_name(key: Key, trade: FillReport) -> str:

@@ -145,7 +145,8 @@ class Nakedness:
 
 def _is_forced(state: PairState) -> bool:
     """Whether it is closed by force, which takes from both legs whatever becomes of the other one."""
-    return state.state is State.CLOSING and state.plan is not None and state.plan.hard
+    forced = state.state in (State.CLOSING, State.UNWINDING)
+    return forced and state.plan is not None and state.plan.hard
 
 
 def _venue(intent: Intent) -> str:

@@ -198,7 +198,7 @@ def test_a_close_that_became_forced_has_all_of_the_ladders_time() -> None:
         rig.run(8)
         fill_first(rig)
     rig.run(0.3)
-    assert rig.state is State.CLOSING
+    assert rig.durable.state.value == "closing"
     assert rig.shown != FLAT
     rig.acts("spot", "none", "none")
     demands(rig)

@@ -261,3 +261,20 @@ def test_debts_beside_a_pair_that_the_store_knows_are_not_told() -> None:
     rig.restart()
     rig.run(20)
     assert rig.told("unowned_debt") == []
+
+
+@pytest.mark.parametrize("users", ["0", "3"])
+def test_a_recall_of_unsold_coins_that_buys_the_rest_is_booked_whole(users: str) -> None:
+    """Between two slices: one of two borrowed coins is sold. The venue takes the other one, and buys one."""
+    rig = LoanRig(slices=2, slice_interval_sec=8.0)
+    rig.lender.users_coins = D(users)
+    rig.wish("open", "200", direction="reverse")
+    rig.run(3)
+    assert (rig.state, rig.held, rig.lender.borrowed) == (State.OPENING, SHORT, D(2))
+    rig.lender.move(D(-1))
+    rig.lender.buy_back(D(1))
+    rig.until(lambda: rig.state is State.IDLE, 90)
+    assert rig.held == (D(0), D(0))
+    assert rig.venues.held[PERP_KEY] == 0
+    assert rig.lender.coins == D(users), "none is bought twice, and none of the user's is gone"
+    assert sum(rig.durable.taken.values()) == 1
