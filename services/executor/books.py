@@ -43,11 +43,14 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """An account before the first line: units by asset, and what they were worth then."""
+    """An account before the first line: units by asset, and what they were worth then. `wall_ms`: 0 in one of
+    before it was kept.
+    """
 
     units: dict[str, Decimal]
     usd: Decimal
     market_ms: int
+    wall_ms: int = 0
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

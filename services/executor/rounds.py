@@ -22,7 +22,7 @@ from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
-from services.executor import records
+from services.executor import cursors, records
 from services.executor.account import Look, look_of, prices_of, status_of
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
@@ -84,6 +84,7 @@ class VenueBooks:
         self._waiting: set[RecordKind] = set()
         self._without: set[RecordKind] = set()
         self._seen_ids: set[str] = set()
+        self._cursors: dict[str, int] | None = None  # when this round's records were asked for
         self.older: set[str] = set()  # ids of records from before the books, until they are written
         self._first: Look | None = None
         self._second: Look | None = None
@@ -125,6 +126,7 @@ class VenueBooks:
         """The store did not take a booking: begin the round anew, records are booked once in any case."""
         self._phase = "rest"
         self._records_us = None
+        self._owner.books = cursors.put_back(self._owner.books, self.venue, self._cursors)
         self.comparing.begin_anew()
         self._seen_ids.clear()
 
@@ -213,6 +215,7 @@ class VenueBooks:
         if whole:
             self._records_us = now.mono_us
         self._asks += 1
+        self._cursors = cursors.of_venue(self._owner.books, self.venue)
         self._again_us, self._asked_us = None, now.mono_us
         self._whole = whole
         self._phase = "records"
@@ -224,11 +227,13 @@ class VenueBooks:
         """From the last record of its kind; while there was none, from the opening of the books."""
         if self._born is None:
             self._born = now
-        own_ms = self._born.wall_us // US_PER_MS
+        opening = self._owner.books.openings.get(self.venue)
         if kind in IN_MARKET_TIME:
-            opening = self._owner.books.openings.get(self.venue)
             own_ms = self._born.market_ms if opening is None else opening.market_ms
-        return self._owner.books.cursors.get(f"{self.venue}|{kind}", own_ms) - OVERLAP_MS
+        else:
+            born_ms = self._born.wall_us // US_PER_MS
+            own_ms = born_ms if opening is None else opening.wall_ms or born_ms
+        return self._owner.books.cursors.get(cursors.name_of(self.venue, kind), own_ms) - OVERLAP_MS
 
     def on_records(self, event: Answered, now: Now) -> Iterator[Effect]:
         """One kind's records: what is new is booked; after the last kind the second look begins."""
@@ -254,7 +259,7 @@ class VenueBooks:
         owner = self._owner
         for record in found:
             key = records.key_of(self.venue, record)
-            self._cursor(record)
+            owner.books = cursors.moved(owner.books, self.venue, record)
             if key in self._seen_ids or key in self.older:
                 continue
             self._seen_ids.add(key)
@@ -276,12 +281,6 @@ class VenueBooks:
             if record.kind == "interest":
                 self._borrow_daily |= records.interest_daily(record, self._seen, now)
             yield from owner.book(key, tuple(lines))
-
-    def _cursor(self, record: LedgerRecord) -> None:
-        name = f"{self.venue}|{record.kind}"
-        books = self._owner.books
-        if record.ts_ms > books.cursors.get(name, 0):
-            self._owner.books = replace(books, cursors={**books.cursors, name: record.ts_ms})
 
     def _is_older(self, record: LedgerRecord) -> bool:
         """Whether a record is of the time before the books: its money is in the opening."""
@@ -317,7 +316,7 @@ class VenueBooks:
         """The account as it was before the first line is where everything is counted from."""
         owner = self._owner
         usd, _ = in_usd(units, prices_of(owner.world, self.venue, units))
-        opening = Opening(units=units, usd=usd, market_ms=now.market_ms)
+        opening = Opening(units=units, usd=usd, market_ms=now.market_ms, wall_ms=now.wall_us // US_PER_MS)
         owner.books = replace(owner.books, openings={**owner.books.openings, self.venue: opening})
         yield from owner.keep(now)
 

@@ -174,9 +174,9 @@ def settle_one(rig: BooksRig, *, rate: str = "0.001") -> tuple[int, Decimal]:
     return settles_ms, -position.quantity * mark * Decimal(rate)
 
 
-def holding(seed: int) -> BooksRig:
+def holding(seed: int, rig: BooksRig | None = None) -> BooksRig:
     """A rig whose pairs hold the perpetual."""
-    rig = BooksRig(seed=seed)
+    rig = rig or BooksRig(seed=seed)
     rig.run(1)
     for _ in range(200):
         live(rig, 1)
