@@ -91,7 +91,10 @@ class FundingHistory(Message, frozen=True, kw_only=True):
 
 
 class InstrumentInfo(Message, frozen=True, kw_only=True):
-    """An instrument in base units, with the venue's fees; `refused` names why it is not tradable."""
+    """An instrument in base units, with the venue's fees; `refused` names why it is not tradable.
+
+    `quantity_max`: of one order; `market_quantity_max`: of one market order. None: the venue names none.
+    """
 
     venue: str
     instrument: str
@@ -104,6 +107,8 @@ class InstrumentInfo(Message, frozen=True, kw_only=True):
     price_tick: str | None = None
     quantity_step: str | None = None
     quantity_min: str | None = None
+    quantity_max: str | None = None
+    market_quantity_max: str | None = None
     notional_min: str | None = None
     taker: float | None = None
     maker: float | None = None

@@ -37,6 +37,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     price_tick: Decimal | None = None
     quantity_step: Decimal | None = None
     quantity_min: Decimal | None = None
+    quantity_max: Decimal | None = None
+    market_quantity_max: Decimal | None = None
     notional_min: Decimal | None = None
     taker: Decimal | None = None
     maker: Decimal | None = None

@@ -107,6 +107,16 @@ def refusal(market: Mapping[str, Any], kind: Kind, contract_size: Decimal | None
     return next((reason for holds, reason in checks if holds), None)
 
 
+def _market_max(market: Mapping[str, Any]) -> Decimal | None:
+    """The most that a market order takes; of Bitget ccxt leaves it in the raw answer."""
+    unified = positive(section(market, "limits", "market").get("max"))
+    return unified or positive(section(market, "info").get("maxMarketOrderQty"))
+
+
+def _times(amount: Decimal | None, unit: Decimal) -> Decimal | None:
+    return None if amount is None else decimal_of(amount * unit)
+
+
 def instrument_of(
     venue: str,
     market: Mapping[str, Any],
@@ -146,6 +156,8 @@ def instrument_of(
         price_tick=positive(precision.get("price")),
         quantity_step=None if step is None else decimal_of(step * unit),
         quantity_min=None if minimum is None else decimal_of(minimum * unit),
+        quantity_max=_times(positive(least.get("max")), unit),
+        market_quantity_max=_times(_market_max(market), unit),
         notional_min=positive(section(market, "limits", "cost").get("min")),
         taker=decimal_of(market.get("taker")),
         maker=decimal_of(market.get("maker")),

@@ -18,6 +18,7 @@ from libs.common.messages import AlertLevel
 from libs.common.store import Lease
 from libs.common.subjects import SPOT, Kind, exec_order, exec_pair
 from services.executor import pair as machine
+from services.executor import portions
 from services.executor.events import SendOrders
 from services.executor.heed import Heed, Leftovers
 from services.executor.ids import order_id
@@ -106,8 +107,12 @@ class Draft:
         increase: bool = False,
         post_only: bool = False,
     ) -> Intent:
-        """A new order, sent after this turn's write. Contracts that only shrink say so to the venue."""
+        """A new order, sent after this turn's write. Contracts that only shrink say so to the venue.
+
+        Above the venue's maximum a part of it (`portions`): what is left is the next order's.
+        """
         lane, state = self.lane, self.state
+        quantity = portions.within(lane, self, leg, quantity, market=price is None, increase=increase)
         held = state.legs[leg]
         shrinks = held.quantity * (1 if side == "sell" else -1) >= quantity
         counter = state.counter + 1
@@ -204,6 +209,7 @@ class Lane:
         self.entered_us = 0  # monotonic: when this process saw the pair enter its state
         self.not_before_us = 0  # monotonic: no next try before
         self.close_after_us = 0  # monotonic: no soft close before, since the last one failed
+        self.credited: dict[int, str] = {}  # leg -> the order that has made its tries begin anew
         self.posts = Posts()
         self.heed = Heed()
         self.leftovers = Leftovers()

@@ -32,6 +32,7 @@ from services.executor.model import (
     sign_of,
 )
 from services.executor.neighbours import in_doubt, opposed, over_limits, quarantined
+from services.executor.portions import slices_of
 from services.executor.sizing import (
     CannotSize,
     Rules,
@@ -166,6 +167,7 @@ def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, 
     config = lane.world.config
     naked = Decimal(str(config.limits.max_naked_usd))
     wanted = max(config.execution.slices, int(ceil_to(notional_usd, naked) / naked))
+    wanted = max(wanted, slices_of(quantity, first, second))
     price = min(mid for key in lane.keys if (mid := lane.world.mid(key)) is not None)
     least = max(order_min(rules, price, reduces=False) for rules in (first, second))
     step = common_step(first.step, second.step)

@@ -31,6 +31,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     step: Decimal = FINEST
     tick: Decimal = FINEST
     quantity_min: Decimal = ZERO
+    quantity_max: Decimal | None = None
+    market_quantity_max: Decimal | None = None
     notional_min: Decimal = ZERO
     base_fee: Decimal = ZERO
     shortable: bool = True
@@ -77,6 +79,12 @@ def order_min(rules: Rules, price: Decimal, *, reduces: bool) -> Decimal:
     """
     exempt = reduces and rules.kind is not SPOT
     return _least(rules.step, rules.quantity_min, ZERO if exempt else rules.notional_min, price)
+
+
+def order_max(rules: Rules, *, market: bool) -> Decimal | None:
+    """The largest quantity that the venue takes in one order; None where it names none."""
+    own = (rules.quantity_max, rules.market_quantity_max) if market else (rules.quantity_max,)
+    return min((one for one in own if one is not None and one > 0), default=None)
 
 
 @functools.lru_cache(maxsize=1_024)

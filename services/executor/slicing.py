@@ -17,6 +17,7 @@ import msgspec
 
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import LOANS, ZERO, Intent, Plan
+from services.executor.portions import slices_of
 from services.executor.sizing import common_step, floor_to
 from services.executor.steps import reducible, unbalanced
 
@@ -92,6 +93,7 @@ def part_of(lane: Lane, draft: Draft, whole: Decimal) -> Decimal:
     usd = whole * max(mids[0], mids[1])
     count = int((usd / _usd_max(lane, draft)).to_integral_value(rounding="ROUND_CEILING"))
     least = max(lane.least(leg, reduces=False) for leg in (0, 1))
+    count = max(count, slices_of(whole, rules[0], rules[1]))
     while count > 1 and floor_to(whole / count, step) < least:
         count -= 1
     return floor_to(whole / count, step) if count > 1 else whole

@@ -11,13 +11,14 @@ from libs.common.effects import SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import wallet
+from services.executor import portions, wallet
 from services.executor.debts import cover, goal_of
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.model import ZERO, Purpose, Side, Trigger
 from services.executor.old_prices import last_collar, reducing_price
 from services.executor.sizing import (
     FINEST,
+    LADDER,
     SPOT_BUY_LAST,
     floor_to,
     ladder_collar,
@@ -118,7 +119,10 @@ def reduce_leg(
     side: Side = "sell" if held.quantity > 0 else "buy"
     if collar is None:
         collar = ladder_collar(plan.tries[leg], spot_buy=held.kind is SPOT and side == "buy")
-        if collar == SPOT_BUY_LAST:
+        refused = collar is None and portions.learned(draft, leg, market=True) is not None
+        if refused and (plan.tries[leg] - len(LADDER)) % 2:
+            collar = SPOT_BUY_LAST  # by turns with a market order, which a filter has refused
+        elif collar == SPOT_BUY_LAST:
             collar = last_collar(lane, draft, leg, plan.tries[leg])
     amount = wallet.within(lane, draft, leg, amount) if side == "sell" else amount
     if amount == 0:
@@ -143,7 +147,8 @@ def ladder_pause(lane: Lane, draft: Draft) -> None:
 
 
 def out_of_tries(lane: Lane, draft: Draft) -> str:
-    """Why it is time to call a person; empty while it is not."""
+    """Why it is time to call a person; empty while it is not. What fills part by part has time."""
+    portions.go_on(lane, draft, [leg for leg in (0, 1) if reducible(lane, draft, leg) > 0])
     plan = plan_of(draft)
     if max(plan.tries) >= TRIES_MAX:
         return f"{max(plan.tries)} tries did not bring it to its goal ({plan.reason})"

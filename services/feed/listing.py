@@ -28,6 +28,8 @@ def listing_of(instrument: Instrument, now: Now) -> InstrumentInfo:
         price_tick=_text(instrument.price_tick),
         quantity_step=_text(instrument.quantity_step),
         quantity_min=_text(instrument.quantity_min),
+        quantity_max=_text(instrument.quantity_max),
+        market_quantity_max=_text(instrument.market_quantity_max),
         notional_min=_text(instrument.notional_min),
         taker=_number(instrument.taker),
         maker=_number(instrument.maker),

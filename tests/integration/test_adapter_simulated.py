@@ -61,6 +61,7 @@ async def test_a_venue_answers_everything_that_the_port_asks(start: Any, venue: 
         perps = [slug for slug, item in found.items() if item.kind is Kind.PERP]
         assert len(perps) >= 10
         assert all(item.quantity_step and item.price_tick for item in found.values())
+        assert all(found[slug].quantity_max and found[slug].market_quantity_max for slug in perps)
         now_ms = world.clock.now().market_ms
         for seen in await data.fetch_funding(perps):
             assert seen.rate is not None

@@ -89,6 +89,8 @@ def instrument_of(info: InstrumentInfo) -> Instrument:
         price_tick=_step(info.price_tick),
         quantity_step=step,
         quantity_min=_step(info.quantity_min, step),
+        quantity_max=positive(info.quantity_max),
+        market_quantity_max=positive(info.market_quantity_max),
         notional_min=positive(info.notional_min),
         taker=_rate(info.taker),
         maker=_rate(info.maker),
@@ -111,6 +113,8 @@ def listing_of(item: Instrument) -> Listing:
         price_tick=item.price_tick or FINEST,
         quantity_step=step,
         quantity_min=item.quantity_min or step,
+        quantity_max=_most(item.quantity_max),
+        market_quantity_max=_most(item.market_quantity_max),
         notional_min=item.notional_min,
         tiers=TIERS if contract else (),
         liquidation_fee=LIQUIDATION_FEE if contract else Decimal(0),
@@ -118,6 +122,11 @@ def listing_of(item: Instrument) -> Listing:
         marginable=item.kind is SPOT and item.shortable,
         status=MarketStatus.TRADING if item.refused is None else MarketStatus.HALTED,
     )
+
+
+def _most(value: Decimal | None) -> Decimal | None:
+    """A maximum that the engine takes; venues write huge ones for none."""
+    return value if value is not None and value < HIGHEST else None
 
 
 def _step(text: str | None, default: Decimal = FINEST) -> Decimal:

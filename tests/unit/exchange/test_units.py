@@ -70,6 +70,21 @@ def test_a_minimum_that_is_missing_is_the_step() -> None:
     assert sure(market).quantity_min == Decimal("0.01")
 
 
+def test_maxima_are_in_base_units_and_none_where_the_venue_names_none() -> None:
+    market = perp("BTC", "X", size=0.01)
+    market["limits"]["amount"]["max"] = 5000
+    market["limits"]["market"] = {"min": 1, "max": 120}
+    item = sure(market)
+    assert (item.quantity_max, item.market_quantity_max) == (Decimal(50), Decimal("1.2"))
+    market["limits"]["amount"]["max"] = 0
+    market["limits"].pop("market")
+    market["info"] = {"maxMarketOrderQty": "40"}  # Bitget's; ccxt leaves it there
+    item = sure(market)
+    assert (item.quantity_max, item.market_quantity_max) == (None, Decimal("0.4"))
+    market["info"] = {}
+    assert sure(market).market_quantity_max is None
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
