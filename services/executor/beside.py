@@ -16,7 +16,7 @@ import msgspec
 
 from libs.common.money import plain
 from libs.common.subjects import SPOT
-from services.executor import debt_watch, news
+from services.executor import crumbs, debt_watch, news
 from services.executor.debts import asset_of, debt_of
 from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane
@@ -79,21 +79,27 @@ def fate_of(lane: Lane, leg: int, seen: AccountSeen, *, other: Decimal, word: Wo
     """What has become of a long spot leg's coins while the pair was stuck. `other`: what the other leg still
     hedges of them, unsigned: what stands alone a page has asked him to sell, and nothing else.
     """
-    if not is_long_spot(lane, leg) or word == "held":
+    if not is_long_spot(lane, leg):
         return THERE
-    held, (venue, coin) = lane.state.legs[leg], asset_of(lane, leg)
-    step, least = _step(lane, leg), lane.least(leg, reduces=True)
-    shown = news.shown_of(lane, leg, seen)
-    missed = held.others + ours_of(lane, leg) - shown
-    taken = min(missed, held.coins)
-    alone = max(ZERO, held.coins - other)
+    held, ours, shown = lane.state.legs[leg], ours_of(lane, leg), news.shown_of(lane, leg, seen)
+    short, missed = ours - shown, held.others + ours - shown
     if word == "sold":
-        return Fate(taken=taken if taken >= step else held.coins)
+        return Fate(taken=min(missed, held.coins) if missed >= _step(lane, leg) else held.coins)
+    gone = short if word == "held" else max(missed, short)
+    if 0 < short <= held.coins and crumbs.is_small(lane, leg, gone):
+        return Fate(taken=short)  # no venue trades so little: it is written off
+    return THERE if word == "held" else _guess(lane, leg, shown, missed, alone=max(ZERO, held.coins - other))
+
+
+def _guess(lane: Lane, leg: int, shown: Decimal, missed: Decimal, *, alone: Decimal) -> Fate:
+    """Without a word: what is missed of coins that stood alone was sold, as the page says; else: ask."""
+    held, (venue, coin) = lane.state.legs[leg], asset_of(lane, leg)
+    step, taken = _step(lane, leg), min(missed, held.coins)
     what = f"{plain(shown)} {coin} at {venue}, where {plain(held.coins)} of this pair"
     what += f" and {plain(held.others)} beside it were seen last"
     if missed >= step:
         return Fate(taken=taken) if taken < alone + step else Fate(unclear=what)
-    if alone >= least and -missed >= step:
+    if alone >= lane.least(leg, reduces=True) and -missed >= step:
         return Fate(unclear=what)  # brought in meanwhile, or never seen: ours may be sold among them
     return THERE
 

@@ -16,7 +16,7 @@ from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
-from services.executor import booked, holding, ledger, news, recheck, wallet
+from services.executor import booked, crumbs, holding, ledger, news, recheck, wallet
 from services.executor.debts import bought_back, is_recall, short_leg, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
@@ -94,7 +94,8 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
         _look_on(lane, draft, silent, missing, differing)
         return
     for leg in differing:
-        if not _is_others(lane, draft, leg, own(*lane.keys[leg])) and not _is_recalled(lane, draft, leg):
+        ours = own(*lane.keys[leg])
+        if not _is_others(lane, draft, leg, ours, missing[leg]) and not _is_recalled(lane, draft, leg):
             _look_into(lane, draft, leg, missing[leg])
     if differing:
         return
@@ -157,9 +158,11 @@ def _disown(lane: Lane, draft: Draft, intent: Intent) -> None:
     draft.put(replace(intent, state=IntentState.FOREIGN, reason=text))
 
 
-def _is_others(lane: Lane, draft: Draft, leg: int, ours: Decimal) -> bool:
-    """Whether a difference is for another pair to find out: this one is idle and has nothing there."""
-    if draft.state.state is not State.IDLE:
+def _is_others(lane: Lane, draft: Draft, leg: int, ours: Decimal, missing: Decimal) -> bool:
+    """Whether a difference is for another pair to find out: this one is idle and has nothing there but dust,
+    or more is missing than that.
+    """
+    if draft.state.state is not State.IDLE or crumbs.is_own_dust(lane, leg, missing):
         return False
     key = lane.keys[leg]
     if not lane.ready:
@@ -210,7 +213,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     if searched and draft.now.mono_us - since_us >= patience_us:
         lane.doubted_us.clear()
         lane.searched.clear()
-        _foreign(lane, draft, leg, missing)
+        if not crumbs.write_off(lane, draft, leg, missing):
+            _foreign(lane, draft, leg, missing)
         return
     lane.missing[leg] = missing
     if lane.kinds[leg] is not SPOT:
@@ -305,21 +309,23 @@ def _book(lane: Lane, draft: Draft, leg: int, trade: FillReport, left: Decimal) 
     was another pair's share has been closed against this one's meanwhile.
     """
     again = trade_name(lane.keys[leg], trade) in draft.state.taken
-    held = draft.state.legs[leg]
+    held, there = draft.state.legs[leg], crumbs.tradable(lane, draft, leg)
     sign = 1 if trade.side == "buy" else -1
     missing = lane.missing.get(leg, ZERO)
     amount = min(left, abs(missing))
     if not is_recall(draft, leg, sign):  # what repays a loan may be more than the leg was short of
-        amount = ZERO if held.quantity * sign > 0 else min(amount, abs(held.quantity))
+        amount = ZERO if there * sign > 0 else min(amount, abs(there))
     if amount <= 0 or missing * sign < 0:
         return ZERO  # nothing of it is this pair's
     lane.missing[leg] = missing - sign * amount
     before = trade.quantity - left
     ledger.on_taken(lane, draft, leg, trade, before=before, amount=amount, again=again)
     legs = list(draft.state.legs)
-    legs[leg] = replace(
-        held, quantity=held.quantity + sign * amount, quote=held.quote + sign * amount * trade.price
-    )
+    if there == held.quantity:
+        quote = held.quote + sign * amount * trade.price
+        legs[leg] = replace(held, quantity=held.quantity + sign * amount, quote=quote)
+    else:
+        crumbs.take_dust(lane, draft, leg, amount)
     lane.look_first = False
     draft.set(legs=(legs[0], legs[1]))
     bought_back(lane, draft, leg, amount)
