@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.messages import AlertLevel
 from services.executor.events import FetchFills
 from services.executor.lane import Draft, Lane
 from services.executor.model import Intent
@@ -24,7 +25,12 @@ AGAIN_URGENT_US: Final = US_PER_SEC // 2
 """Urgent: a spot buy, since nothing is sent for the pair before it is known what fees took from the coins."""
 
 UNTOLD_US_MAX: Final = 600 * US_PER_SEC
-"""Trades that nothing waits for but the ledger are not asked for for ever."""
+"""So long after the end of their order was known trades come late; then a person hears of it, and those that
+nothing waits for but the ledger are asked for less and less often.
+"""
+
+RARER: Final = 20
+"""... not again before this part of the time that they are missing has passed: half a minute and more."""
 
 Where = tuple[str, str, bool]
 """(venue, instrument, on the margin desk)."""
@@ -34,10 +40,11 @@ def due(lane: Lane, draft: Draft) -> None:
     """Ask for what is missing and due; to be called with every tick of the pair."""
     now_us, heed = draft.now.mono_us, lane.heed
     urgent = {one.id for one in draft.unsettled}
-    missing = [one for one in draft.intents.values() if one.id in urgent or untold(one, draft.now.wall_us)]
+    missing = [one for one in draft.intents.values() if one.id in urgent or _lacks(one)]
     heed.missing = {one.id: heed.missing.get(one.id, now_us) for one in missing}
-    wanted = [one for one in missing if _is_due(lane, one, now_us, urgent=one.id in urgent)]
+    wanted = [one for one in missing if _is_due(lane, draft, one, urgent=one.id in urgent)]
     fetch(lane, draft, wanted, missing)
+    _tell(lane, draft, [one for one in missing if _age_us(one, draft.now.wall_us) >= UNTOLD_US_MAX])
 
 
 def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent]) -> None:
@@ -79,15 +86,36 @@ def where_of(lane: Lane, intent: Intent) -> Where:
     return (*lane.keys[intent.leg], intent.margin)
 
 
-def _is_due(lane: Lane, intent: Intent, now_us: int, *, urgent: bool) -> bool:
+def _is_due(lane: Lane, draft: Draft, intent: Intent, *, urgent: bool) -> bool:
+    now_us, age_us = draft.now.mono_us, _age_us(intent, draft.now.wall_us)
     grace_us, again_us = (GRACE_URGENT_US, AGAIN_URGENT_US) if urgent else (GRACE_US, AGAIN_US)
+    if not urgent and age_us >= UNTOLD_US_MAX:
+        again_us = age_us // RARER
     asked_us = lane.heed.fetched_us.get(where_of(lane, intent))
     rested = asked_us is None or now_us - asked_us >= again_us
     return rested and now_us - lane.heed.missing[intent.id] >= grace_us
 
 
+def _tell(lane: Lane, draft: Draft, late: list[Intent]) -> None:
+    """A person hears once of each order, while this process lasts."""
+    for one in late:
+        if one.id not in lane.heed.untold_told:
+            lane.heed.untold_told.add(one.id)
+            where, minutes = " ".join(lane.keys[one.leg]), UNTOLD_US_MAX // (60 * US_PER_SEC)
+            text = f"the trades of order {one.id} at {where} have not been told for {minutes} min"
+            what = "their prices and fees are missing in the ledger; they are asked for again"
+            draft.alert(AlertLevel.WARNING, f"untold:{one.id}", f"{lane.pair}: {text}: {what}")
+
+
+def _lacks(intent: Intent) -> bool:
+    return intent.state.is_final and not fills_complete(intent)
+
+
+def _age_us(intent: Intent, wall_us: int) -> int:
+    """Since its end became known: an order may be unknown for longer than its trades come late."""
+    return wall_us - (intent.over_us or intent.created_us)
+
+
 def untold(intent: Intent, wall_us: int) -> bool:
-    """Whether the ledger lacks trades of an order that is over, and they may come still."""
-    return (
-        intent.state.is_final and not fills_complete(intent) and wall_us - intent.created_us < UNTOLD_US_MAX
-    )
+    """Whether the ledger lacks trades of an order that is over, and they may come soon."""
+    return _lacks(intent) and _age_us(intent, wall_us) < UNTOLD_US_MAX

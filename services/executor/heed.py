@@ -58,6 +58,7 @@ class Heed(msgspec.Struct, kw_only=True):
     waits: str = ""
     fetched_us: dict[tuple[str, str, bool], int] = {}
     missing: dict[str, int] = {}
+    untold_told: set[str] = set()
     moved_us: int = 0
     sent_us: dict[str, int] = {}
     rechecks: dict[str, Recheck] = {}

@@ -103,3 +103,35 @@ def test_trades_that_the_pair_waits_for_are_urgent_and_those_of_the_ledger_are_n
     assert (spot, True) in asked, "nothing is sent before it is known what fees took from the coins"
     assert (perp, False) in asked
     assert (perp, True) not in asked
+
+
+@pytest.mark.parametrize("away_sec", [400, 700, 4_000])
+def test_trades_of_an_order_that_was_long_unknown_are_fetched(away_sec: int) -> None:
+    """Its venue did not answer for longer than trades come late: the time counts from the order's end."""
+    rig = Terse()
+    rig.stream_on = False
+    rig.acts("perp", "silent")
+    rig.venues.queries_fail = True
+    rig.wish("open")
+    rig.run(away_sec)
+    rig.venues.queries_fail = False
+    rig.until(lambda: rig.state is State.ACTIVE, 60)
+    rig.until(lambda: all(fills_complete(one) for one in rig.lane.intents.values()), 10)
+
+
+def test_trades_that_are_not_told_are_asked_for_less_and_less_often_and_a_person_hears() -> None:
+    rig = Terse().opened()
+    rig.run(5)
+    rig.stream_on = False
+    rig.venues.fills_fail = 10**6
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 5)
+    counts = []
+    for _ in range(4):
+        before = fetches(rig)
+        rig.run(600)
+        counts.append(fetches(rig) - before)
+    assert counts[0] > 100 > counts[1] >= counts[2] >= counts[3] >= 5
+    assert len(rig.told(":untold:")) == 2, "one an order"
+    rig.venues.fills_fail = 0
+    rig.until(lambda: all(fills_complete(one) for one in rig.lane.intents.values()), 300)
