@@ -19,6 +19,7 @@ from services.executor.events import (
 )
 from services.executor.lane import Draft, Lane
 from services.executor.together import Together
+from services.executor.world import Key
 
 Work = Callable[[Lane, Draft], None]
 """Part of a pair's turn."""
@@ -40,7 +41,10 @@ def work_of(event: Answered, together: Together) -> Work | None:
             work = lambda lane, draft: _fetched(lane, draft, asked, fills)  # noqa: E731
         case FindTaken(venue=venue, instrument=instrument) if event.error is None:
             taken, key = tuple(event.result), (venue, instrument)
-            work = lambda lane, draft: together.take(lane, draft, key, taken)  # noqa: E731
+            work = lambda lane, draft: _taken(lane, draft, key, taken, together)  # noqa: E731
+        case FindTaken(venue=venue, instrument=instrument):
+            unread_at, unread = (venue, instrument), event.error or "no answer"
+            work = lambda lane, _: _untaken(lane, unread_at, unread)  # noqa: E731
         case ListOrders() as request if event.error is None:
             listed = tuple(event.result)
             work = lambda lane, draft: leftovers.on_listed(lane, draft, request, listed)  # noqa: E731
@@ -53,6 +57,17 @@ def work_of(event: Answered, together: Together) -> Work | None:
         case _:
             pass
     return work
+
+
+def _taken(lane: Lane, draft: Draft, key: Key, taken: tuple[FillReport, ...], together: Together) -> None:
+    _untaken(lane, key, "")
+    together.take(lane, draft, key, taken)
+
+
+def _untaken(lane: Lane, key: Key, why: str) -> None:
+    """A leg that differs from its venue stays so while its trades cannot be read: why is to be told."""
+    if key in lane.keys:
+        lane.heed.untaken[lane.keys.index(key)] = why
 
 
 def _fetched(lane: Lane, draft: Draft, asked: FetchFills, fills: tuple[FillReport, ...]) -> None:

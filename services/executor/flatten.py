@@ -93,7 +93,9 @@ def both_answer(lane: Lane, draft: Draft, reason: str) -> bool:
         return True
     if now_us - lane.compared_us >= LOOK_AGAIN_US:
         recovery.compare(lane, draft)
-    cause = f"{silent[0]} does not answer"
+    cause = f"{silent[0]} is being asked"
+    if now_us - heed.demanded_us >= LOOK_AGAIN_US:
+        cause = f"{silent[0]} does not answer"
     if why_not := heed.unlooked.get(silent[0]):
         cause = f"{silent[0]} could not be looked at ({why_not})"
     heed.waits = f"{reason}: waits, since {cause}; a leg alone would be worse"

@@ -46,7 +46,8 @@ class Heed(msgspec.Struct, kw_only=True):
     done, `unstored_us`: since when nothing can be written. `attempts_us`: the last minute's entries into
     OPENING, `wished_us`: when one was wished for last, in vain. `reset_us`: when a reset was asked for that
     waits for looks, `looks`: venue -> what has been seen of it while stuck. `beside`: spot leg -> coins that
-    are no pair's, as seen last. `..._told`: a person knows of it.
+    are no pair's, as seen last. `slow`: what has lasted too long, in words, `untaken`: leg -> why the venue's
+    own trades in it could not be read. `..._told`: a person knows of it.
     """
 
     looked: dict[str, int] = {}
@@ -67,6 +68,8 @@ class Heed(msgspec.Struct, kw_only=True):
     unknown_us: int | None = None
     stalled_us: int | None = None
     stall_told: bool = False
+    slow: str = ""
+    untaken: dict[int, str] = {}
     unstored_us: int | None = None
     unstored_told: bool = False
     wished_us: int | None = None

@@ -35,7 +35,7 @@ def why(lane: Lane) -> str:
         return f"the fate of an order is unknown: {venue} {instrument}, {unknown[0].reason}"
     if lane.look_first:
         return "its positions are being looked at: a venue denied them, or dust of contracts is to be netted"
-    return ""
+    return lane.heed.slow
 
 
 def watch_permits(lane: Lane, draft: Draft) -> None:
@@ -79,6 +79,9 @@ def watch(lane: Lane, draft: Draft) -> None:
     state = draft.state
     legs = ", ".join(f"{leg.quantity:f} {leg.venue} {leg.instrument}" for leg in state.legs)
     naked = f"{abs(state.delta):f} of it are not hedged" if state.delta else "it is hedged"
+    if lane.doubted_us:
+        naked += " by our own fills"
     waits = f"nothing has been done for it in {(now_us - heed.stalled_us) // US_PER_SEC} s: {text}"
-    level = AlertLevel.CRITICAL if state.delta or state.state is not State.ACTIVE else AlertLevel.WARNING
+    hedged = not state.delta and not lane.doubted_us and state.state is State.ACTIVE
+    level = AlertLevel.WARNING if hedged else AlertLevel.CRITICAL
     draft.alert(level, "stalled", f"{state.pair} is {state.state} with {legs} ({naked}), and {waits}")

@@ -44,6 +44,9 @@ SEARCHES: Final = 2
 """... and so many times its trades were read without finding one."""
 
 UNBROKEN_US: Final = 15 * US_PER_SEC
+"""After so long without a look only the very same difference, with nothing of ours done meanwhile, is the old
+one: where looks are rare it must ripen too, and two short lags of a venue must not add up to one.
+"""
 
 LOOK_BACK_MS: Final = 60_000
 
@@ -199,8 +202,9 @@ def _tell(lane: Lane, draft: Draft, missing: dict[int, Decimal]) -> None:
 def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
     """A leg is not what its venue shows: look for the venue's own trades, and give up after a while."""
     venue, instrument = lane.keys[leg]
-    if draft.now.mono_us - lane.looked_us > UNBROKEN_US:
-        lane.doubted_us.clear()  # nobody has looked in between: that it differed then says nothing
+    broken = draft.now.mono_us - lane.looked_us > UNBROKEN_US
+    if broken and (lane.missing.get(leg) != missing or lane.changed_us > lane.looked_us):
+        lane.doubted_us.clear()  # nobody has looked in between, and it is another difference by now
         lane.searched.clear()
     lane.looked_us = draft.now.mono_us
     if leg not in lane.doubted_us:

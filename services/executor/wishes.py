@@ -18,6 +18,7 @@ from services.executor import (
     recheck,
     recovery,
     shrink,
+    slow,
     stall,
     watch,
 )
@@ -83,6 +84,7 @@ def refuse(draft: Draft, text: str) -> None:
 def on_tick(lane: Lane, draft: Draft) -> None:
     """What risk demands of a pair, and what recovery still waits for."""
     stall.watch_permits(lane, draft)
+    lane.heed.slow = slow.why(lane, draft)
     stall.watch(lane, draft)
     lane.heed.waits = ""
     if lane.lease is None:

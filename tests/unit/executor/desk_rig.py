@@ -16,6 +16,7 @@ from libs.common.messages_exec import Permit
 from libs.exchange.port import VenueError
 from libs.exchange.trading_values import (
     AccountSettings,
+    Cause,
     FeeRates,
     FillReport,
     MarginMode,
@@ -132,9 +133,11 @@ class Port:
                 fee_asset=None,
                 liquidity=None,
                 ts_ms=since_ms,
-                cause="adl",
+                cause=self.cause,
             )
         ]
+
+    cause: Cause = "adl"  # of its trades
 
     async def records(self, _kind: str, *, since_ms: int) -> list[Any]:
         raise VenueError(self.venue, "not_supported" if since_ms else "network", "no such books")

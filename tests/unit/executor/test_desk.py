@@ -147,6 +147,9 @@ async def test_a_venue_without_books_of_liquidations_is_told_by_its_trades_alone
     office = Office()
     found = await office.desk.taken(FindTaken(pair=PAIR, venue="a", instrument="BTC-USDT-PERP", since_ms=1))
     assert [one.cause for one in found] == ["adl"]
+    asked = FindTaken(pair=PAIR, venue="a", instrument="BTC-USDT-PERP", since_ms=0)  # its books are away
+    assert [one.cause for one in await office.desk.taken(asked)] == ["adl"], "a trade names its own cause"
+    office.ports["a"].cause = "order"
     with pytest.raises(VenueError):  # books that could not be read are no proof of anything
         await office.desk.taken(FindTaken(pair=PAIR, venue="a", instrument="BTC-USDT-PERP", since_ms=0))
 
