@@ -84,12 +84,13 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
     them. The other leg is judged all the same, since what a venue took is to be followed within seconds.
     """
     silent = [one for one in draft.live if news.is_silent(lane, one, seen)]
-    moving = len(silent) < len(draft.live) or draft.unsettled
+    moving = len(silent) < len(draft.live)
+    untold = {intent.leg for intent in draft.unsettled}  # what fees took there is not known: proves nothing
     told = draft.state.legs != lane.state.legs  # by this very turn: what all pairs own does not know it yet
     if not lane.loaded or moving or told or seen.asked_mono_us <= lane.changed_us:
         return
     here = [leg for leg, key in enumerate(lane.keys) if key[0] == seen.venue]
-    legs = [leg for leg in here if lane.keys[leg] not in disturbed]
+    legs = [leg for leg in here if lane.keys[leg] not in disturbed and leg not in untold]
     wallet.note(lane, draft, seen, legs)
     missing = {leg: news.shown_of(lane, leg, seen) - own(*lane.keys[leg]) for leg in legs}
     differing = [leg for leg, amount in missing.items() if _differs(lane, leg, seen, amount, own)]

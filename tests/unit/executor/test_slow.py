@@ -95,3 +95,17 @@ def test_a_difference_that_somebody_made_ripens_although_looks_are_rare(
     rig.venues.held[PERP_KEY] += Decimal(5)
     rig.until(lambda: rig.state is State.STUCK, 60)
     assert rig.told("foreign")
+
+
+def test_what_a_venue_took_is_seen_while_trades_of_the_other_leg_are_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(base_fee="0.001")
+    untold(rig, monkeypatch)
+    rig.wish("open", "1000")
+    rig.run(30)
+    rig.venues.take(PERP_KEY, Decimal(9))
+    rig.until(lambda: rig.held[1] == rig.shown[1], 15)
+    assert rig.durable.delta > Decimal(8), "what stands alone is known"
+    rig.venues.fills_fail = 0
+    rig.until(lambda: rig.shown[0] < 2, 20)
