@@ -26,6 +26,11 @@ W_US: Final = {"binance": 18 * US_PER_SEC, "bitget": 38 * US_PER_SEC}
 SEARCH_US: Final = 30 * US_PER_SEC
 """After W: two not-founds, the trades, a look, 5 s apart; two of them may fail and be asked for again."""
 
+MEDDLED_US: Final = 15 * US_PER_SEC
+"""A position that a person has changed agrees with nothing: its venue's trades are searched twice on top, and
+those answers may fail as well.
+"""
+
 READY_US: Final = 15 * US_PER_SEC
 """What reading a pair and comparing it with its venues takes, where no order is unknown."""
 
@@ -95,7 +100,8 @@ class Nakedness:
         doubts = self._doubts(pair, owner)
         if any(self._is_down(one) for one in doubts.values()):
             return
-        waits = {name: W_US[_venue(one)] + SEARCH_US for name, one in doubts.items()}
+        search_us = SEARCH_US + (MEDDLED_US if any(key in self.world.meddled for key in pair.keys) else 0)
+        waits = {name: W_US[_venue(one)] + search_us for name, one in doubts.items()}
         if not waits and not lane.ready:
             waits = {f"reading {lane.loads}": READY_US}
         if not waits:
