@@ -164,7 +164,7 @@ class Accountant:
 
     def _answered(self, event: Answered, now: Now) -> Iterator[Effect]:
         match event.request:
-            case LoadBooks():
+            case LoadBooks() if not self.loaded:  # asked for with each tick: a slow store answers twice
                 yield from self._on_loaded(event.result, event.error, now)
             case TailStreams(ledger_at=ledger_at, journal_at=journal_at):
                 if (ledger_at, journal_at) != (self.books.ledger_at, self.books.journal_at):

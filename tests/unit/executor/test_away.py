@@ -10,7 +10,7 @@ from libs.common.effects import Answered, Effect, Persist, Request
 from libs.common.instant import US_PER_SEC
 from libs.common.messages_exec import LedgerKind
 from libs.exchange.engine import commands as c
-from services.executor.books_work import FetchRecords
+from services.executor.books_work import FetchRecords, LoadBooks, TailStreams
 from tests.property.pnl_terms import PERP, VENUE, key_of
 from tests.sim.timeline import run
 from tests.unit.executor.books_rig import BooksRig
@@ -108,3 +108,31 @@ def test_a_record_that_is_shown_after_newer_ones_is_booked() -> None:
     rig.run(150)
     assert rig.books.residual_usd == 0
     assert run(rig.store.read("ledger", count=1))
+
+
+class SlowStart(BooksRig):
+    """The store is slow: the snapshot is asked for again, and the first answer comes amid the second tail."""
+
+    slow: bool = False
+    late: LoadBooks | None = None
+
+    def _answer(self, request: Request) -> None:
+        if self.slow and isinstance(request, LoadBooks):
+            self.slow, self.late = False, request
+            return
+        if self.late is not None and isinstance(request, TailStreams) and self.accountant.tails >= 2:
+            super()._answer(self.late)
+            self.late = None
+        super()._answer(request)
+
+
+def test_a_late_second_answer_with_the_snapshot_does_not_set_the_books_back() -> None:
+    rig = SlowStart(seed=9)
+    holding(9, rig)
+    rig.slow = True
+    rig.start()
+    rig.said.clear()
+    rig.run(60)
+    assert rig.late is None
+    assert not rig.slow
+    assert rig.books.residual_usd == 0
