@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.executor import closing, holding, making, opening, unwinding
+from services.executor import assumed, closing, holding, making, opening, unwinding
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, IntentState, State
 from services.executor.steps import wake
@@ -31,7 +31,8 @@ def may_act(lane: Lane, draft: Draft) -> bool:
     belongs; elsewhere its cancel is under way. One that takes and was only acknowledged is not known: what it
     was to hedge would be hedged twice.
     """
-    known = lane.ready and lane.described and not _looks_first(lane, draft) and not draft.unsettled
+    known = lane.ready and lane.described and not _looks_first(lane, draft)
+    known = known and not any(assumed.is_unknown(one) for one in draft.unsettled)
     if lane.lease is None or not known:
         return False
     live = draft.live

@@ -104,7 +104,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     `leg` is 0 or 1. `price` None is a market order. `filled`, `filled_quote`: what the venue says in total;
     `fills`: trade id -> base quantity of those that are booked, `fills_quote` what they cost together,
-    `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet.
+    `fee_base` what they took from a spot buy; `feeless`: those whose fee the venue has not told yet;
+    `fee_assumed`: at least so much counts as taken while not all is told (`assumed`).
     `n`: its number among the pair's, which only rises; 0 of those written before there were numbers.
     `failure`: the code of why it was rejected or kept back.
     `mid`: of the leg's book when it was decided. `over_us`: when its end became known, 0 before.
@@ -134,6 +135,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     fills: dict[str, Decimal] = {}
     fills_quote: Decimal = ZERO
     fee_base: Decimal = ZERO
+    fee_assumed: Decimal = ZERO
     feeless: tuple[str, ...] = ()
     order_id: str = ""
     reason: str = ""

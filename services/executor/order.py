@@ -120,9 +120,14 @@ def on_restart(intent: Intent) -> Intent:
     return replace(intent, state=IntentState.UNKNOWN, reason="the executor was restarted")
 
 
+def fee_taken(intent: Intent) -> Decimal:
+    """What fees took of the coins, as far as is told; at least what is assumed until all is."""
+    return intent.fee_base if fills_complete(intent) else max(intent.fee_base, intent.fee_assumed)
+
+
 def signed_change(before: Intent, after: Intent) -> tuple[Decimal, Decimal]:
     """(base, quote) that a leg gains by the news: base signed, less fees in base; quote > 0 is paid."""
     sign = 1 if after.side == "buy" else -1
-    base = sign * (after.filled - before.filled) - (after.fee_base - before.fee_base)
+    base = sign * (after.filled - before.filled) - (fee_taken(after) - fee_taken(before))
     quote = sign * (after.filled_quote - before.filled_quote)
     return base, quote

@@ -9,6 +9,7 @@ from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import Intent as Wanted
 from services.executor import (
+    assumed,
     closing,
     fetching,
     flatten,
@@ -91,6 +92,7 @@ def on_tick(lane: Lane, draft: Draft) -> None:
         return
     flatten.tell_stuck(lane, draft)
     fetching.due(lane, draft)
+    assumed.due(lane, draft)
     recheck.due(lane, draft)
     leftovers.due(lane, draft)
     if draft.live and not (draft.state.state is State.CLOSING and making.rests(lane, draft)):

@@ -155,7 +155,7 @@ def _no_lease(whole: Any) -> Any:
 def _fees_are_ours(whole: Any) -> Any:
     def signed_change(before: Intent, after: Intent) -> tuple[Decimal, Decimal]:
         base, quote = whole(before, after)
-        return base + (after.fee_base - before.fee_base), quote
+        return base + (order.fee_taken(after) - order.fee_taken(before)), quote
 
     return signed_change
 

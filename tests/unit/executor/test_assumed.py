@@ -1,0 +1,94 @@
+"""Trades that are not told: a pair acts all the same, and sells nothing that is not its own."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from libs.common.messages_exec import Breaker, Level
+from libs.exchange.trading_values import Done
+from services.executor.assumed import AFTER_US
+from services.executor.model import Purpose, State
+from services.executor.order import fills_complete
+from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
+
+FLATTEN = Breaker(scope="global", level=Level.FLATTEN, reason="x")
+AFTER_SEC = AFTER_US / 1e6
+
+
+class Untold(Rig):
+    """The spot market's answers have no trades, and its books of them are away."""
+
+    def start(self) -> None:
+        super().start()
+        arrive = self.venues.arrive
+
+        def bare(key: Any, request: Any) -> Any:
+            told = arrive(key, request)
+            return Done(report=told.report) if key == SPOT_KEY and isinstance(told, Done) else told
+
+        self.venues.arrive = bare  # type: ignore[method-assign]
+        self.venues.fills_fail = 10**9
+        self.stream_on = False
+
+
+def tell(rig: Rig) -> None:
+    rig.venues.fills_fail = 0
+    rig.until(lambda: all(fills_complete(one) for one in rig.lane.intents.values()), 400)
+
+
+@pytest.mark.parametrize("fee", ["0", "0.001", "0.004"])
+def test_an_orphan_is_sold_although_its_trades_are_not_told(fee: str) -> None:
+    rig = Untold(base_fee=fee)
+    rig.venues.users_coins = Decimal(7)
+    rig.acts("perp", "reject")
+    rig.wish("open", "1000")
+    rig.until(lambda: rig.moves[-1:] == ["unwinding>idle"], AFTER_SEC + 10)
+    assert rig.orders(Purpose.UNWIND)
+    left = rig.venues.held[SPOT_KEY]
+    assert 0 <= left < Decimal("0.06"), "none of the user's coins is sold"
+    tell(rig)
+    rig.run(30)
+    assert rig.lane.dust[0] + rig.held[0] == rig.venues.held[SPOT_KEY], (
+        "what was assumed too much is ours again"
+    )
+    assert rig.state is State.IDLE
+
+
+def test_a_flatten_is_obeyed_although_trades_are_not_told() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.wish("open", "1000")
+    rig.run(3)
+    rig.breakers = (FLATTEN,)
+    rig.until(lambda: rig.state is State.IDLE, AFTER_SEC + 10)
+    assert rig.shown[1] == 0
+    assert rig.held == FLAT
+
+
+def test_a_hedged_pair_waits_for_its_trades_and_is_not_trimmed_for_an_assumed_fee() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.wish("open", "1000")
+    rig.run(60)
+    assert len(rig.sent) == 2
+    tell(rig)
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+    assert rig.held[0] == rig.venues.held[SPOT_KEY]
+    assert rig.shown[1] == rig.held[1] == -10
+
+
+def test_what_a_venue_takes_meanwhile_is_followed() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.wish("open", "1000")
+    rig.run(30)
+    rig.venues.take(PERP_KEY, Decimal(9))
+    rig.until(lambda: abs(rig.shown[0] + rig.shown[1]) < Decimal("0.1"), AFTER_SEC + 15)
+
+
+def test_for_a_few_seconds_nothing_is_sent_before_the_fee_is_known() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.acts("perp", "reject")
+    rig.wish("open", "1000")
+    rig.run(AFTER_SEC - 1)
+    assert rig.orders(Purpose.UNWIND) == []
