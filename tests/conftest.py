@@ -1,4 +1,4 @@
-"""What holds for all tests: no network, nothing left behind, three workers, the long ones first."""
+"""What holds for all tests: no network, nothing left behind, four workers, the long ones first."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def is_loopback(host: str | bytes) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """`-n auto` of the whole suite is three, whatever the machine: most tests wait for real processes.
+    """`-n auto` of the whole suite is four, whatever the machine: most tests wait for real processes.
 
     Files named on the command line run in this process, without the start of a worker.
     """
     named = config.option.file_or_dir
-    return 0 if named and all(".py" in name for name in named) else 3
+    return 0 if named and all(".py" in name for name in named) else 4
 
 
 def place(item: pytest.Item) -> int:
