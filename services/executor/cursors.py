@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from libs.common.instant import MS_PER_HOUR, US_PER_MS, Now
 from libs.exchange.trading_values import LedgerRecord
-from services.executor.books import Books, replace
+from services.executor.books import Books, MarketOf, Opening, replace
 
 
 def name_of(venue: str, kind: str) -> str:
@@ -37,3 +38,17 @@ def put_back(books: Books, venue: str, before: Mapping[str, int] | None) -> Book
     mine = of_venue(books, venue)
     others = {name: at_ms for name, at_ms in books.cursors.items() if name not in mine}
     return replace(books, cursors={**others, **before})
+
+
+def opened_ms(opening: Opening | None, born: Now, market_of: MarketOf) -> int:
+    """Wall ms from which on a venue's records are ours: of the opening, or since `born` while there is none.
+
+    An opening of before its wall time was kept has its market time only, which runs evenly: as fast as it has
+    in the last hour.
+    """
+    born_ms = born.wall_us // US_PER_MS
+    if opening is None or opening.wall_ms:
+        return born_ms if opening is None else opening.wall_ms
+    market_ms = market_of(born.wall_us)  # not of `born`: a venue of the demo may set the clock while we run
+    hourly_ms = market_ms - market_of(born.wall_us - MS_PER_HOUR * US_PER_MS)
+    return born_ms - (market_ms - opening.market_ms) * MS_PER_HOUR // max(1, hourly_ms)

@@ -231,8 +231,7 @@ class VenueBooks:
         if kind in IN_MARKET_TIME:
             own_ms = self._born.market_ms if opening is None else opening.market_ms
         else:
-            born_ms = self._born.wall_us // US_PER_MS
-            own_ms = born_ms if opening is None else opening.wall_ms or born_ms
+            own_ms = cursors.opened_ms(opening, self._born, self._owner.market_of)
         return self._owner.books.cursors.get(cursors.name_of(self.venue, kind), own_ms) - OVERLAP_MS
 
     def on_records(self, event: Answered, now: Now) -> Iterator[Effect]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from libs.common.money import plain
 from libs.common.subjects import Kind
 from libs.exchange.live import permissions
+from libs.exchange.live.payments import id_of, payments_since, stamp_of
 from libs.exchange.live.places import Places
 from libs.exchange.live.record import TradingRecord
 from libs.exchange.live.reports import balances_of
@@ -27,7 +28,7 @@ from libs.exchange.trading_values import (
     RecordKind,
     Wallet,
 )
-from libs.exchange.units import decimal_of, int_of
+from libs.exchange.units import decimal_of
 
 ZERO: Final = Decimal(0)
 _KEYS: Final = {
@@ -137,13 +138,13 @@ class UnifiedDesk:
         return read(await self._place.get("permissions", method))
 
     async def records(self, kind: RecordKind, since_ms: int) -> list[LedgerRecord]:
-        """fetch_funding_history and fetch_ledger.
+        """fetch_funding_history, all pages of it, and fetch_ledger.
 
         The sign of a funding amount is ccxt's: received > 0, except Bybit's, where it is what was paid.
         """
         if kind == "funding":
             self._has("fetchFundingHistory", "records")
-            rows = await self._place.ask("records", lambda ex: ex.fetch_funding_history(None, since_ms))
+            rows = await payments_since(self._places, self._place, since_ms)
             sign = -1 if self._record.venue == "bybit" else 1
             return [self._line(row, kind, sign) for row in rows]
         wanted = _LEDGER.get(kind)
@@ -160,13 +161,12 @@ class UnifiedDesk:
     def _line(self, row: dict[str, Any], kind: RecordKind, sign: int) -> LedgerRecord:
         item = self._places.find(self._place, row.get("symbol"))
         amount = decimal_of(row.get("amount")) or ZERO
-        stamp = int_of(row.get("timestamp")) or 0
         return LedgerRecord(
-            record_id=str(row.get("id") or f"{row.get('symbol')}@{stamp}"),
+            record_id=id_of(row),
             kind=kind,
             asset=str(row.get("code") or row.get("currency") or ""),
             amount=amount * sign,
-            ts_ms=stamp,
+            ts_ms=stamp_of(row),
             instrument=None if item is None else item.slug,
             ref=str(row.get("referenceId") or ""),
         )

@@ -48,7 +48,7 @@ class Captured(Held):
         return HTX_ACCOUNTS if url.split("?", maxsplit=1)[0].endswith("account/accounts") else {}
 
 
-def opened(venue: str) -> tuple[CcxtTrading, list[tuple[str, str, str]]]:
+def opened(venue: str, answers: type[Captured] = Captured) -> tuple[CcxtTrading, list[tuple[str, str, str]]]:
     record, quirks = RECORDS[venue], quirks_of(venue)
     seen: list[tuple[str, str, str]] = []
     options = {desk.ccxt_id: desk.settings() for desk in record.desks}
@@ -60,7 +60,7 @@ def opened(venue: str) -> tuple[CcxtTrading, list[tuple[str, str, str]]]:
             timeout_sec=1.0,
             options=options[spec.ccxt_id],
             keys=KEYS,
-            answers=Captured,
+            answers=answers,
         )
         exchange.seen, exchange.number, exchange.enableRateLimit = seen, str, False
         listed = (perp("DOGE", "DOGEUSDT", size=SIZE), spot("DOGE", "DOGEUSDT"))

@@ -117,6 +117,24 @@ def test_trades_of_an_order_that_was_long_unknown_are_fetched(away_sec: int) -> 
     rig.venues.queries_fail = False
     rig.until(lambda: rig.state is State.ACTIVE, 60)
     rig.until(lambda: all(fills_complete(one) for one in rig.lane.intents.values()), 10)
+    assert not rig.told(":untold:"), "it has only just been known that they are missing"
+
+
+@pytest.mark.parametrize("away_sec", [400, 700, 4_000])
+def test_trades_of_a_close_whose_both_orders_were_long_unknown_are_fetched(away_sec: int) -> None:
+    """The pair is idle when both are resolved: nothing but the ledger waits for their prices and fees."""
+    rig = Terse().opened()
+    rig.run(5)
+    rig.stream_on = False
+    for leg in ("perp", "spot"):
+        rig.acts(leg, "silent")
+    rig.venues.queries_fail = True
+    rig.wish("close")
+    rig.run(away_sec)
+    rig.venues.queries_fail = False
+    rig.until(lambda: rig.state is State.IDLE, 120)
+    rig.until(lambda: all(fills_complete(one) for one in rig.lane.intents.values()), 10)
+    assert not rig.told(":untold:"), "it has only just been known that they are missing"
 
 
 def test_trades_that_are_not_told_are_asked_for_less_and_less_often_and_a_person_hears() -> None:
