@@ -119,8 +119,10 @@ def test_the_parts_add_up_and_explain_the_equity(ran: Ran) -> None:
     gained = told["equity_end_usd"] - told["equity_start_usd"]
     left = told["equity_residual_by_venue"]
     assert set(left) == {"binance", "bitget"}
-    # the interest that is nobody's is valued when it is charged, and in the account at the prices of now
-    assert gained == pytest.approx(total + sum(left.values()), abs=1e-2)
+    # interest that is nobody's is valued when it is charged, and in the account at the prices of now: the two
+    # differ by what the coin's price did since, in a day less than a tenth; without it they are the same
+    nobodys = abs(parts["borrow"] - sum(one["pnl"]["borrow"] for one in told["by_pair"].values()))
+    assert gained == pytest.approx(total + sum(left.values()), abs=1e-6 + 0.1 * nobodys)
 
 
 def test_the_last_words_are_of_one_moment(ran: Ran) -> None:
