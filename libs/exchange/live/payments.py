@@ -77,8 +77,11 @@ def stamp_of(row: Row) -> int:
 
 
 def id_of(row: Row) -> str:
-    """What names a payment for ever; Gate gives none of its own."""
-    return str(row.get("id") or f"{row.get('symbol')}@{stamp_of(row)}")
+    """What names a payment for ever. Gate gives no name of its own, and Hyperliquid a hash of zeros that is
+    the same for all of them: an instrument is paid for once at an instant.
+    """
+    name = str(row.get("id") or "")
+    return name if name.strip("0x") else f"{row.get('symbol')}@{stamp_of(row)}"
 
 
 def _windows(venue: str, since_ms: int, now_ms: int) -> Iterator[tuple[int, Row]]:

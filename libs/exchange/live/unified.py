@@ -161,10 +161,13 @@ class UnifiedDesk:
     def _line(self, row: dict[str, Any], kind: RecordKind, sign: int) -> LedgerRecord:
         item = self._places.find(self._place, row.get("symbol"))
         amount = decimal_of(row.get("amount")) or ZERO
+        asset = str(row.get("code") or row.get("currency") or "")
+        if kind == "funding" and item is not None:
+            asset = item.settle  # ccxt takes Bybit's payments in USDC for USDT
         return LedgerRecord(
             record_id=id_of(row),
             kind=kind,
-            asset=str(row.get("code") or row.get("currency") or ""),
+            asset=asset,
             amount=amount * sign,
             ts_ms=stamp_of(row),
             instrument=None if item is None else item.slug,

@@ -13,7 +13,8 @@ from libs.common.clock import wall_us
 from libs.common.instant import MS_PER_DAY, MS_PER_HOUR
 from libs.exchange.live.lists import PAGES_MAX
 from libs.exchange.port import VenueError
-from tests.unit.exchange.test_trading_requests import Captured, opened
+from tests.integration.loopback import perp
+from tests.unit.exchange.test_trading_requests import TYPES, Captured, opened
 
 Asked = dict[str, str]
 COUNT = 1_250
@@ -63,11 +64,11 @@ def gate(asked: Asked, stamps: list[int]) -> Any:
 
 
 def hyperliquid(asked: Asked, stamps: list[int]) -> Any:
-    """Oldest first, at most 500."""
+    """Oldest first, at most 500. The venue's hash names no payment: it is the same for all of them."""
     assert asked["type"] == "userFunding"
     inside = sorted(stamp for stamp in stamps if stamp >= int(asked["startTime"]))
     delta = {"coin": "DOGE", "usdc": "1", "type": "funding"}
-    return [{"time": stamp, "hash": f"0x{stamp}", "delta": delta} for stamp in inside[:500]]
+    return [{"time": stamp, "hash": f"0x{0:064x}", "delta": delta} for stamp in inside[:500]]
 
 
 def bingx(asked: Asked, stamps: list[int]) -> Any:
@@ -112,6 +113,38 @@ async def test_without_payments_nothing_is_found_and_asking_ends(venue: str) -> 
     trading, seen = opened(venue, made)
     assert await trading.records("funding", since_ms=NOW_MS - 30 * MS_PER_DAY) == []
     assert len(seen) == (5 if venue == "bybit" else 1)
+
+
+async def test_payments_without_a_name_are_told_apart_by_instrument_and_instant() -> None:
+    def two(asked: Asked, stamps: list[int]) -> Any:
+        rows = hyperliquid(asked, stamps)
+        return rows + [{**row, "delta": {**row["delta"], "coin": "PEPE"}} for row in rows]
+
+    made = type("Book", (Paging,), {"book": staticmethod(two), "stamps": STAMPS[:3]})
+    trading, _ = opened("hyperliquid", made)
+    found = await trading.records("funding", since_ms=STAMPS[2])
+    assert len({one.record_id for one in found}) == 6
+    again = await trading.records("funding", since_ms=STAMPS[1])
+    assert {one.record_id for one in again} < {one.record_id for one in found}, "booked once"
+
+
+async def test_a_payment_is_in_the_coin_that_its_contract_settles_in() -> None:
+    def both(asked: Asked, stamps: list[int]) -> Any:
+        answer = bybit(asked, stamps)
+        (row,) = answer["result"]["list"]
+        answer["result"]["list"] = [row, {**row, "symbol": "DOGEPERP", "execId": "other"}]
+        return answer
+
+    made = type("Book", (Paging,), {"book": staticmethod(both), "stamps": STAMPS[:1]})
+    trading, _ = opened("bybit", made)
+    for place in trading.places.all:
+        for exchange in (place.trade.exchange, place.poll.exchange):
+            listed = (perp("DOGE", "DOGEUSDT"), perp("DOGE", "DOGEPERP", quote="USDC"))
+            exchange.set_markets([exchange.safe_market_structure({**one, "info": TYPES}) for one in listed])
+    trading.places.adopt()
+    found = await trading.records("funding", since_ms=NOW_MS - STEP_MS)
+    paid = {one.instrument: one.asset for one in found}
+    assert paid == {"DOGE-USDT-PERP": "USDT", "DOGE-USDC-PERP": "USDC"}
 
 
 async def test_bybits_weeks_without_a_payment_do_not_end_the_reading() -> None:
