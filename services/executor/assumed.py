@@ -35,7 +35,7 @@ def due(lane: Lane, draft: Draft) -> None:
     for intent in draft.unsettled:
         since_us = lane.heed.missing.get(intent.id, draft.now.mono_us)
         fee = intent.filled * _rate(lane, intent.leg)
-        if intent.margin or draft.now.mono_us - since_us < AFTER_US or fee <= intent.fee_assumed:
+        if draft.now.mono_us - since_us < AFTER_US or fee <= intent.fee_assumed:
             continue
         if not _must_act(lane, draft, fee):
             continue
@@ -44,11 +44,12 @@ def due(lane: Lane, draft: Draft) -> None:
 
 
 def _must_act(lane: Lane, draft: Draft, fee: Decimal) -> bool:
-    """Whether waiting costs more than trading a little less: a leg stands alone, or the pair is to go. A
-    hedged pair waits; with an assumed fee it would look unbalanced, and be trimmed for nothing.
+    """Whether waiting costs more than trading a little less: a leg stands alone, the pair is to go, or a
+    person is to end a halt. A hedged pair waits; with an assumed fee it would look unbalanced,
+    and be trimmed for nothing.
     """
     state = draft.state
-    if state.state in (State.CLOSING, State.UNWINDING) or flatten.why(lane, draft.now):
+    if state.state in (State.CLOSING, State.UNWINDING, State.STUCK) or flatten.why(lane, draft.now):
         return True
     return abs(state.delta) > NAKED_FEES * fee
 
@@ -60,5 +61,7 @@ def _rate(lane: Lane, leg: int) -> Decimal:
 
 
 def is_unknown(intent: Intent) -> bool:
-    """Whether nothing may be sent before the trades of a buy are told: no fee is assumed."""
-    return not intent.fee_assumed
+    """Whether nothing may be sent before the trades of a buy are told: no fee is assumed, or only one of less
+    than has filled by now.
+    """
+    return intent.fee_assumed < intent.filled * RATE_MIN

@@ -23,7 +23,7 @@ from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, State
 
 Word = Literal["sold", "held"] | None
-"""What the user says of a pair's coins: he has sold them, or they still lie there."""
+"""What the user says of a pair's coins: he has sold all of them, or they still lie there."""
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -77,14 +77,15 @@ def remember(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane
 
 def fate_of(lane: Lane, leg: int, seen: AccountSeen, *, other: Decimal, word: Word) -> Fate:
     """What has become of a long spot leg's coins while the pair was stuck. `other`: what the other leg still
-    hedges of them, unsigned: what stands alone a page has asked him to sell, and nothing else.
+    hedges of them, unsigned: what stands alone a page has asked him to sell, and nothing else. His word is of
+    all of them.
     """
     if not is_long_spot(lane, leg):
         return THERE
     held, ours, shown = lane.state.legs[leg], ours_of(lane, leg), news.shown_of(lane, leg, seen)
     short, missed = ours - shown, held.others + ours - shown
     if word == "sold":
-        return Fate(taken=min(missed, held.coins) if missed >= _step(lane, leg) else held.coins)
+        return Fate(taken=held.coins)  # fewer may be missed: he may have brought in others meanwhile
     gone = short if word == "held" else max(missed, short)
     if 0 < short <= held.coins and crumbs.is_small(lane, leg, gone):
         return Fate(taken=short)  # no venue trades so little: it is written off

@@ -21,7 +21,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.money import plain
 from libs.common.subjects import SPOT
-from services.executor import beside, news, recovery
+from services.executor import assumed, beside, news, recovery
 from services.executor.beside import Fate
 from services.executor.debts import asset_of, debt_of, owed_of
 from services.executor.dust import to_dust
@@ -102,7 +102,8 @@ def _unknown(lane: Lane, draft: Draft, looks: Looks) -> str:
         venue, instrument = lane.keys[one.leg]
         if not news.is_silent(lane, one, looks[venue]):
             return f"the fate of an order is unknown: {venue} {instrument}, {one.reason or one.state.value}"
-    return "what fees took from a buy is not known yet" if draft.unsettled else ""
+    untold = any(assumed.is_unknown(one) for one in draft.unsettled)
+    return "what fees took from a buy is not known yet" if untold else ""
 
 
 def _differs(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
@@ -143,7 +144,7 @@ def _sold(lane: Lane, leg: int, fates: tuple[Fate, Fate]) -> bool:
 def _ask(fates: tuple[Fate, Fate]) -> str:
     """What only the user can tell, as a part of a refusal; empty when it is clear."""
     texts = [fate.unclear for fate in fates if fate.unclear]
-    hint = "say `--coins sold` if you have sold this pair's, `--coins held` if they still lie there"
+    hint = "say `--coins sold` if you have sold all of this pair's, `--coins held` if they still lie there"
     return f". There are {'; '.join(texts)}: {hint}" if texts else ""
 
 

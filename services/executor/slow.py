@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from libs.common.instant import US_PER_SEC
-from services.executor import making
+from services.executor import assumed, making
 from services.executor.model import LOANS, ZERO, IntentState
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def _order(lane: Lane, draft: Draft) -> str:
 
 def _untold(lane: Lane, draft: Draft) -> str:
     for intent in draft.unsettled:
+        if not assumed.is_unknown(intent):
+            continue  # nothing waits for them
         since_us = lane.heed.missing.get(intent.id, draft.now.mono_us)
         if draft.now.mono_us - since_us >= SLOW_US:
             venue, instrument = lane.keys[intent.leg]

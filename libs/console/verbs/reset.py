@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--coins",
         choices=("sold", "held"),
-        help="of a stuck pair's own coins, where balances do not tell: you have sold them, or they are there",
+        help="of a stuck pair's own coins, where balances do not tell: all are sold by you, or all are there",
     )
     commanding.add_yes(parser)
     commanding.add_common(parser)

@@ -6,13 +6,19 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from libs.common.messages_exec import Breaker, Level
 from libs.exchange.trading_values import Done
-from services.executor.assumed import AFTER_US
+from services.executor.assumed import AFTER_US, is_unknown
 from services.executor.model import Purpose, State
 from services.executor.order import fills_complete
+from services.executor.stall import PATIENCE_US
+from services.executor.steps import TRIES_MAX
+from tests.unit.executor.asking import done, refused
+from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
+from tests.unit.executor.scripted import times
 
 FLATTEN = Breaker(scope="global", level=Level.FLATTEN, reason="x")
 AFTER_SEC = AFTER_US / 1e6
@@ -32,6 +38,10 @@ class Untold(Rig):
         self.venues.arrive = bare  # type: ignore[method-assign]
         self.venues.fills_fail = 10**9
         self.stream_on = False
+
+
+class UntoldLoan(Untold, LoanRig):
+    """The same for borrowed coins."""
 
 
 def tell(rig: Rig) -> None:
@@ -92,3 +102,78 @@ def test_for_a_few_seconds_nothing_is_sent_before_the_fee_is_known() -> None:
     rig.wish("open", "1000")
     rig.run(AFTER_SEC - 1)
     assert rig.orders(Purpose.UNWIND) == []
+
+
+@pytest.mark.parametrize("fee", ["0", "0.001", "0.004"])
+def test_borrowed_coins_are_bought_back_although_trades_are_not_told(fee: str) -> None:
+    rig = UntoldLoan(base_fee=fee)
+    rig.venues.users_coins = Decimal(7)
+    rig.wish("open", "1000", direction="reverse")
+    rig.run(3)
+    rig.acts("spot", "half")
+    rig.breakers = (FLATTEN,)
+    rig.until(lambda: rig.state is State.IDLE, AFTER_SEC * 3 + 10)
+    assert rig.lender.borrowed == 0
+    assert rig.shown[1] == 0
+    assert 0 <= rig.shown[0] < Decimal("0.2"), "none of the user's coins is repaid"
+    tell(rig)
+    rig.run(30)
+    assert rig.state is State.IDLE
+    assert rig.lane.state.legs[0].coins + rig.lane.dust[0] == rig.shown[0]
+
+
+def test_nothing_is_said_to_wait_for_trades_once_a_fee_is_assumed() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.acts("perp", "half")
+    rig.wish("open", "1000")
+    rig.until(lambda: rig.state is State.ACTIVE, AFTER_SEC + 5)
+    rig.run(PATIENCE_US / 1e6 + 30)
+    assert rig.told("stalled") == []
+    assert rig.lane.heed.slow == ""
+    assert not all(fills_complete(one) for one in rig.lane.intents.values())
+
+
+def test_what_fills_after_a_fee_was_assumed_has_a_fee_too() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.acts("perp", "half")
+    rig.wish("open", "1000")
+    rig.until(lambda: rig.state is State.ACTIVE, AFTER_SEC + 5)
+    (buy,) = (one for one in rig.orders(Purpose.OPEN) if one.leg == 0)
+    assert not is_unknown(buy)
+    assert is_unknown(replace(buy, filled=buy.filled * 2))
+
+
+def test_a_halt_ends_although_trades_are_not_told() -> None:
+    rig = Untold(base_fee="0.001")
+    rig.wish("open", "1000")
+    rig.run(3)
+    rig.venues.held[PERP_KEY] += 1
+    rig.until(lambda: rig.state is State.STUCK, 30)
+    rig.venues.held[PERP_KEY] -= 1
+    rig.run(AFTER_SEC)
+    assert done(rig, "reset", pair=rig.pair, confirm=True)["state"] == "active"
+    rig.run(30)
+    tell(rig)
+    rig.run(30)
+    assert rig.state is State.ACTIVE
+    assert rig.held == rig.shown
+
+
+@pytest.mark.parametrize("users", [0, 7])
+def test_a_halt_with_an_orphan_ends_when_it_is_sold_by_hand_although_trades_are_not_told(users: int) -> None:
+    rig = Untold(base_fee="0.001")
+    rig.venues.users_coins = Decimal(users)
+    rig.run(10)
+    rig.acts("perp", "reject")
+    rig.acts("spot", "fill", *times(TRIES_MAX, "none"))
+    rig.wish("open", "1000")
+    rig.until(lambda: rig.state is State.STUCK, 300)
+    code, _ = refused(rig, "reset", pair=rig.pair, confirm=True)
+    assert code == "coins", "the coins beyond the assumed fee may be anybody's"
+    rig.venues.held[SPOT_KEY] = Decimal(0)
+    assert done(rig, "reset", pair=rig.pair, confirm=True, coins="sold")["state"] == "idle"
+    assert rig.held == FLAT
+    tell(rig)
+    rig.run(60)
+    assert rig.state is State.IDLE
+    assert rig.shown[0] == 0, "none of the user's coins is sold"

@@ -105,6 +105,16 @@ def test_coins_that_came_meanwhile_hide_a_sale_and_he_is_asked(coins: str, left:
     assert (wallet(rig), rig.held) == (Decimal(left), FLAT)
 
 
+def test_his_word_that_they_are_sold_is_of_all_of_them() -> None:
+    rig = orphan()
+    rig.venues.held[SPOT_KEY] -= 1
+    rig.venues.users_coins += Decimal("0.4")  # brought in: it looks as if 0.6 had been sold
+    rig.run(3)
+    assert reset(rig, coins="sold")["state"] == "idle"
+    rig.run(30)
+    assert (rig.state, rig.held, wallet(rig)) == (State.IDLE, FLAT, OWN + Decimal("0.4"))
+
+
 def test_both_legs_closed_by_hand_are_taken_over_beside_his_own_coins() -> None:
     rig = hedged()
     rig.venues.held[PERP_KEY] = rig.venues.held[SPOT_KEY] = Decimal(0)
