@@ -26,7 +26,7 @@ AGAIN_URGENT_US: Final = US_PER_SEC // 2
 
 UNTOLD_US_MAX: Final = 600 * US_PER_SEC
 """So long after the end of their order was known trades come late; then a person hears of it, and those that
-nothing waits for but the ledger are asked for less and less often.
+nothing waits for but the ledger are asked for less and less often; what a pair waits for each `AGAIN_US`.
 """
 
 RARER: Final = 20
@@ -39,8 +39,8 @@ Where = tuple[str, str, bool]
 def due(lane: Lane, draft: Draft) -> None:
     """Ask for what is missing and due; to be called with every tick of the pair."""
     now_us, heed = draft.now.mono_us, lane.heed
-    urgent = {one.id for one in draft.unsettled}
-    missing = [one for one in draft.intents.values() if one.id in urgent or _lacks(one)]
+    urgent = {one.id for one in _urgent(draft)}
+    missing = [one for one in draft.intents.values() if _lacks(one)]
     heed.missing = {one.id: heed.missing.get(one.id, now_us) for one in missing}
     wanted = [one for one in missing if _is_due(lane, draft, one, urgent=one.id in urgent)]
     fetch(lane, draft, wanted, missing)
@@ -49,7 +49,7 @@ def due(lane: Lane, draft: Draft) -> None:
 
 def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent]) -> None:
     """One request for each place of the wanted orders, from the oldest missing one on."""
-    urgent = {where_of(lane, one) for one in draft.unsettled}
+    urgent = {where_of(lane, one) for one in _urgent(draft)}
     for where in dict.fromkeys(where_of(lane, one) for one in wanted):
         venue, instrument, margin = where
         since_us = min(one.created_us for one in missing if where_of(lane, one) == where)
@@ -89,8 +89,8 @@ def where_of(lane: Lane, intent: Intent) -> Where:
 def _is_due(lane: Lane, draft: Draft, intent: Intent, *, urgent: bool) -> bool:
     now_us, age_us = draft.now.mono_us, _age_us(intent, draft.now.wall_us)
     grace_us, again_us = (GRACE_URGENT_US, AGAIN_URGENT_US) if urgent else (GRACE_US, AGAIN_US)
-    if not urgent and age_us >= UNTOLD_US_MAX:
-        again_us = age_us // RARER
+    if age_us >= UNTOLD_US_MAX:
+        again_us = AGAIN_US if urgent else age_us // RARER
     asked_us = lane.heed.fetched_us.get(where_of(lane, intent))
     rested = asked_us is None or now_us - asked_us >= again_us
     return rested and now_us - lane.heed.missing[intent.id] >= grace_us
@@ -105,6 +105,12 @@ def _tell(lane: Lane, draft: Draft, late: list[Intent]) -> None:
             text = f"the trades of order {one.id} at {where} have not been told for {minutes} min"
             what = "their prices and fees are missing in the ledger; they are asked for again"
             draft.alert(AlertLevel.WARNING, f"untold:{one.id}", f"{lane.pair}: {text}: {what}")
+
+
+def _urgent(draft: Draft) -> list[Intent]:
+    """Of what a pair waits for. With an assumed fee (`assumed`) it does not: haste ends after a while."""
+    wall_us = draft.now.wall_us
+    return [one for one in draft.unsettled if not one.fee_assumed or _age_us(one, wall_us) < UNTOLD_US_MAX]
 
 
 def _lacks(intent: Intent) -> bool:

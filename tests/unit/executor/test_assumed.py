@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from libs.common.messages_exec import Breaker, Level
 from libs.exchange.trading_values import Done
 from services.executor.assumed import AFTER_US, is_unknown
+from services.executor.events import FetchFills
 from services.executor.model import Purpose, State
 from services.executor.order import fills_complete
 from services.executor.stall import PATIENCE_US
@@ -18,7 +19,7 @@ from services.executor.steps import TRIES_MAX
 from tests.unit.executor.asking import done, refused
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
-from tests.unit.executor.scripted import times
+from tests.unit.executor.scripted import Act, times
 
 FLATTEN = Breaker(scope="global", level=Level.FLATTEN, reason="x")
 AFTER_SEC = AFTER_US / 1e6
@@ -177,3 +178,17 @@ def test_a_halt_with_an_orphan_ends_when_it_is_sold_by_hand_although_trades_are_
     rig.run(60)
     assert rig.state is State.IDLE
     assert rig.shown[0] == 0, "none of the user's coins is sold"
+
+
+@pytest.mark.parametrize(("perp", "most"), [("reject", 10), ("fill", 62)])
+def test_what_is_never_told_does_not_use_up_the_venues_budget(perp: Act, most: int) -> None:
+    """Half a minute apart and more where a fee is assumed, 5 s where the pair waits: not twice a second."""
+    rig = Untold(base_fee="0.001")
+    rig.acts("perp", perp)
+    rig.wish("open", "1000")
+    rig.run(620)
+    rig.requests.clear()
+    rig.run(300)
+    asked = [one for one in rig.requests if isinstance(one, FetchFills) and one.instrument == SPOT_KEY[1]]
+    assert 3 <= len(asked) <= most
+    assert any(one.urgent for one in asked) == (perp == "fill")
