@@ -66,10 +66,14 @@ def with_names(lane: Lane, draft: Draft, borne: dict[str, Decimal], stamps: dict
     taken = {**state.taken, **borne}
     times = {name: stamps.get(name, state.taken_ms.get(name, 0)) for name in taken}
     prefixes = [trade_prefix(key) for key in lane.keys]
-    marks = [max(mark, lane.agreed_ms.get(leg, 0)) for leg, mark in enumerate(state.booked_ms)]
 
     def leg_of(name: str) -> int:
         return 0 if name.startswith(prefixes[0]) else 1
+
+    newest = [max((times[name] for name in taken if leg_of(name) == leg), default=0) for leg in (0, 1)]
+    # the venue's own time is a bound: a clock of ours that is ahead would hide what is taken later
+    agreed = [min(lane.agreed_ms.get(leg, 0), newest[leg]) for leg in (0, 1)]
+    marks = [max(mark, agreed[leg]) for leg, mark in enumerate(state.booked_ms)]
 
     kept = [name for name in sorted(taken, key=times.__getitem__) if times[name] >= marks[leg_of(name)]]
     for name in kept[:-KEPT_MAX]:

@@ -159,7 +159,7 @@ def _calm_ms(lane: Lane, draft: Draft) -> int:
     calm, state, now = lane.loan.calm, draft.state, draft.now
     if calm is not None:
         return (now.wall_us - (now.mono_us - calm.asked_us)) // US_PER_MS
-    entered_ms = (state.since_us or now.wall_us) // US_PER_MS
+    entered_ms = min(state.since_us or now.wall_us, now.wall_us) // US_PER_MS
     return entered_ms if state.opened_ms is None else min(entered_ms, state.opened_ms)
 
 

@@ -52,7 +52,7 @@ def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent])
     urgent = {where_of(lane, one) for one in _urgent(draft)}
     for where in dict.fromkeys(where_of(lane, one) for one in wanted):
         venue, instrument, margin = where
-        since_us = min(one.created_us for one in missing if where_of(lane, one) == where)
+        since_us = min(_made_us(lane, draft, one) for one in missing if where_of(lane, one) == where)
         lane.heed.fetched_us[where] = draft.now.mono_us
         draft.requests.append(
             FetchFills(
@@ -105,6 +105,12 @@ def _tell(lane: Lane, draft: Draft, late: list[Intent]) -> None:
             text = f"the trades of order {one.id} at {where} have not been told for {minutes} min"
             what = "their prices and fees are missing in the ledger; they are asked for again"
             draft.alert(AlertLevel.WARNING, f"untold:{one.id}", f"{lane.pair}: {text}: {what}")
+
+
+def _made_us(lane: Lane, draft: Draft, intent: Intent) -> int:
+    """Wall time of an order at the latest: a clock that was set back since must not hide its trades."""
+    missed_us = draft.now.mono_us - lane.heed.missing.get(intent.id, draft.now.mono_us)
+    return min(intent.created_us, draft.now.wall_us - missed_us)
 
 
 def _urgent(draft: Draft) -> list[Intent]:

@@ -223,7 +223,8 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         return
     lane.missing[leg] = missing
     if lane.kinds[leg] is not SPOT:
-        entered_ms = (draft.state.since_us or draft.now.wall_us) // US_PER_MS
+        # a clock that was set back since then must not hide any
+        entered_ms = min(draft.state.since_us or draft.now.wall_us, draft.now.wall_us) // US_PER_MS
         since_ms = max(entered_ms - LOOK_BACK_MS, draft.state.booked_ms[leg])
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms)
