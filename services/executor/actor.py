@@ -125,7 +125,7 @@ class ExecutorActor:
 
     def _want(self) -> Iterable[Effect]:
         """Ask what instruments are like: at the start, and while one of them is not known."""
-        if any(lane.rules(leg) is None for lane in self.lanes.values() for leg in (0, 1)):
+        if any(key not in self.world.rules for lane in self.lanes.values() for key in lane.keys):
             want = Want(service="executor", what=("instruments",))
             yield Publish(subject=subjects.want("feed"), message=want)
             yield SetTimer(name=WANT, after_us=WANT_US)

@@ -20,7 +20,7 @@ def in_words(lane: Lane, draft: Draft) -> str:
         held = " and ".join(f"{leg.quantity:f} {leg.venue} {leg.instrument}" for leg in state.legs)
         return f"Its legs hedge each other: {held}. When the venues are well, {after}"
     larger = max((0, 1), key=lambda leg: abs(state.legs[leg].quantity))
-    leg, amount, mid = state.legs[larger], abs(state.delta), lane.world.mid(lane.keys[larger])
+    leg, amount, mid = state.legs[larger], abs(state.delta), lane.world.sizing_mid(lane.keys[larger])
     side, way = ("long", "sell it there") if leg.quantity > 0 else ("short", "buy it there")
     way += " and repay it" if leg.owed else "" if leg.kind is SPOT else " (reduce-only)"
     usd = "USD unknown" if mid is None else f"about {amount * mid:.0f} USD"

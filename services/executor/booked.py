@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from libs.common.instant import US_PER_MS, US_PER_SEC
 from libs.common.subjects import SPOT
 from services.executor.events import AccountSeen
-from services.executor.model import ZERO, PairState
+from services.executor.model import ZERO, PairState, State
 from services.executor.world import Key
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 BACK_US: Final = 600 * US_PER_SEC
 """So long before a look that agreed: a venue tells of a trade late, and its clock is not ours."""
+
+LOOK_BACK_MS: Final = 60_000
+"""So long before what is known to be booked trades are asked for."""
 
 KEPT_MAX: Final = 512
 """Names of one pair. A venue that makes more trades within `BACK_US` moves the mark: one that it tells of
@@ -58,6 +61,20 @@ def on_agreed(lane: Lane, draft: Draft, leg: int, seen: AccountSeen, missing: De
         return
     asked_us = draft.now.wall_us - (draft.now.mono_us - seen.asked_mono_us)
     lane.agreed_ms[leg] = (asked_us - BACK_US) // US_PER_MS
+
+
+def since_ms(lane: Lane, draft: Draft, leg: int) -> int:
+    """From when on (venue time) a venue's own trades are asked for: from before the pair came into its state,
+    and before the last look that agreed. Where this life has seen none, from the first order of the attempt:
+    a venue that was away may have taken something two states ago.
+    """
+    state, agreed_ms = draft.state, lane.agreed_ms.get(leg)
+    since_us = [draft.now.wall_us, state.since_us or draft.now.wall_us]  # now: a clock may have been set back
+    if agreed_ms is not None:
+        since_us.append(agreed_ms * US_PER_MS + BACK_US)
+    elif state.state is not State.IDLE:
+        since_us += [one.created_us for one in draft.intents.values() if one.attempt == state.attempt]
+    return max(min(since_us) // US_PER_MS - LOOK_BACK_MS, state.booked_ms[leg])
 
 
 def with_names(lane: Lane, draft: Draft, borne: dict[str, Decimal], stamps: dict[str, int]) -> None:

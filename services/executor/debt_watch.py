@@ -10,7 +10,7 @@ import msgspec
 from libs.common.instant import US_PER_MS
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import closing, loans, news, order, watch
+from services.executor import booked, closing, loans, news, order, watch
 from services.executor.debts import (
     RECALL_AFTER_US,
     RESIDUE_SHARE,
@@ -107,7 +107,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         loan.recalled_us, loan.recalled, loan.searched = now_us, amount, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
         lane.missing[leg] = amount
-        since_ms = _calm_ms(lane, draft) - watch.LOOK_BACK_MS
+        since_ms = _calm_ms(lane, draft) - booked.LOOK_BACK_MS
         venue, instrument = lane.keys[leg]
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=True)

@@ -140,7 +140,7 @@ class Draft:
             attempt=state.attempt,
             state=IntentState.SENT,
             created_us=self.now.wall_us,
-            mid=lane.world.mid(lane.keys[leg]),
+            mid=lane.world.sizing_mid(lane.keys[leg]),
         )
         self.set(counter=counter)
         self.put(intent)
@@ -246,17 +246,19 @@ class Lane:
 
     def rules(self, leg: int) -> Rules | None:
         """The instrument's filters, None while they are not known."""
-        return self.world.rules.get(self.keys[leg])
+        return self.world.sizing_rules(self.keys[leg])
 
     @property
     def described(self) -> bool:
-        """Whether steps, minimums and a price of both legs are known: without them nothing can be sized."""
-        return all(key in self.world.rules and self.world.mid(key) is not None for key in self.keys)
+        """Whether steps, minimums and a price of both legs are known, if only from an earlier life: without
+        them nothing can be sized.
+        """
+        return all(self.world.sizing_rules(key) and self.world.sizing_mid(key) for key in self.keys)
 
     def least(self, leg: int, *, reduces: bool) -> Decimal:
         """The smallest order of a leg at today's price; a step where nothing better is known."""
         rules = self.rules(leg)
-        price = self.world.mid(self.keys[leg])
+        price = self.world.sizing_mid(self.keys[leg])
         if rules is None:
             return Decimal("Infinity")
         return order_min(rules, price, reduces=reduces) if price else rules.step

@@ -190,7 +190,7 @@ def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal,
     """An intent for a loan, and the request behind it. Borrowing increases, so the gate asks for a permit."""
     venue, coin = asset = asset_of(lane, leg)
     borrows, counter = purpose is Purpose.BORROW, draft.state.counter + 1
-    mid = lane.world.mid(lane.keys[leg])
+    mid = lane.world.sizing_mid(lane.keys[leg])
     intent = Intent(
         id=order_id(
             store_id=lane.world.store_id,

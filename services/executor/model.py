@@ -146,6 +146,20 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     owed_after: Decimal | None = None
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument's filters, and its mid at `wall_us`, as whoever wrote the pair last knew them."""
+
+    step: Decimal
+    tick: Decimal
+    quantity_min: Decimal
+    quantity_max: Decimal | None = None
+    market_quantity_max: Decimal | None = None
+    notional_min: Decimal
+    base_fee: Decimal
+    mid: Decimal
+    wall_us: int
+
+
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
 
@@ -153,6 +167,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left. Of
     any spot leg, `others`: coins of the account that are no pair's, as last seen (what a recall takes, or a
     person sells of ours, is missed there); of a long one as of the last write, and not while it is stuck.
+    `known`: of its instrument, for a life that the feed has told nothing yet; None in an idle pair.
     """
 
     venue: str
@@ -164,6 +179,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     interest: Decimal = ZERO
     spare: Decimal = ZERO
     others: Decimal = ZERO
+    known: Known | None = None
 
     @property
     def owed(self) -> Decimal:

@@ -37,7 +37,7 @@ def reducing_price(lane: Lane, draft: Draft, leg: int, side: Side, collar: Decim
     if best is None or collar is None:
         return None
     tick = rules.tick if rules is not None else FINEST
-    seen = lane.world.quotes.get(key)
+    seen = lane.world.seen(key)
     if seen is None or not lane.world.is_old(key, draft.now):
         return limit_price(side, best, collar, tick)
     newer = list(_newer(lane, draft, key, seen))

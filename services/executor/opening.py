@@ -95,7 +95,7 @@ def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Directio
 def why_none(lane: Lane, now: Now) -> str:
     """Why nothing at all can be opened for an idle pair, whatever is wished; empty when something can."""
     closed = quarantined(lane) or (0, "")
-    unknown = None in (lane.rules(0), lane.rules(1))
+    unknown = any(key not in lane.world.rules for key in lane.keys)
     unset = lane.world.why_not_set_up(lane.keys)
     checks = (
         (not lane.ready or lane.lease is None, lane.blocked or "the pair is not reconciled yet"),

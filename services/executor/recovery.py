@@ -13,7 +13,7 @@ import msgspec
 from libs.common.effects import Note
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import fetching, leftovers, loans, news, order, reserve
+from services.executor import fetching, leftovers, loans, news, order, recalled, reserve
 from services.executor.events import LeaseHeld, LoadPair, PairLoaded, ReadAccount
 from services.executor.lane import Draft, Lane
 from services.executor.model import LOANS, Intent, PairState, State
@@ -121,6 +121,7 @@ def on_loaded(lane: Lane, draft: Draft, loaded: PairLoaded, number: int) -> None
     leftovers.begin(lane, draft)
     # nothing there: a new pair, or a store that was lost; what is in memory is not durable and does not count
     lane.state = draft.state = lane.blank() if state is None else state
+    recalled.take(lane.world, draft)
     # by number: a wall clock that was set back would make an older one the newest
     in_order = sorted(intents.values(), key=lambda intent: (intent.n, intent.created_us, intent.id))
     lane.intents = {intent.id: intent for intent in in_order}

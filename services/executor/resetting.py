@@ -63,7 +63,7 @@ def judge(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | 
     """Leave STUCK, or say why not; None while a look is missing."""
     since_us = max(lane.heed.reset_us or 0, lane.changed_us + 1)
     looks = {venue: seen for venue, seen in lane.heed.looks.items() if seen.asked_mono_us >= since_us}
-    if not lane.described:
+    if not lane.world.describes(lane.keys):
         return no("not_described", "prices or rules of its instruments are missing: is the feed running?")
     if any(venue not in looks for venue, _ in lane.keys):
         return None

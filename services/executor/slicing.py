@@ -86,7 +86,7 @@ def next_step(lane: Lane, draft: Draft, alone: int | None) -> tuple[Decimal, Dec
 
 def part_of(lane: Lane, draft: Draft, whole: Decimal) -> Decimal:
     """What one slice takes of `whole`, in base units: equal parts, each of them tradable on both legs."""
-    rules, mids = [lane.rules(leg) for leg in (0, 1)], [lane.world.mid(key) for key in lane.keys]
+    rules, mids = [lane.rules(leg) for leg in (0, 1)], [lane.world.sizing_mid(key) for key in lane.keys]
     if whole <= 0 or rules[0] is None or rules[1] is None or mids[0] is None or mids[1] is None:
         return max(whole, ZERO)
     step = common_step(rules[0].step, rules[1].step)

@@ -27,7 +27,7 @@ def why(lane: Lane) -> str:
     if not lane.ready:
         return lane.blocked
     for key in lane.keys:
-        if key not in lane.world.rules or lane.world.mid(key) is None:
+        if lane.rules(lane.keys.index(key)) is None or lane.world.sizing_mid(key) is None:
             return f"{key[0]} {key[1]} has no rules or no price yet: is the feed running?"
     unknown = [one for one in lane.intents.values() if one.state is IntentState.UNKNOWN]
     if unknown:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
@@ -47,8 +47,6 @@ UNBROKEN_US: Final = 15 * US_PER_SEC
 """After so long without a look only the very same difference, with nothing of ours done meanwhile, is the old
 one: where looks are rare it must ripen too, and two short lags of a venue must not add up to one.
 """
-
-LOOK_BACK_MS: Final = 60_000
 
 
 def is_due(lane: Lane, draft: Draft) -> bool:
@@ -223,9 +221,7 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
         return
     lane.missing[leg] = missing
     if lane.kinds[leg] is not SPOT:
-        # a clock that was set back since then must not hide any
-        entered_ms = min(draft.state.since_us or draft.now.wall_us, draft.now.wall_us) // US_PER_MS
-        since_ms = max(entered_ms - LOOK_BACK_MS, draft.state.booked_ms[leg])
+        since_ms = booked.since_ms(lane, draft, leg)
         draft.requests.append(
             FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms)
         )

@@ -55,6 +55,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self.ask if side == "buy" else self.bid
 
 
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """What an earlier life has known of an instrument (`recalled`)."""
+
+    rules: Rules
+    seen: Seen
+
+
 class World:
     """Prices, rules and permits. Owned by the actor."""
 
@@ -74,6 +81,7 @@ class World:
         self.marked: dict[Key, tuple[Decimal, int]] = {}  # the newest mark of anybody, and when (monotonic)
         self.claims = Claims()
         self.rules: dict[Key, Rules] = {}
+        self.recalled: dict[Key, Recalled] = {}
         self.settles: dict[Key, tuple[int, int]] = {}  # contract -> next settlement, interval (market ms)
         self.setups = setups
         self._infos: dict[Key, InstrumentInfo] = {}
@@ -233,6 +241,8 @@ class World:
             one.pair for one in self.lanes.values() if one.state.halts and one.state.state is State.STUCK
         )
         halted = next((f"{name} is stuck: nothing is opened until a person has looked" for name in stuck), "")
+        if not self.describes(keys):
+            return "the instruments are not described yet"
         return halted or self.why_not_set_up(keys)  # an opening that a restart has cut off goes on only then
 
     def taker(self, key: Key) -> Decimal | None:
@@ -250,8 +260,23 @@ class World:
 
     def price(self, key: Key, side: Side) -> Decimal | None:
         """The last price that an order of this side would take, whatever its age; else the mark."""
-        seen = self.quotes.get(key)
+        seen = self.seen(key)
         return seen.best(side) if seen is not None else self.marks.get(key)
+
+    def seen(self, key: Key) -> Seen | None:
+        """The last quote; without one and without a mark what an earlier life has seen."""
+        recalled = None if key in self.quotes or key in self.marks else self.recalled.get(key)
+        return self.quotes.get(key) if recalled is None else recalled.seen
+
+    def sizing_rules(self, key: Key) -> Rules | None:
+        """The instrument's filters, else those that an earlier life has known."""
+        recalled = self.recalled.get(key)
+        return self.rules.get(key) or (None if recalled is None else recalled.rules)
+
+    def sizing_mid(self, key: Key) -> Decimal | None:
+        """What an order is sized by: the last mid, else the one that an earlier life has seen."""
+        mid, seen = self.mid(key), self.seen(key)
+        return seen.mid if mid is None and seen is not None else mid
 
     def mid(self, key: Key) -> Decimal | None:
         """The last mid, whatever its age; else the mark."""
@@ -275,6 +300,10 @@ class World:
         ratio, who = self.allowed(pair, keys, now)
         return f"{who} {ratio:.0%} of its size" if ratio < 1 else ""
 
+    def describes(self, keys: Iterable[Key]) -> bool:
+        """Whether the feed has told steps, minimums and a price of these to this life of the executor."""
+        return all(key in self.rules and self.mid(key) is not None for key in keys)
+
     def fresh(self, key: Key, now: Now) -> bool:
         """Whether the quote is young enough to open on."""
         seen = self.quotes.get(key)
@@ -282,7 +311,7 @@ class World:
 
     def is_old(self, key: Key, now: Now) -> bool:
         """Whether a quote was seen, and has become too old to go by alone (`old_prices`)."""
-        return key in self.quotes and not self.fresh(key, now)
+        return self.seen(key) is not None and not self.fresh(key, now)
 
 
 def exact(value: float) -> Decimal:

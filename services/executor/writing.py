@@ -11,6 +11,7 @@ from libs.common.messages import AlertLevel
 from libs.common.store import Transition
 from services.executor import keeping, reserve
 from services.executor.model import Leg, State
+from services.executor.recalled import known_of
 
 if TYPE_CHECKING:
     from services.executor.lane import Draft, Lane
@@ -65,11 +66,15 @@ def change_of(lane: Lane, draft: Draft) -> Transition:
 
 
 def remembered(lane: Lane, draft: Draft) -> tuple[Leg, Leg]:
-    """The legs with the coins that lay beside them at the last look that agreed: written with whatever is
-    written, since a look alone is no reason to.
+    """The legs with the coins that lay beside them at the last look that agreed, and what is known of their
+    instruments: written with whatever is written, since a look or a quote alone is no reason to.
     """
     first, second = (
-        held if others is None or draft.borrows(leg) else replace(held, others=others)
+        replace(
+            held,
+            others=held.others if others is None or draft.borrows(leg) else others,
+            known=known_of(lane, draft, leg),
+        )
         for leg, held in enumerate(draft.state.legs)
         for others in (lane.heed.beside.get(leg),)
     )

@@ -103,12 +103,17 @@ class Rig:
         self.actor = ExecutorActor(shared, {self.pair: self.lane})
         self.core = Core(self.actor, lane_of=self.actor.lane_of)
         self.offer(Started())
-        for key in self.keys:
-            self.hear(described(key, self.venues.base_fee), "md.instrument")
+        if self.feed_on:
+            self.describe()
         lease = run(self.store.acquire(self.pair, owner=f"x{self._life}", ttl_ms=10**9))
         if lease is None:
             raise AssertionError("the lease is free in a rig")
         self.offer(events.LeaseHeld(pair=self.pair, lease=lease, store_id=run(self.store.store_id())))
+
+    def describe(self) -> None:
+        """The feed tells what the instruments are like."""
+        for key in self.keys:
+            self.hear(described(key, self.venues.base_fee), "md.instrument")
 
     def restart(self) -> None:
         """kill -9, and a new life that has the lease."""

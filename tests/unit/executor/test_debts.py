@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import BalanceReport, Wallet
@@ -19,7 +20,7 @@ some = st.decimals(min_value=D("0.00000001"), max_value=1_000, places=8)
 
 
 def leg(**fields: Decimal) -> Leg:
-    return Leg(venue="binance", instrument="BTC-USDT", kind=SPOT, **fields)
+    return replace(Leg(venue="binance", instrument="BTC-USDT", kind=SPOT), **fields)
 
 
 def debt(borrowed: Decimal, interest: Decimal = ZERO, total: Decimal = ZERO) -> Debt:

@@ -4,6 +4,7 @@ from collections import deque
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from libs.common.subjects import SPOT, Kind
 from services.executor.model import Leg, PairState, State, Trigger
@@ -60,7 +61,7 @@ def test_only_a_person_leaves_stuck() -> None:
     ],
 )
 def test_no_reset_forgets_a_debt(owed: dict[str, Decimal], trigger: Trigger, target: State | None) -> None:
-    spot = Leg(venue="binance", instrument="BTC-USDT", kind=SPOT, **owed)
+    spot = replace(Leg(venue="binance", instrument="BTC-USDT", kind=SPOT), **owed)
     perp = Leg(venue="binance", instrument="BTC-USDT-PERP", kind=Kind.PERP)
     stuck = PairState(pair="p", legs=(spot, perp), state=State.STUCK)
     if target is not None:
