@@ -78,6 +78,7 @@ class Checker:
                 self.world.lending.check_state(before, state)
                 self.states[name] = state
                 self.world.trouble.on_state(before, state)
+                self.world.absences.on_state(before, state)
                 changed.append(name)
         for key, fields in change.hash_writes.items():
             if not key.startswith("intents:"):

@@ -157,7 +157,7 @@ class Lending:
         world = self.world
         if world.calm:
             return
-        world.time.after(INTEREST_EVERY_US, self._interest)
+        world.time.after(world.absences.paced_us(INTEREST_EVERY_US), self._interest)
         self.hour += 1
         rate = Decimal(self.rng.choice(("0.00001", "0.0001", "0.001")))
         for venue, coin in _lent():

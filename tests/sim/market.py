@@ -38,6 +38,9 @@ FUNDING_EVERY_US: Final = 150 * US_PER_SEC
 """Market time runs like the wall's here: eight hours would never pass. Nothing opens a minute around one."""
 
 TOLD_BEFORE_US: Final = 15 * US_PER_SEC
+STRIDE: Final = 8
+"""Prices move so much further between two rounds while these are rare."""
+
 RATES: Final = ("0.0001", "-0.0001", "0.0007", "-0.0003", "0")
 USUAL: Final = ("0.0003", "0.0003", "0.001", "-0.0007")
 AS_USUAL: Final = 0.5
@@ -78,7 +81,7 @@ class Market:
     def _describe(self) -> None:
         """Said again every 10 s, and whenever somebody asks."""
         self.tell()
-        self.world.time.after(DESCRIBE_EVERY_US, self._describe)
+        self.world.time.after(self.world.absences.paced_us(DESCRIBE_EVERY_US), self._describe)
 
     def tell(self) -> None:
         """Instruments as the venues describe them now, and what has settled."""
@@ -115,16 +118,18 @@ class Market:
                     ),
                 )
             )
-        if now_us >= self._silent_us.get(None, 0):  # a feed that is gone says nothing of venues either
+        if not self._is_silent(None, now_us):  # a feed that is gone says nothing of venues either
             self.world.publish(told)
-        self.world.time.after(US_PER_SEC, self._health)
+        self.world.time.after(self.world.absences.paced_us(US_PER_SEC), self._health)
 
     # --- prices -----------------------------------------------------------------------------------
 
     def _quotes(self) -> None:
         world = self.world
+        pause_us = world.absences.paced_us(QUOTE_EVERY_US)
+        stride = 1 if pause_us == QUOTE_EVERY_US else STRIDE
         for base, price in self.prices.items():
-            step = Decimal(self.rng.randrange(-8, 9)) / 10_000
+            step = Decimal(self.rng.randrange(-8, 9)) * stride / 10_000
             if world.hits(Misfortune.MARGIN_SHOCK, 0.002):
                 step = Decimal(self.rng.choice((-40, 40))) / 100
             elif world.hits(Misfortune.PRICE_SHOCK, 0.002):
@@ -136,8 +141,7 @@ class Market:
         told: list[tuple[str, Message]] = []
         for key in KEYS:
             seen = world.venues[key[0]].reprice(key[1], self.prices[key[1].split("-")[0]])
-            silent = max(self._silent_us.get(None, 0), self._silent_us.get(key, 0))
-            if now_us >= silent and (quote := self._as_seen(key, seen, now_us)) is not None:
+            if not self._is_silent(key, now_us) and (quote := self._as_seen(key, seen, now_us)) is not None:
                 told.append((quote_subject(*key), quote))
                 self._heard_us[key[0]] = now_us
         self._round += 1
@@ -145,10 +149,10 @@ class Market:
             told += [
                 (funding_subject(*key), self._current(key))
                 for key in PERPS
-                if now_us >= max(self._silent_us.get(None, 0), self._silent_us.get(key, 0))
+                if not self._is_silent(key, now_us)
             ]
         world.publish(told)
-        world.time.after(QUOTE_EVERY_US, self._quotes)
+        world.time.after(pause_us, self._quotes)
 
     def _fall_silent(self, now_us: int) -> None:
         world = self.world
@@ -183,6 +187,11 @@ class Market:
         )
         judged = quote_of(seen, ts_ms=quote.ts_ms)
         return judged if isinstance(judged, Quote) else None
+
+    def _is_silent(self, key: Key | None, now_us: int) -> bool:
+        """Whether nothing is told of an instrument; None: of anything."""
+        silent_us = max(self._silent_us.get(None, 0), self._silent_us.get(key, 0))
+        return now_us < silent_us or self.world.absences.is_untold(key)
 
     # --- funding ----------------------------------------------------------------------------------
 

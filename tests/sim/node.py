@@ -116,7 +116,7 @@ class Node(Process):
         match request:
             case SendOrders():
                 if self.world.hits(Misfortune.SUSPENDED, 0.02):  # between the write and the wire
-                    self.frozen_until_us = self.world.now.mono_us + self.world.frozen_us()
+                    self.suspended_until_us = self.world.now.mono_us + self.world.frozen_us()
                 self.later(self.world.sign_us(), lambda: self._send(request))
             case LoadPair() | LoadBooks() | TailStreams():
                 self.later(self.world.store_us(), lambda: self._read(request))

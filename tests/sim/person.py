@@ -97,9 +97,10 @@ class Person:
         world = self.world
         if world.calm:
             return
-        world.time.after(self.rng.randrange(500, 4_000) * US_PER_MS, self._act)
+        pause_us = self.rng.randrange(500, 4_000) * US_PER_MS
+        world.time.after(world.absences.paced_us(pause_us), self._act)
         self._harm()
-        if self.rng.random() < 0.7 and world.now.mono_us < world.plan.active_us - ASLEEP_US:
+        if self.rng.random() < 0.7 and world.now.mono_us < world.active_us - ASLEEP_US:
             self._tidy()
         if self.rng.random() < 0.1:
             self.say(self.rng.choice(("status", "positions")), {})

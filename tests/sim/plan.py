@@ -147,12 +147,35 @@ class Misfortune(StrEnum):
     # clock; `suspended` above is its third
     CLOCK_SKEW = "clock_skew"
     CLOCK_JUMP = "clock_jump"
+    # for minutes, all else goes on; the host, with everything of ours but the store's data, for up to an hour
+    HOST_AWAY = "host_away"
+    EXECUTOR_AWAY = "executor_away"
+    EXECUTOR_STOPPED = "executor_stopped"
+    VENUE_AWAY = "venue_away"
+    BUS_AWAY = "bus_away"
+    STORE_AWAY = "store_away"
+    FEED_AWAY = "feed_away"
+    RISK_AWAY = "risk_away"
+    SIGNAL_AWAY = "signal_away"
 
 
 LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
 """Drawn from a stream of their own, so that the plans of the seeds stay what they were without them."""
 
 LATER_SHARE = 0.4
+
+ABSENCES = frozenset(
+    {
+        *(Misfortune.HOST_AWAY, Misfortune.EXECUTOR_AWAY, Misfortune.EXECUTOR_STOPPED),
+        *(Misfortune.VENUE_AWAY, Misfortune.BUS_AWAY, Misfortune.STORE_AWAY),
+        *(Misfortune.FEED_AWAY, Misfortune.RISK_AWAY, Misfortune.SIGNAL_AWAY),
+    }
+)
+"""Drawn from a stream of their own too. Minutes cost many events: few seeds have one, fewer have two."""
+
+ABSENT_SHARE = 0.1
+"""Of all seeds; so many of these have another one."""
+
 DENSITIES = (0.04, 0.1, 0.17, 0.35)
 """Which share of all misfortunes a seed may have. With half of them nothing is ever permitted for long."""
 
@@ -237,7 +260,9 @@ def of_seed(seed: int) -> Plan:
     """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
     density = rng.choice(DENSITIES)
-    chosen = frozenset(kind for kind in Misfortune if kind not in LATER and rng.random() < density)
+    chosen = frozenset(
+        kind for kind in Misfortune if kind not in (*LATER, *ABSENCES) and rng.random() < density
+    )
     if Misfortune.CLOSE_REFUSED in chosen:
         chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
     scarce = rng.random() < 0.15
@@ -245,6 +270,7 @@ def of_seed(seed: int) -> Plan:
         chosen = chosen - RICH | {Misfortune.MARGIN_SHOCK}
     more = random.Random(f"more {seed}")  # noqa: S311 - as above
     chosen |= {kind for kind in LATER if more.random() < LATER_SHARE}
+    chosen |= _absences(random.Random(f"absences {seed}"))  # noqa: S311 - as above
     return Plan(
         seed=seed,
         funds=SCARCE if scarce else FUNDS,
@@ -259,3 +285,11 @@ def of_seed(seed: int) -> Plan:
         lively=True,
         **rng.choice(ASKING),
     )
+
+
+def _absences(rng: random.Random) -> set[Misfortune]:
+    """What is away for long: mostly nothing."""
+    chosen: set[Misfortune] = set()
+    while rng.random() < ABSENT_SHARE:
+        chosen.add(rng.choice(sorted(ABSENCES)))
+    return chosen

@@ -49,7 +49,8 @@ class Process:
         self.world = world
         self.build = build
         self.alive = True
-        self.frozen_until_us = 0
+        self.suspended_until_us = 0
+        self.stopped_until_us = 0
         self.fuse: int | None = None  # dies at so many awaits from now
         self.skew_us = 0
         self.core: Core
@@ -71,6 +72,11 @@ class Process:
             return now
         wall_us = now.wall_us + self.skew_us
         return Now(wall_us=wall_us, market_ms=self.world.time.market.at(wall_us), mono_us=now.mono_us)
+
+    @property
+    def frozen_until_us(self) -> int:
+        """Until when it stands still: a short suspension within a long stop does not end that."""
+        return max(self.suspended_until_us, self.stopped_until_us)
 
     # --- events -----------------------------------------------------------------------------------
 

@@ -66,6 +66,9 @@ class Seed:
     def start_node(self) -> None:
         """A new executor process: it reads first which commands were taken, and does not start without."""
         world = self.world
+        if back_us := world.absences.back_us("executor"):
+            world.time.after(back_us, self.start_node)
+            return
         try:
             taken = run(recent_ids(world.store, "executor", wall_us=world.now.wall_us))
         except StoreUnavailable:
@@ -77,6 +80,9 @@ class Seed:
     def start_risk(self) -> None:
         """A new risk process, now and then of another build; what hangs still is ended a while later."""
         world, build = self.world, BUILD
+        if back_us := world.absences.back_us("risk"):
+            world.time.after(back_us, self.start_risk)
+            return
         if world.hits(Misfortune.RISK_BUILD, 0.2):
             build = "another"
         self.lives += 1
@@ -89,7 +95,9 @@ class Seed:
 
     def start_signal(self) -> None:
         """A new signal process."""
-        if not self.world.calm:
+        if back_us := self.world.absences.back_us("signal"):
+            self.world.time.after(back_us, self.start_signal)
+        elif not self.world.calm:
             self.lives += 1
             self.world.adviser = Adviser(f"signal-{self.lives}", self.world, self.config)
 
@@ -137,7 +145,8 @@ class Seed:
         )
         world.publish([(intent(pair.id), wanted)])
         pause_us = LIVELY_US if world.plan.lively else 2 * US_PER_SEC
-        world.time.after(world.rng.randrange(pause_us // 5, pause_us), self.wish)
+        pause_us = world.rng.randrange(pause_us // 5, pause_us)
+        world.time.after(world.absences.paced_us(pause_us), self.wish)
 
     def _action(self, pair: SimPair) -> str:
         """Open or close: by chance, or mostly what the pair's state lets it do."""
@@ -154,17 +163,18 @@ class Seed:
         if world.calm:
             return
         world.trouble.strike()
-        world.time.after(world.rng.randrange(100_000, 2 * US_PER_SEC), self.harm)
+        pause_us = world.rng.randrange(100_000, 2 * US_PER_SEC)
+        world.time.after(world.absences.paced_us(pause_us), self.harm)
 
     def run(self) -> World:
         """To the end: misfortunes, then calm."""
         world = self.world
-        while world.time.until(world.plan.active_us):
+        while world.time.until(world.active_us):
             pass
         world.store.down = world.store.full = False
         self._calm_down()
         world.checker.busy_us = world.now.mono_us
-        end_us = world.plan.active_us + world.plan.calm_us
+        end_us = world.active_us + world.plan.calm_us
         self._second_by_second(end_us, world.checker.at_rest)
         if world.plan.seed % 2 and world.checker.stuck():
             self._wake_up()

@@ -8,6 +8,7 @@ import pytest
 from libs.common.instant import US_PER_SEC
 from tests.sim.campaign import Outcome, outcome_of
 from tests.sim.mutants import MUTANTS, Mutant
+from tests.sim.mutants_absence import ABSENCE_MUTANTS
 from tests.sim.mutants_risk import RISK_MUTANTS
 from tests.sim.mutants_waits import WAITING_MUTANTS
 from tests.sim.plan import of_seed
@@ -23,7 +24,7 @@ def outcome(mutant: Mutant, seed: int) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    "mutant", [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS], ids=lambda mutant: mutant.name
+    "mutant", [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS, *ABSENCE_MUTANTS], ids=lambda mutant: mutant.name
 )
 def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:
     found = set()

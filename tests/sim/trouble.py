@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from libs.common.instant import US_PER_SEC
+from libs.common.memory_store import MemoryStore
 from libs.common.subjects import SPOT
 from libs.exchange.engine.commands import Deleverage, Liquidate, Refused, SetLeverage, SetListing, Submit
 from libs.exchange.engine.types import MarketStatus, OrderType, PositionSide, Side
@@ -55,7 +57,8 @@ class Trouble:
         """One round of harm."""
         world = self.world
         self._processes()
-        self._stores()
+        if not world.absences.left_us(Misfortune.STORE_AWAY):
+            self._stores()
         if processes := world.processes():
             self._bus(world.rng.choice(processes))
         self._risk()
@@ -71,7 +74,7 @@ class Trouble:
         if world.adviser is not None and world.hits(Misfortune.SIGNAL_DIES, 0.04):
             world.adviser.fuse = rng.randrange(1, FUSE_MAX)
         if world.nodes and world.hits(Misfortune.SUSPENDED, 0.03):
-            rng.choice(world.nodes).frozen_until_us = world.now.mono_us + world.frozen_us()
+            rng.choice(world.nodes).suspended_until_us = world.now.mono_us + world.frozen_us()
         if world.nodes and world.hits(Misfortune.CLOCK_JUMP, 0.02):
             node, jump_us = rng.choice(world.nodes), rng.randrange(-JUMP_US_MAX, JUMP_US_MAX)
             before_us, node.skew_us = node.skew_us, jump_us
@@ -86,12 +89,17 @@ class Trouble:
             if world.hits(kind, chance):
                 store = world.store
                 setattr(store, what, True)
-                world.time.after(rng.randrange(1, 10) * US_PER_SEC, _set(store, what))
+                world.time.after(rng.randrange(1, 10) * US_PER_SEC, partial(self._there, store, what))
         if world.hits(Misfortune.STORE_LOST, 0.012):
             world.new_store()
             world.checker.forget()
             world.person.forget()
             world.time.after(rng.randrange(1, 15) * US_PER_SEC, self._restart_all)
+
+    def _there(self, store: MemoryStore, what: str) -> None:
+        """A short outage is over; not so a long one that has begun meanwhile."""
+        if not self.world.absences.left_us(Misfortune.STORE_AWAY):
+            setattr(store, what, False)
 
     def _restart_all(self) -> None:
         """As a person does after a lost store: an older life's epoch would be higher than any to come."""
@@ -119,7 +127,7 @@ class Trouble:
         elif world.hits(Misfortune.RISK_RESTARTS, 0.03):
             one.fuse, self.risk_away_us = rng.randrange(1, FUSE_MAX), rng.randrange(1, 20) * US_PER_SEC // 10
         if world.hits(Misfortune.RISK_HUNG, 0.03):
-            one.frozen_until_us = now_us + rng.randrange(1, 20) * US_PER_SEC
+            one.suspended_until_us = now_us + rng.randrange(1, 20) * US_PER_SEC
             if len(world.guardians) == 1 and rng.random() < 0.4:
                 world.counts["risk_twice"] += 1
                 world.time.after(rng.randrange(1, 5) * US_PER_SEC, self.start_risk)
@@ -130,7 +138,8 @@ class Trouble:
 
     def is_parted(self, process: Process) -> bool:
         """Whether nothing that it says reaches the bus."""
-        return self.world.now.mono_us < self._parted_us.get(process.name, 0)
+        bus_us = self.world.absences.left_us(Misfortune.BUS_AWAY)
+        return bus_us > 0 or self.world.now.mono_us < self._parted_us.get(process.name, 0)
 
     def is_deaf(self, process: Process) -> bool:
         """Whether nothing that is said on the bus reaches a process now."""
@@ -313,7 +322,3 @@ def _nobody(_process: Process) -> None:
 
 def _nothing() -> None:
     raise AssertionError("nobody starts processes yet")
-
-
-def _set(store: object, what: str) -> Callable[[], None]:
-    return lambda: setattr(store, what, False)

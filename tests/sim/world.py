@@ -19,6 +19,7 @@ from libs.common.messages import Message, Want
 from libs.common.store import Entry, Transition
 from libs.exchange.trading_values import NeverSent, OrderRequest, Unknown
 from services.executor.model import Intent as Order
+from tests.sim.absence import Absences
 from tests.sim.accounts import Accounts
 from tests.sim.agreement import Agreement
 from tests.sim.asking import Failed, no_answer, told_by
@@ -69,6 +70,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.active_us = plan.active_us  # and what absences have taken of it
         self.rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a seed is what it is for
         self._late = random.Random(f"late {plan.seed}")  # noqa: S311 - as above
         self.time = Timeline()
@@ -84,6 +86,7 @@ class World:
         self.lending = Lending(self)
         self.market = Market(self)
         self.trouble = Trouble(self)
+        self.absences = Absences(self)
         self.agreement = Agreement(self)
         self.journal = Journal(self)
         self.nakedness = Nakedness(self)
@@ -110,7 +113,7 @@ class World:
     @property
     def calm(self) -> bool:
         """Whether misfortunes are over."""
-        return self.now.mono_us >= self.plan.active_us
+        return self.now.mono_us >= self.active_us
 
     def hits(self, kind: Misfortune, chance: float) -> bool:
         """Whether a misfortune strikes here; counted."""
@@ -253,7 +256,7 @@ class World:
     def stream(self, venue: str, event: Any) -> None:
         """The user stream tells every live executor: late, twice, or not at all."""
         copies = [self.wire_us()]
-        if self.hits(Misfortune.STREAM_LOST, 0.2):
+        if self.absences.is_away(venue) or self.hits(Misfortune.STREAM_LOST, 0.2):
             copies = []
         elif self.hits(Misfortune.STREAM_DOUBLED, 0.1):
             copies.append(self.wire_us() * 20)
@@ -315,9 +318,10 @@ class World:
         self.market.start()
         self.lending.start()
         self.person.start()
+        self.absences.start()
         self._look()
 
     def _look(self) -> None:
-        self.time.after(LOOK_EVERY_US, self._look)
+        self.time.after(self.absences.paced_us(LOOK_EVERY_US), self._look)
         self.checker.opposites()
         self.nakedness.look(LOOK_EVERY_US)
