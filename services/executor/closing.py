@@ -7,6 +7,7 @@ contracts are reduce-only at the venue.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from services.executor.alone import why_stuck
 from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
 from services.executor.lane import Draft, Lane, plan_of
-from services.executor.model import ZERO, Plan, Purpose, Side, Trigger, sign_of
+from services.executor.model import ZERO, PairState, Plan, Purpose, Side, Trigger, sign_of
 from services.executor.old_prices import reducing_price
 from services.executor.sizing import LADDER, floor_to, grossed_up
 from services.executor.steps import (
@@ -133,8 +134,7 @@ def _fail(lane: Lane, draft: Draft) -> None:
     """Three tries or 15 s: re-open what the other leg has closed, and try the close later."""
     state = draft.state
     reason = f"the close failed: {last_reason(draft, Purpose.CLOSE)}"
-    kept = max(abs(leg.quantity) for leg in state.legs)
-    # by the direction: a buy that a fee made larger leaves crumbs on the other side of zero
+    kept = max(ZERO, *_held(state))
     goals = tuple(sign_of(state.direction, leg) * kept for leg in (0, 1))
     draft.set(
         plan=Plan(goals=(goals[0], goals[1]), purpose=Purpose.RESTORE, reason=reason),
@@ -148,6 +148,14 @@ def _fail(lane: Lane, draft: Draft) -> None:
     lane.entered_us = draft.now.mono_us
     lane.not_before_us = 0
     _restore(lane, draft)
+
+
+def _held(state: PairState) -> tuple[Decimal, Decimal]:
+    """What the legs hold in the pair's direction. Less than nothing lies on the other side of zero: crumbs of
+    a buy that a fee made larger, or coins that the venue has bought for a loan which had been bought back.
+    """
+    first, second = (sign_of(state.direction, leg) * state.legs[leg].quantity for leg in (0, 1))
+    return first, second
 
 
 def _restored(lane: Lane, draft: Draft) -> None:
@@ -167,11 +175,12 @@ def _restore(lane: Lane, draft: Draft) -> None:
         else:
             _restored(lane, draft)
         return
-    leg = 0 if abs(state.legs[0].quantity) < abs(state.legs[1].quantity) else 1
+    held = _held(state)
+    leg = 0 if held[0] < held[1] else 1
     rules = lane.rules(leg)
     # the goal is of when the close failed: the venue may have taken from the longer leg since then
-    wanted = min(abs(plan.goals[leg]), abs(state.legs[1 - leg].quantity))
-    missing = wanted - abs(state.legs[leg].quantity)
+    wanted = min(abs(plan.goals[leg]), max(ZERO, held[1 - leg]))
+    missing = wanted - held[leg]
     amount = floor_to(missing, rules.step) if rules is not None and missing > 0 else ZERO
     if amount < lane.least(leg, reduces=False) and worth_keeping(lane, draft):
         _restored(lane, draft)  # the rest is too small to be bought or sold: a held pair trims it

@@ -9,6 +9,7 @@ import msgspec
 
 from libs.common.instant import US_PER_MS
 from libs.common.messages import AlertLevel
+from libs.common.money import plain
 from libs.common.subjects import SPOT
 from services.executor import booked, closing, loans, news, order, watch
 from services.executor.debts import (
@@ -46,17 +47,44 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     asset = asset_of(lane, leg)
     debt = lane.loan.seen = debt_of(seen.balances, asset[1], seen.asked_mono_us)
     loan = next((one for one in draft.live if one.purpose in LOANS), None)
+    nothing = {one.id for one in draft.live if one is loan or news.is_silent(lane, one, seen)}
+    gone = None
+    if is_whole(draft, debt, lanes, asset, but=nothing):
+        gone = draft.state.legs[leg].others + own(*lane.keys[leg]) - debt.total
     if loan is not None:
-        loans.judge(lane, draft, loan, debt)
+        loans.judge(lane, draft, loan, debt, gone)
         return
+    if len(nothing) < len(draft.live) or _is_early(lane, draft, asset, debt):
+        return
+    if nothing or not lane.ready or not _met(lane, draft, leg, debt, gone):
+        _compare(lane, draft, leg, debt, lanes=lanes, gone=gone, only_recalls=bool(nothing) or not lane.ready)
+
+
+def _is_early(lane: Lane, draft: Draft, asset: Asset, debt: Debt) -> bool:
+    """Whether nothing is to be compared yet, or what a look shows may be another loan on its way."""
     claims, now_us = lane.world.claims, draft.now.mono_us
-    resting = draft.state.state in (State.IDLE, State.STUCK)
-    if not lane.ready or resting or draft.live:
-        return
-    if claims.is_others(asset, lane.pair, now_us) or debt.asked_us <= claims.since_us(asset):
-        return  # what this look shows may be another loan on its way
-    loans.verify(lane, draft, leg, debt)
-    held = draft.state.legs[leg]
+    if not lane.loaded or draft.state.state in (State.IDLE, State.STUCK):
+        return True
+    return claims.is_others(asset, lane.pair, now_us) or debt.asked_us <= claims.since_us(asset)
+
+
+def _compare(
+    lane: Lane,
+    draft: Draft,
+    leg: int,
+    debt: Debt,
+    *,
+    lanes: Collection[Lane],
+    gone: Decimal | None,
+    only_recalls: bool,
+) -> None:
+    """What is owed with what is ours. `gone`: coins that should be there, less those that are; None when this
+    look does not tell. `only_recalls`: orders that the venue has denied to the end are yet to be judged, or
+    the pair was just read from the store: `watch` does that, when what is owed is as it should be.
+    """
+    if not only_recalls:
+        loans.verify(lane, draft, leg, debt)
+    held, asset = draft.state.legs[leg], asset_of(lane, leg)
     owed, all_owed = owed_of(lanes, asset), owed_of(lanes, asset, interest=True)
     after = (
         as_interest(held, owed - debt.borrowed) if owed > debt.borrowed and all_owed <= debt.owed else held
@@ -65,22 +93,28 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
-        expected = held.others + own(*lane.keys[leg])
-        gone = expected - debt.total if is_whole(draft, debt, lanes, asset) else None
         _recalled(lane, draft, leg, principal + interest, gone)
         return
-    lane.loan.recalled_us, lane.loan.calm, lane.loan.bought = None, debt, ZERO
+    lane.loan.recalled_us = None
+    if only_recalls:
+        return
+    lane.loan.calm, lane.loan.bought = debt, ZERO
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
         after = with_interest(after, debt)
         after = after if draft.state.state is State.OPENING else with_spare(after)
-    if is_whole(draft, debt, lanes, asset):
-        after = replace(after, others=debt.total - own(*lane.keys[leg]))
+    if gone is not None:
+        after = replace(after, others=held.others - gone)
     put_leg(draft, leg, after)
 
 
-def is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) -> bool:
-    """Whether a look shows all that the pairs with this coin have done, and all of them are known here."""
+def is_whole(
+    draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset, *, but: Collection[str] = ()
+) -> bool:
+    """Whether a look shows all that the pairs with this coin have done, and all of them are known here.
+
+    `but`: a loan whose fate the look is to tell, and orders that the venue has denied to the end.
+    """
     if draft.unsettled:
         return False
     for lane in lanes:
@@ -88,7 +122,7 @@ def is_whole(draft: Draft, debt: Debt, lanes: Collection[Lane], asset: Asset) ->
         told = all(
             one.state.is_final and (one.side == "sell" or order.fills_complete(one))
             for one in lane.intents.values()
-            if one.leg in legs
+            if one.leg in legs and one.id not in but
         )
         if legs and (not lane.loaded or not told or debt.asked_us <= lane.changed_us):
             return False
@@ -106,13 +140,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     if loan.recalled_us is None or amount > loan.recalled:  # another one meanwhile makes it a bigger one
         loan.recalled_us, loan.recalled, loan.searched = now_us, amount, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
-        lane.missing[leg] = amount
-        since_ms = _calm_ms(lane, draft) - booked.LOOK_BACK_MS
-        venue, instrument = lane.keys[leg]
-        draft.requests.append(
-            FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=True)
-        )
-        watch.on_moved(lane, draft)
+        _search(lane, draft, leg, amount)
         return
     small = rules is not None and amount < rules.step
     found = gone is not None and gone >= amount * (1 - RESIDUE_SHARE)
@@ -138,6 +166,39 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
     if draft.state.state is State.ACTIVE:
         closing.begin(draft, reason="its loan was recalled", hard=True)
+
+
+def _search(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
+    """Look for what the venue has bought, and at the account again."""
+    lane.missing[leg] = amount
+    since_ms = _calm_ms(lane, draft) - booked.LOOK_BACK_MS
+    venue, instrument = lane.keys[leg]
+    draft.requests.append(
+        FindTaken(pair=lane.pair, venue=venue, instrument=instrument, since_ms=since_ms, margin=True)
+    )
+    watch.on_moved(lane, draft)
+
+
+def _met(lane: Lane, draft: Draft, leg: int, debt: Debt, gone: Decimal | None) -> bool:
+    """Whether a repayment seems to have met a recall: a purchase of the venue's had paid the debt, and the
+    coins of the repayment are there yet. With that trade they are the pair's, and nothing ends before; where
+    there is none they are the user's.
+    """
+    last, rules, loan, now_us = loans.repayment(draft), lane.rules(leg), lane.loan, draft.now.mono_us
+    if last is None or last.owed_after is not None or debt.asked_us <= loan.settled_us:
+        return False
+    if gone is None or rules is None or -gone < rules.step:
+        return False
+    if loan.recalled_us is None:
+        loan.recalled_us, loan.recalled, loan.searched = now_us, -gone, False
+    if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
+        _search(lane, draft, leg, -gone)
+        return True
+    venue, coin = asset_of(lane, leg)
+    text = f"{plain(-gone)} {coin} more are at {venue} than there should be"
+    text += f" after {plain(last.quantity)} were repaid: they are taken for yours"
+    draft.alert(AlertLevel.WARNING, "more_coins", f"{lane.pair}: {text}")
+    return False
 
 
 def _taken(draft: Draft, leg: int, amount: Decimal, gone: Decimal) -> None:
@@ -187,5 +248,6 @@ def _unowned(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane
 def on_searched(lane: Lane, draft: Draft, key: tuple[str, str]) -> None:
     """The venue's own trades have been read after a recall was noticed, and no order kept them unbooked."""
     leg = short_leg(draft)
-    if leg is not None and lane.keys[leg] == key and lane.loan.recalled_us is not None and not draft.live:
-        lane.loan.searched = True
+    if leg is None or lane.keys[leg] != key or lane.loan.recalled_us is None:
+        return
+    lane.loan.searched |= all(news.is_denied(lane, one) for one in draft.live)

@@ -2,7 +2,8 @@
 
 A loan goes out like an order: its intent is durable before the request, and each is sent once. It has no id
 at the venue, so that an unknown one is resolved by comparing what the account owes with what it owed before
-(`Intent.owed_before`): moved, or not moved in two looks after W. Only what this pair has borrowed is repaid.
+(`Intent.owed_before`), and what coins it has: moved, or not moved in two looks after W. Only what this pair
+has borrowed is repaid.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from services.executor.gate import Refusal
 from services.executor.ids import order_id
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import REFUSED, Debt, Memory
+from services.executor.loan_fate import Fate, fate
 from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State, Trigger
 from services.executor.steps import give_up, last_reason
 
@@ -32,6 +34,10 @@ MOVE_US_MAX: Final = 60 * US_PER_SEC
 """A claim on an asset outlives the longest request."""
 
 REPAY_TRIES: Final = 3
+WHY_NOT: Final = {
+    Fate.STILL: "what is owed has not changed: it was not carried out",
+    Fate.RECALLED: "less is owed, and the coins are there: the venue took the loan back by itself",
+}
 REPAY_AGAIN_US: Final = 5 * US_PER_SEC
 """So long after a repayment that was refused the next one waits."""
 
@@ -55,9 +61,11 @@ def lent(lane: Lane, draft: Draft) -> bool:
         return True
     asked = _last(draft, Purpose.BORROW)
     if asked is not None and asked.attempt == draft.state.attempt:
-        if asked.state is IntentState.DONE and not draft.state.is_flat:
+        held, recalled = draft.state.legs[leg], asked.state is IntentState.DONE
+        if recalled and (not draft.state.is_flat or held.owed >= rules.step):
             return True  # recalled after a part was sold: what stands is judged as after any failed order
-        recalled = asked.state is IntentState.DONE
+        if recalled and not cleared(lane, draft):
+            return False
         _not_lent(lane, draft, leg, "recalled" if recalled else last_reason(draft, Purpose.BORROW))
         return False
     patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
@@ -115,7 +123,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
 
 def _verified(lane: Lane, draft: Draft, leg: int) -> bool:
     """Whether a look after the last repayment has shown that all of it arrived."""
-    last = _repayment(draft)
+    last = repayment(draft)
     if last is not None and last.owed_after is None:
         _fresh(lane, draft, leg, after_us=lane.loan.settled_us)
         return False
@@ -128,7 +136,7 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
     principal is left, of which this pair bears its part. More than that is somebody's doing: nothing that is
     owed may stay behind a pair that ends.
     """
-    last, rules, held = _repayment(draft), lane.rules(leg), draft.state.legs[leg]
+    last, rules, held = repayment(draft), lane.rules(leg), draft.state.legs[leg]
     asked_late = debt.asked_us > lane.loan.settled_us
     if last is None or last.owed_after is not None or rules is None or not asked_late:
         return
@@ -143,7 +151,7 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
         give_up(draft, f"{left:f} {coin} are still owed at {venue} after {last.quantity:f} were repaid")
 
 
-def _repayment(draft: Draft) -> Intent | None:
+def repayment(draft: Draft) -> Intent | None:
     """The last loan of this attempt, if it was a repayment."""
     last = next((one for one in reversed(draft.intents.values()) if one.purpose in LOANS), None)
     if last is None or last.state is not IntentState.DONE or last.attempt != draft.state.attempt:
@@ -313,32 +321,27 @@ def on_timer(lane: Lane, draft: Draft) -> None:
             _ask(lane, draft, intent.leg)
 
 
-def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt) -> None:
-    """Whether a loan of unknown fate has moved what is owed.
-
-    Principal moves by nothing but loans. A repayment is seen in principal and interest together, which may
-    have grown a little meanwhile: half of it decides.
-    """
+def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | None) -> None:
+    """Whether a loan of unknown fate has moved what is owed. `gone`: as `loan_fate.fate` wants it."""
     begun = lane.loan.doubt
     if begun is None:
         return
-    before = loan.owed_before or ZERO
-    if loan.purpose is Purpose.BORROW:
-        change = debt.borrowed - before
-        moved, still = change >= loan.quantity, change == 0
-    else:
-        still = not (moved := (before - debt.owed) * 2 >= loan.quantity)
-    if moved:
+    found = fate(loan, debt, gone)
+    if found is Fate.MOVED:
         _done(lane, draft, loan)
         return
     lane.loan.doubt, then = resolve.on_answer(begun, "not_found", debt.asked_us)
-    if then == "compare" and still:
-        reason = f"{loan.reason}; what is owed has not changed: it was not carried out"
-        _end(lane, draft, loan, IntentState.NOT_ACCEPTED, reason)
-    elif then == "compare":
-        text = f"a loan of {loan.quantity:f} is unknown, and {debt.borrowed - before:f} more are owed"
+    if then != "compare":
+        return
+    if found is Fate.UNCLEAR:
+        _done(lane, draft, loan)
+    elif found is Fate.OTHERWISE:
+        more = debt.borrowed - (loan.owed_before or ZERO)
+        text = f"a loan of {loan.quantity:f} is unknown, and {more:f} more are owed"
         _end(lane, draft, loan, IntentState.FOREIGN, text)
         news.foreign(draft, f"{lane.keys[loan.leg][0]}: {text}")
+    else:
+        _end(lane, draft, loan, IntentState.NOT_ACCEPTED, f"{loan.reason}; {WHY_NOT[found]}")
 
 
 def restart(lane: Lane) -> None:

@@ -54,15 +54,22 @@ class Ending:
         self._orders_and_fees()
 
     def _orders_and_fees(self) -> None:
-        """I14: no position has cost more orders, or more fees, than it may. The fees are the venues' own."""
+        """I14: no position has cost more orders, or more fees, than it may. The fees are the venues' own.
+
+        What a recall has bought is sold again once, where the coins had been there.
+        """
         durable = self.checker.durable
         for key, count in Counter((one.pair, one.attempt) for one in durable.values()).items():
             if count > ORDERS_PER_POSITION_MAX:
                 raise Violated("I14", f"{count} orders for {key}")
         paid: dict[tuple[str, int], Decimal] = {}
         fair: dict[tuple[str, int], Decimal] = {}
+        excess: dict[tuple[str, int], Decimal] = {}
+        recalls = self.world.lending.bought
         for venue in self.world.venues.values():
             for fill in venue.engine.fills(BOT):
+                if (of := recalls.get(fill.client_id or "")) is not None:
+                    excess[of] = excess.get(of, Decimal(0)) + FEES.spot.taker * fill.price * fill.quantity
                 if (intent := durable.get(fill.client_id)) is None:
                     continue
                 key = (intent.pair, intent.attempt)
@@ -72,7 +79,7 @@ class Ending:
                     rate = (FEES.perp if fill.instrument.startswith(Kind.PERP.value) else FEES.spot).taker
                     fair[key] = fair.get(key, Decimal(0)) + 2 * rate * fill.price * fill.quantity
         for key, usd in paid.items():
-            most = FEES_USD_MIN + ROUND_TRIPS_MAX * fair.get(key, Decimal(0))
+            most = FEES_USD_MIN + ROUND_TRIPS_MAX * fair.get(key, Decimal(0)) + excess.get(key, Decimal(0))
             if usd > most:
                 raise Violated("I14", f"{usd:.2f} USD of fees for {key}, {most:.2f} at most")
 

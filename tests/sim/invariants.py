@@ -17,7 +17,7 @@ from libs.common.store import Transition
 from libs.common.subjects import SPOT, kind_of
 from services.executor.gate import Refusal
 from services.executor.leases import groups_of
-from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, State
+from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, Purpose, State
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
 from services.executor.world import Key
@@ -197,7 +197,8 @@ class Checker:
         rules = node.lanes[intent.pair].rules(intent.leg)
         step = rules.step if rules is not None else Decimal(0)
         after -= self.world.lending.slack(intent, step)
-        if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0:
+        crumbs = intent.purpose is Purpose.RESTORE and abs(leg.quantity) < step  # it is flat but for a fee
+        if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0 and not crumbs:
             raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
         if state.plan is not None and intent.purpose.value in ("open", "restore"):
             goal = abs(state.plan.goals[intent.leg])

@@ -14,7 +14,7 @@ from libs.common.subjects import SPOT, kind_of
 from libs.exchange.engine.commands import AccrueInterest, Borrow, Refused, Repay, SetFees, Submit
 from libs.exchange.engine.types import Balance, FeeRates, OrderType, Side, TimeInForce
 from services.executor.events import MoveLoan
-from services.executor.model import LOANS, Direction, Intent, IntentState, PairState, State
+from services.executor.model import LOANS, Direction, Intent, IntentState, PairState, Purpose, State
 from tests.sim.invariants import Violated
 from tests.sim.plan import KEYS, PAIRS, Misfortune, SimPair
 from tests.sim.terms import BOT, FEES, STEPS, USER_COINS, listing_key
@@ -47,9 +47,10 @@ class Lending:
         self.rng = random.Random(f"lending {world.plan.seed}")  # noqa: S311 - a seed is what it is for
         self.landed: set[str] = set()
         self.answered: set[str] = set()
-        self.bought: set[str] = set()
+        self.bought: dict[str, tuple[str, int]] = {}  # a recall's purchase -> (pair, attempt) of the loan
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.left_to_user: set[tuple[str, str]] = set()
+        self.taken_early: set[str] = set()  # pairs from which a loan was taken back amid orders of theirs
         self.hour = 0
         self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
         self.users_debt = ZERO
@@ -167,36 +168,44 @@ class Lending:
         self.users_debt_most += self.users_debt * rate + Decimal("1e-8")
 
     def recall(self) -> None:
-        """Now and then the venue takes a loan of ours back: it buys the coins, or takes what is there."""
+        """Now and then the venue takes a loan of ours back: it buys the coins, or takes what is there. Mostly
+        from a pair that rests, else whatever the pair does: between the loan and the sale, or while it pays.
+        """
         world = self.world
         for pair in PAIRS:
             state = world.checker.states.get(pair.id)
-            if state is None or state.state is not State.ACTIVE or self._moves(pair.id):
+            if state is None:
                 continue
+            rests = state.state is State.ACTIVE and not self._moves(pair.id)
+            kind = Misfortune.LOAN_RECALLED if rests else Misfortune.LOAN_RECALLED_EARLY
             for leg in state.legs:
                 if self._refuses(leg.venue):
                     continue  # who takes nothing back recalls nothing
-                if leg.kind is SPOT and leg.borrowed > 0 and world.hits(Misfortune.LOAN_RECALLED, 0.2):
+                if not rests and self.users_debt:
+                    continue  # nobody can tell whose debt was paid while ours is on its way
+                if leg.kind is SPOT and leg.borrowed > 0 and world.hits(kind, 0.2):
                     whole = self.rng.random() < 0.5
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]
                     wanted = leg.borrowed if whole else leg.borrowed / 2
                     amount = (wanted / step).to_integral_value(rounding=ROUND_FLOOR) * step
-                    self._take_back(leg.venue, leg.instrument, amount)
+                    if any(one.pair == pair.id for one in world.checker.live()):
+                        self.taken_early.add(pair.id)
+                    self._take_back(leg.venue, leg.instrument, amount, of=(pair.id, state.attempt))
 
     def _moves(self, pair: str) -> bool:
         return any(one.pair == pair and one.purpose in LOANS for one in self.world.checker.live())
 
-    def _take_back(self, venue: str, instrument: str, amount: Decimal) -> None:
+    def _take_back(self, venue: str, instrument: str, amount: Decimal, *, of: tuple[str, int]) -> None:
         engine_side, coin = self.world.venues[venue], instrument.split("-", maxsplit=1)[0]
         held, step = self.balance(venue, coin), STEPS[coin, SPOT][0]
         free, owed = held.free, held.borrowed + held.interest - self.users_debt
-        if owed < step:
-            return  # it was taken back a moment ago
+        if owed < max(step, amount / 100):
+            return  # it was taken back a moment ago, but for interest
         amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
         try:
             if free < amount or self.rng.random() < 0.6:
                 name = f"recall{len(self.bought)}"
-                self.bought.add(name)
+                self.bought[name] = of
                 engine_side.apply(SetFees(account=BOT, fees=replace(FEES, spot=FREE)))
                 engine_side.apply(
                     Submit(
@@ -252,10 +261,13 @@ class Lending:
     # --- what must hold -------------------------------------------------------------------------------------
 
     def check_intent(self, intent: Intent) -> None:
-        """I12: what is done was carried out, what was given up was not."""
+        """I12: what is done was carried out, what was given up was not. A loan that is taken back while its
+        repayment is unknown looks the same, and is: the debt is gone.
+        """
         if intent.purpose not in LOANS:
             return
-        if intent.state is IntentState.DONE and intent.id not in self.landed:
+        gone = intent.purpose is Purpose.REPAY and intent.pair in self.taken_early
+        if intent.state is IntentState.DONE and intent.id not in self.landed and not gone:
             raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
         given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
         if given_up and intent.id in self.landed:

@@ -85,6 +85,7 @@ class Misfortune(StrEnum):
     LOAN_REPLY_LOST = "loan_reply_lost"
     LOAN_REJECTED = "loan_rejected"
     LOAN_RECALLED = "loan_recalled"
+    LOAN_RECALLED_EARLY = "loan_recalled_early"
     USER_DEBT = "user_debt"
     REPAY_REFUSED = "repay_refused"
     FOLLOW_REFUSED = "follow_refused"
@@ -161,6 +162,9 @@ class Misfortune(StrEnum):
 
 LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
 """Drawn from a stream of their own, so that the plans of the seeds stay what they were without them."""
+
+LATEST = (Misfortune.LOAN_RECALLED_EARLY,)
+"""As `LATER`, from one more stream."""
 
 LATER_SHARE = 0.4
 
@@ -260,9 +264,8 @@ def of_seed(seed: int) -> Plan:
     """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
     density = rng.choice(DENSITIES)
-    chosen = frozenset(
-        kind for kind in Misfortune if kind not in (*LATER, *ABSENCES) and rng.random() < density
-    )
+    later = (*LATER, *LATEST, *ABSENCES)
+    chosen = frozenset(kind for kind in Misfortune if kind not in later and rng.random() < density)
     if Misfortune.CLOSE_REFUSED in chosen:
         chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
     scarce = rng.random() < 0.15
@@ -270,6 +273,8 @@ def of_seed(seed: int) -> Plan:
         chosen = chosen - RICH | {Misfortune.MARGIN_SHOCK}
     more = random.Random(f"more {seed}")  # noqa: S311 - as above
     chosen |= {kind for kind in LATER if more.random() < LATER_SHARE}
+    latest = random.Random(f"latest {seed}")  # noqa: S311 - as above
+    chosen |= {kind for kind in LATEST if latest.random() < LATER_SHARE}
     chosen |= _absences(random.Random(f"absences {seed}"))  # noqa: S311 - as above
     return Plan(
         seed=seed,

@@ -1,0 +1,49 @@
+"""What one look says of a loan whose fate is unknown. Pure.
+
+                    what is owed         coins
+    lent            rises by all         come
+    paid back       falls                go
+    recalled        falls                go (taken), or stay (the venue has bought others for it)
+
+Principal moves by nothing but loans, interest grows. A venue that takes a loan back while a repayment of it
+is unknown leaves the same debt; only the coins tell whether the repayment has taken them. Were they taken
+for paid, a position as large as the loan would stand alone, and be nobody's.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+from services.executor.debts import RESIDUE_SHARE
+from services.executor.lending import Debt
+from services.executor.model import ZERO, Intent, Purpose
+
+
+class Fate(StrEnum):
+    """`unclear`: what is owed has fallen, and this look does not tell what coins are gone."""
+
+    MOVED = "moved"
+    STILL = "still"
+    UNCLEAR = "unclear"
+    RECALLED = "recalled"
+    OTHERWISE = "otherwise"
+
+
+def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
+    """`gone`: coins that would be there if the loan had not moved, less those that are; None: not known.
+
+    Interest that came in between is little beside a loan: half of the debt decides, and nearly all coins.
+    """
+    before = loan.owed_before or ZERO
+    if loan.purpose is Purpose.BORROW:
+        change = debt.borrowed - before
+        if change >= loan.quantity:
+            return Fate.MOVED
+        came = gone is not None and -gone * 2 >= loan.quantity  # lent, and the venue has bought it back
+        return Fate.OTHERWISE if change or came else Fate.STILL
+    if (before - debt.owed) * 2 < loan.quantity:
+        return Fate.STILL
+    if gone is None:
+        return Fate.UNCLEAR
+    return Fate.MOVED if gone >= loan.quantity * (1 - RESIDUE_SHARE) else Fate.RECALLED

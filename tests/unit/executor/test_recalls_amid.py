@@ -1,0 +1,159 @@
+"""Loans that the venue takes back amid what a pair does: an order, a repayment, a restart."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from services.executor.lending import Debt
+from services.executor.loan_fate import Fate, fate
+from services.executor.model import IntentState, Purpose, State
+from tests.unit.executor.build import intent
+from tests.unit.executor.lender import LoanRig
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY
+
+D = Decimal
+W_SEC = 40.0
+"""More than an order or a loan of unknown fate may take."""
+
+
+def closing(*lent: str) -> LoanRig:
+    """A reverse pair whose coins have been bought back, and whose repayment has left."""
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.lent.extend(lent)  # type: ignore[arg-type]
+    rig.wish("close")
+    rig.until(lambda: len(rig.moved) == 2, 10)
+    return rig
+
+
+def test_coins_of_an_unknown_repayment_that_a_recall_made_needless_are_sold() -> None:
+    rig = closing("refused")
+    rig.lender.buy_back(D(1))  # the debt falls as if the repayment had arrived, and the coins stay
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    (repay,) = [one for one in rig.loans if one.purpose is Purpose.REPAY]
+    assert repay.state is IntentState.NOT_ACCEPTED
+    assert "took the loan back" in repay.reason
+    assert list(rig.durable.taken.values()) == [D(1)]
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003"), "nothing that nobody knows of is held"
+    assert rig.told("foreign") == []
+
+
+def test_an_unknown_repayment_of_which_a_recall_took_the_coins_is_over() -> None:
+    rig = closing("refused")
+    rig.lender.move(D(-1))  # debt and coins are gone: there is nothing else to know
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.lender.coins == rig.durable.legs[0].spare
+
+
+def test_half_taken_and_half_bought_while_a_repayment_is_unknown() -> None:
+    rig = closing("refused")
+    rig.lender.move(D("-0.5"))
+    rig.lender.buy_back(D("0.5"))
+    rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
+    assert list(rig.durable.taken.values()) == [D("0.5")]
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
+    assert rig.told("foreign") == []
+
+
+def test_a_repayment_that_met_a_recall_leaves_no_coins_behind() -> None:
+    rig = closing()
+    rig.lender.borrowed += 1  # the venue had bought before the repayment came, and took no more than was owed
+    rig.lender.buy_back(D(1))
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert list(rig.durable.taken.values()) == [D(1)]
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
+    assert rig.told("more_coins") == []
+
+
+def test_coins_that_the_user_brings_in_while_a_loan_is_repaid_stay_his_and_are_told() -> None:
+    rig = closing()
+    rig.lender.users_coins += D(2)
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert "2 BTC more" in rig.told("more_coins")[0]
+    assert rig.lender.coins == 2 + rig.durable.legs[0].spare
+    assert rig.durable.legs[0].others == 2
+
+
+def test_a_failed_opening_does_not_end_before_a_look_has_shown_that_nothing_is_owed() -> None:
+    rig = LoanRig()
+    rig.acts("spot", "reject")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.moved) == 2, 10)
+    rig.lender.borrowed += D("0.0002")  # interest that no look had shown was paid first
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.durable.legs[0].owed == D("0.0002") == rig.lender.borrowed
+
+
+@pytest.mark.parametrize("bought", [True, False])
+def test_a_recall_amid_an_unknown_order_halts_nobody(*, bought: bool) -> None:
+    """Without borrowed coins the sale could not have happened: what is missed of both is the recall's."""
+    rig = LoanRig()
+    rig.acts("spot", "lost")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: rig.lender.borrowed == 1, 5)
+    rig.run(2)
+    rig.lender.move(D(-1))
+    if bought:
+        rig.lender.borrowed += 1
+        rig.lender.buy_back(D(1))
+    rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
+    assert rig.told("foreign") == []
+    assert rig.lender.coins == rig.durable.legs[0].spare + rig.durable.legs[0].quantity < D("0.003")
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.venues.held[PERP_KEY] == 0
+
+
+def test_coins_that_a_recall_took_from_a_pair_that_was_just_restarted_are_no_riddle() -> None:
+    rig = LoanRig().reversed()
+    rig.run(6)
+    rig.wish("close")
+    rig.until(lambda: rig.venues.held[SPOT_KEY] > D("-0.5"), 10)  # bought back, and not repaid
+    rig.lender.move(D(-1))
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
+    assert rig.told("foreign") == []
+    assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
+
+
+# --- one look -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("owed", "gone", "expected"),
+    [
+        ("6", "0", Fate.MOVED),
+        ("6", None, Fate.MOVED),
+        ("5", "0", Fate.STILL),
+        ("5", None, Fate.STILL),
+        ("5", "-1", Fate.OTHERWISE),  # lent, and bought back
+        ("5.5", "0", Fate.OTHERWISE),
+        ("4.5", "0", Fate.OTHERWISE),
+    ],
+)
+def test_fates_of_a_loan(owed: str, gone: str | None, expected: Fate) -> None:
+    loan = intent(purpose=Purpose.BORROW, quantity=D(1), owed_before=D(5))
+    debt = Debt(borrowed=D(owed), interest=D(0), total=D(0), asked_us=1)
+    assert fate(loan, debt, None if gone is None else D(gone)) is expected
+
+
+@pytest.mark.parametrize(
+    ("owed", "gone", "expected"),
+    [
+        ("4", "1", Fate.MOVED),
+        ("4.001", "1", Fate.MOVED),  # an hour's interest came in between
+        ("4", "0", Fate.RECALLED),
+        ("4", "0.5", Fate.RECALLED),
+        ("4", None, Fate.UNCLEAR),
+        ("5", "0", Fate.STILL),
+        ("5.001", None, Fate.STILL),
+    ],
+)
+def test_fates_of_a_repayment(owed: str, gone: str | None, expected: Fate) -> None:
+    loan = intent(purpose=Purpose.REPAY, quantity=D(1), owed_before=D(5))
+    debt = Debt(borrowed=D(owed), interest=D(0), total=D(0), asked_us=1)
+    assert fate(loan, debt, None if gone is None else D(gone)) is expected
