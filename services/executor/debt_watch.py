@@ -192,7 +192,8 @@ def _met(lane: Lane, draft: Draft, leg: int, debt: Debt, gone: Decimal | None) -
     if loan.recalled_us is None:
         loan.recalled_us, loan.recalled, loan.searched = now_us, -gone, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
-        _search(lane, draft, leg, -gone)
+        known = draft.state.legs[leg].owed  # interest that the repayment left, and the purchase has paid
+        _search(lane, draft, leg, -gone + max(ZERO, known - debt.owed))
         return True
     venue, coin = asset_of(lane, leg)
     text = f"{plain(-gone)} {coin} more are at {venue} than there should be"

@@ -196,7 +196,8 @@ def _gone(lane: Lane, leg: int, looks: Looks, together: Together) -> bool:
 
 
 def _lacks(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
-    """How many of the coins that were no pair's went into a loan that is gone; empty when none did.
+    """How many of the coins that were no pair's went into a loan that is gone, or how many more than those
+    are there (borrowed ones, or bought by the venue for the loan); empty when neither.
 
     The look is the same whether the venue has recalled it or the user has repaid it: he knows, we do not.
     """
@@ -204,9 +205,12 @@ def _lacks(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
     held = lane.state.legs[leg]
     beside = together.own(venue, instrument) - held.coins - lane.dust[leg]
     short = held.others + beside - news.shown_of(lane, leg, looks[venue])
-    if not held.borrowed or short < _step(lane, leg):
+    if not held.borrowed or abs(short) < _step(lane, leg):
         return ""
     coin = asset_of(lane, leg)[1]
+    if short < 0:
+        there = f"{plain(-short)} {coin} more than the {plain(held.others)} beside the pair are at {venue}"
+        return f"{there}, and no loan of it: they are yours, and nothing hedges them"
     text = f"{plain(short)} {coin} of the {plain(held.others)} beside the pair at {venue} went into the loan"
     return f"{text}: buy them back if you have not repaid it yourself"
 

@@ -127,9 +127,11 @@ class Checker:
                 raise Violated("I12", f"{order_id} was given up, and {venue.slug} has it")
 
     def _left_to_user(self, pair: str) -> None:
-        """What he has closed by hand is no longer ours, not even the coins that are too few to be sold."""
+        """What he has closed by hand is no longer ours, not even the coins that are too few to be sold; nor
+        are those that lie there for a loan that was taken back while he was waited for.
+        """
         keys = next(one.keys for one in PAIRS if one.id == pair)
-        if any(key in self.world.meddled for key in keys):
+        if pair in self.world.lending.taken_stuck or any(key in self.world.meddled for key in keys):
             self.world.meddled.update(keys)
             self.world.agreement.write_off(keys)
             self.world.lending.left_to_user.update((venue, name.split("-")[0]) for venue, name in keys)

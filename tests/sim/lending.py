@@ -50,7 +50,8 @@ class Lending:
         self.bought: dict[str, tuple[str, int]] = {}  # a recall's purchase -> (pair, attempt) of the loan
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.left_to_user: set[tuple[str, str]] = set()
-        self.taken_early: set[str] = set()  # pairs from which a loan was taken back amid orders of theirs
+        self.taken_early: set[str] = set()  # pairs from which a loan was taken back while they did not rest
+        self.taken_stuck: set[str] = set()  # ... and while a person was waited for
         self.hour = 0
         self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
         self.users_debt = ZERO
@@ -188,8 +189,10 @@ class Lending:
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]
                     wanted = leg.borrowed if whole else leg.borrowed / 2
                     amount = (wanted / step).to_integral_value(rounding=ROUND_FLOOR) * step
-                    if any(one.pair == pair.id for one in world.checker.live()):
+                    if not rests:
                         self.taken_early.add(pair.id)
+                    if state.state is State.STUCK:
+                        self.taken_stuck.add(pair.id)
                     self._take_back(leg.venue, leg.instrument, amount, of=(pair.id, state.attempt))
 
     def _moves(self, pair: str) -> bool:
@@ -261,8 +264,8 @@ class Lending:
     # --- what must hold -------------------------------------------------------------------------------------
 
     def check_intent(self, intent: Intent) -> None:
-        """I12: what is done was carried out, what was given up was not. A loan that is taken back while its
-        repayment is unknown looks the same, and is: the debt is gone.
+        """I12: what is done was carried out, what was given up was not. A loan that is taken back beside a
+        repayment which is unknown looks as if that had arrived, or as if it had not, and the debt is gone.
         """
         if intent.purpose not in LOANS:
             return
@@ -270,7 +273,7 @@ class Lending:
         if intent.state is IntentState.DONE and intent.id not in self.landed and not gone:
             raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
         given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
-        if given_up and intent.id in self.landed:
+        if given_up and intent.id in self.landed and not gone:
             raise Violated("I12", f"loan {intent.id} was given up, and the venue has moved it")
         if intent.state.is_final:
             self.world.counts[f"{intent.purpose.value} {intent.state.value}"] += (

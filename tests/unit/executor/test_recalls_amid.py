@@ -69,6 +69,26 @@ def test_a_repayment_that_met_a_recall_leaves_no_coins_behind() -> None:
     assert rig.told("more_coins") == []
 
 
+def test_interest_that_is_known_and_that_a_recall_has_paid_is_counted_once() -> None:
+    rig = LoanRig()
+    rig.acts("spot", "reject")
+    rig.lent.extend(["moved", "denied"])
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.moved) == 2, 10)
+    rig.lender.interest = D("0.0005")  # an hour is over, and only 1 is there to be repaid
+    rig.until(lambda: len(rig.moved) == 3, 10)
+    assert rig.moved[-1].amount == -1
+    rig.lender.borrowed += 1
+    rig.lender.buy_back(D(1))
+    rig.lender.borrowed = D(0)  # of the repayment no more was taken than the rest
+    assert rig.lender.coins == D("0.9995")
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    leg = rig.durable.legs[0]
+    assert list(rig.durable.taken.values()) == [D(1)]
+    assert leg.owed == 0
+    assert rig.lender.coins == leg.spare + leg.quantity, "to the last digit"
+
+
 def test_coins_that_the_user_brings_in_while_a_loan_is_repaid_stay_his_and_are_told() -> None:
     rig = closing()
     rig.lender.users_coins += D(2)
@@ -117,6 +137,19 @@ def test_coins_that_a_recall_took_from_a_pair_that_was_just_restarted_are_no_rid
     rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
     assert rig.told("foreign") == []
     assert rig.lender.borrowed == 0 == rig.durable.legs[0].owed
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
+
+
+def test_a_failed_close_restores_nothing_beside_coins_that_lie_on_the_other_side_of_zero() -> None:
+    """What a recall has bought too much is sold: bought against, it would be twice as much."""
+    rig = closing("denied")
+    rig.lender.buy_back(D(1))
+    rig.acts("spot", "reject", "reject", "reject")
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert len(rig.told("close")) == 1
+    (restored,) = rig.orders(Purpose.RESTORE)
+    assert (restored.leg, restored.side, restored.quantity) == (0, "sell", D(1))
+    assert rig.refused == []
     assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
 
 

@@ -272,3 +272,4 @@ def test_what_a_loan_took_of_the_users_coins_is_named(users: str, lacks: str) ->
     (text,) = rig.told("taken_over")
     named = f"{lacks} BTC of the 3 beside the pair at binance went into the loan"
     assert (named in text, "buy them back" in text) == (bool(lacks), bool(lacks))
+    assert ("0.5 BTC more than the 3 beside" in text) == (users == "3.5")
