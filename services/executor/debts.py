@@ -218,5 +218,4 @@ def bought_back(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
     if leg == short_leg(draft):
         held = draft.state.legs[leg]
         put_leg(draft, leg, repaid(held, min(amount, held.owed)))
-        lane.loan.recalled_us = None
         lane.loan.bought += amount

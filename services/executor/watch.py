@@ -294,6 +294,8 @@ def on_taken(
             borne[name] = draft.state.taken.get(name, ZERO) + amount
         left = open_of[name] - amount
         unborne += left if trade.side == "buy" else -left
+    if borne and leg == short_leg(draft):
+        lane.loan.recalled_us = None  # with all of them: two purchases before a look are one recall
     if borne:
         booked.with_names(lane, draft, borne, {name: made[name].ts_ms for name in borne})
     missing = lane.missing.get(leg, ZERO)

@@ -40,6 +40,18 @@ def test_coins_of_an_unknown_repayment_that_a_recall_made_needless_are_sold() ->
     assert rig.told("foreign") == []
 
 
+def test_two_purchases_beside_an_unknown_repayment_are_booked_and_sold() -> None:
+    rig = closing("refused")
+    rig.lender.interest = D("0.0005")  # which the first one pays
+    rig.lender.buy_back(D("0.5"))
+    rig.lender.buy_back(D("0.5"))
+    rig.until(lambda: bool(rig.durable.taken), W_SEC)
+    assert list(rig.durable.taken.values()) == [D("0.5"), D("0.5")], "at once: they are one recall"
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert rig.lender.coins == rig.durable.legs[0].spare < D("0.003")
+    assert rig.told("foreign") == []
+
+
 def test_an_unknown_repayment_of_which_a_recall_took_the_coins_is_over() -> None:
     rig = closing("refused")
     rig.lender.move(D(-1))  # debt and coins are gone: there is nothing else to know
