@@ -184,6 +184,23 @@ async def test_one_refusal_among_answers_is_a_no(
     assert {one["service"]: one["ok"] for one in said["replies"]} == {"risk": True, "executor": False}
 
 
+async def test_what_became_of_a_pairs_coins_is_said_with_its_reset(
+    folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await nats.ready()
+    running(folder, nats.url)
+    async with services(nats.url, ok("risk"), ok("executor")) as heard:
+        assert await fundarb("reset", "--yes", "--pair", PAIR, "--coins", "sold") == 0
+        assert await fundarb("reset", "--yes", "--scope", f"pair:{PAIR}", "--coins", "held") == 0
+        assert await fundarb("reset", "--yes", "--pair", PAIR) == 0
+        capsys.readouterr()
+        assert await fundarb("reset", "--yes", "--coins", "sold") == 2
+        assert "--coins is said of one pair: add --pair" in capsys.readouterr().err
+        assert await fundarb("reset", "--yes", "--pair", PAIR, "--coins", "gone") == 2
+        assert "choose from 'sold', 'held'" in capsys.readouterr().err
+    assert [one.coins for one in heard.said] == ["sold", "held", None]
+
+
 async def test_half_an_answer_is_none(
     folder: Path, nats: RealServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
