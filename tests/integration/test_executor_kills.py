@@ -168,9 +168,7 @@ async def test_of_two_executors_one_owns_a_pair_and_the_other_takes_over(tmp_pat
         assert 0 < left_sec <= TTL_MS / 1_000, "it was the first one's until now"
         took_sec = await made.until(lambda: len(made.owners[pair]) == 2)
         assert took_sec > left_sec - LOADED_SEC, "not while it may still be the first one's"
-        assert took_sec < left_sec + RETRY_US / US_PER_SEC + LOADED_SEC, (
-            "with the next try"
-        )
+        assert took_sec < left_sec + RETRY_US / US_PER_SEC + LOADED_SEC, "with the next try"
         await made.ask("close", pair, until="idle")
         assert set((await made.sent()).values()) == {1}
         assert await second.stop() == 0
