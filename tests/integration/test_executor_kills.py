@@ -22,8 +22,10 @@ SOMEWHERE = ("active", "idle", "stuck")
 SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC")
 SETTLED_SEC = 90.0
 DEATH_SEC = 150.0
-LOADED_SEC = 1.0
-"""Of a loaded machine: to get the lease, to read the pair and to say whose it is."""
+LOADED_SEC = 5.0
+"""Of a machine with twice as many test workers as cores: to get the lease, to read the pair and to say whose it
+is. A quiet one takes 0.05 to 0.3 s from the lapse to the first word of the new owner.
+"""
 
 MINIMUM_USD = 5.0  # of an order at the venue: what is worth less is dust
 
@@ -167,7 +169,7 @@ async def test_of_two_executors_one_owns_a_pair_and_the_other_takes_over(tmp_pat
         left_sec = await left_of_leases(made.env["FUNDARB_REDIS_URL"])
         assert 0 < left_sec <= TTL_MS / 1_000, "it was the first one's until now"
         took_sec = await made.until(lambda: len(made.owners[pair]) == 2)
-        assert took_sec > left_sec - LOADED_SEC, "not while it may still be the first one's"
+        assert took_sec > left_sec - 0.5, "not while it may still be the first one's"
         assert took_sec < left_sec + RETRY_US / US_PER_SEC + LOADED_SEC, "with the next try"
         await made.ask("close", pair, until="idle")
         assert set((await made.sent()).values()) == {1}
