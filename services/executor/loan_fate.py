@@ -15,7 +15,6 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 
-from services.executor.debts import RESIDUE_SHARE
 from services.executor.lending import Debt
 from services.executor.model import ZERO, Intent, Purpose
 
@@ -33,7 +32,8 @@ class Fate(StrEnum):
 def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
     """`gone`: coins that would be there if the loan had not moved, less those that are; None: not known.
 
-    Interest that came in between is little beside a loan: half of the debt decides, and nearly all coins.
+    Interest that came in between is little beside a loan: half of the debt decides. It moves no coins: all of
+    them must be gone.
     """
     before = loan.owed_before or ZERO
     if loan.purpose is Purpose.BORROW:
@@ -46,4 +46,4 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
         return Fate.STILL
     if gone is None:
         return Fate.UNCLEAR
-    return Fate.MOVED if gone >= loan.quantity * (1 - RESIDUE_SHARE) else Fate.RECALLED
+    return Fate.MOVED if gone >= loan.quantity else Fate.RECALLED

@@ -23,8 +23,8 @@ SYMBOLS = ("BTC", "ETH", "SOL", "BNB", "XRP", "LTC")
 SETTLED_SEC = 90.0
 DEATH_SEC = 150.0
 LOADED_SEC = 5.0
-"""Of a machine with twice as many test workers as cores: to get the lease, to read the pair and to say whose it
-is. A quiet one takes 0.05 to 0.3 s from the lapse to the first word of the new owner.
+"""Of a machine with twice as many test workers as cores: to get the lease, to read the pair and to say whose
+it is. A quiet one takes 0.05 to 0.3 s from the lapse to the first word of the new owner.
 """
 
 MINIMUM_USD = 5.0  # of an order at the venue: what is worth less is dust

@@ -6,7 +6,7 @@ What the user trades by hand, and what a lost store knew, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -99,9 +99,13 @@ class Agreement:
 
     def unbooked(self, key: Key) -> Decimal:
         """What the venue traded by itself and no pair has taken over, signed."""
+        return sum(self._left(key), ZERO)
+
+    def _left(self, key: Key) -> Iterator[Decimal]:
+        """The same, trade by trade."""
         side = self.world.venues[key[0]]
         states = [self.world.checker.states.get(pair.id) for pair in SHARERS[key]]
-        left, mark_ms = ZERO, booked.mark_ms((one for one in states if one is not None), key)
+        mark_ms = booked.mark_ms((one for one in states if one is not None), key)
         for fill in side.venue_made:
             if side.instruments[fill.instrument] != key[1]:
                 continue
@@ -110,12 +114,12 @@ class Agreement:
             if name in self.written_off or report.ts_ms < mark_ms:
                 continue
             borne = sum((state.taken.get(name, ZERO) for state in states if state is not None), ZERO)
-            left += (1 if fill.side is Side.BUY else -1) * (fill.quantity - borne)
-        return left
+            yield (1 if fill.side is Side.BUY else -1) * (fill.quantity - borne)
 
     def unbooked_at(self, venue: str) -> bool:
-        """Whether a venue has traded something by itself that nobody has booked."""
-        return any(self.unbooked(key) for key in KEYS if key[0] == venue and kind_of(key[1]) is not SPOT)
+        """Whether a venue has traded something by itself that nobody has booked, also to and fro."""
+        keys = [key for key in KEYS if key[0] == venue and kind_of(key[1]) is not SPOT]
+        return any(left for key in keys for left in self._left(key))
 
     def unbooked_recall(self, venue: str) -> bool:
         """Whether coins that a recall has bought are in nobody's books."""

@@ -193,6 +193,7 @@ def test_fates_of_a_loan(owed: str, gone: str | None, expected: Fate) -> None:
         ("4.001", "1", Fate.MOVED),  # an hour's interest came in between
         ("4", "0", Fate.RECALLED),
         ("4", "0.5", Fate.RECALLED),
+        ("4.002", "0.998", Fate.RECALLED),  # twice a part was taken: what is left is owed, and is there
         ("4", None, Fate.UNCLEAR),
         ("5", "0", Fate.STILL),
         ("5.001", None, Fate.STILL),
