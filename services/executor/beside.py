@@ -17,7 +17,7 @@ import msgspec
 from libs.common.money import plain
 from libs.common.subjects import SPOT
 from services.executor import crumbs, debt_watch, news
-from services.executor.debts import asset_of, debt_of
+from services.executor.debts import asset_of, debt_of, own_of
 from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, State
@@ -44,16 +44,7 @@ def is_long_spot(lane: Lane, leg: int) -> bool:
 
 def ours_of(lane: Lane, leg: int) -> Decimal:
     """What all pairs have of a leg's coin at its venue, whatever it is quoted in; dust included."""
-    asset = asset_of(lane, leg)
-    return sum(
-        (
-            held.coins + one.dust[index]
-            for one in lane.world.lanes.values()
-            for index, held in enumerate(one.state.legs)
-            if held.kind is SPOT and asset_of(one, index) == asset
-        ),
-        ZERO,
-    )
+    return own_of(lane.world.lanes.values(), asset_of(lane, leg))
 
 
 def remember(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane]) -> None:

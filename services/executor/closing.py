@@ -185,7 +185,9 @@ def _restore(lane: Lane, draft: Draft) -> None:
     if amount < lane.least(leg, reduces=False) and worth_keeping(lane, draft):
         _restored(lane, draft)  # the rest is too small to be bought or sold: a held pair trims it
         return
-    amount = sellable(lane, draft, leg, amount) if plan.goals[leg] < 0 else amount
+    # by the direction: a goal is zero where no leg holds anything in it, and what is wrong is brought back
+    side: Side = "buy" if sign_of(state.direction, leg) > 0 else "sell"
+    amount = sellable(lane, draft, leg, amount) if side == "sell" else amount
     if rules is None or plan.tries[leg] >= RESTORE_TRIES or amount < lane.least(leg, reduces=False):
         reason = f"{plan.reason}; the hedge could not be restored: {last_reason(draft, Purpose.RESTORE)}"
         draft.move(Trigger.RESTORE_FAILED, reason)
@@ -195,7 +197,6 @@ def _restore(lane: Lane, draft: Draft) -> None:
         draft.alert(AlertLevel.CRITICAL, "restore", f"{state.pair}: {reason}; {what}")
         lane.not_before_us = 0
         return
-    side: Side = "buy" if plan.goals[leg] > 0 else "sell"
     if rules.kind is SPOT and side == "buy":
         amount = grossed_up(amount, rules)
     collar = lane.world.collar if plan.tries[leg] == 0 else LADDER[0]

@@ -20,6 +20,7 @@ from services.executor.debts import (
     debt_of,
     forgiven,
     owed_of,
+    own_of,
     put_leg,
     repaid,
     share,
@@ -30,16 +31,13 @@ from services.executor.debts import (
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.lending import Asset, Debt
-from services.executor.model import LOANS, ZERO, State
+from services.executor.model import LOANS, ZERO, Intent, State
 
 replace = msgspec.structs.replace
 
 
-def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane], own: news.Own) -> None:
-    """A look at the account: judge an unknown loan, take over interest, notice a recall.
-
-    `lanes`: all pairs, `own`: what they have of an instrument together.
-    """
+def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane]) -> None:
+    """A look at the account: judge an unknown loan, take over interest, see a recall. `lanes`: all pairs."""
     _unowned(lane, draft, seen, lanes)
     leg = short_leg(draft)
     if leg is None or lane.keys[leg][0] != seen.venue:
@@ -50,14 +48,16 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     nothing = {one.id for one in draft.live if one is loan or news.is_silent(lane, one, seen)}
     gone = None
     if is_whole(draft, debt, lanes, asset, but=nothing):
-        gone = draft.state.legs[leg].others + own(*lane.keys[leg]) - debt.total
+        gone = draft.state.legs[leg].others + own_of(lanes, asset) - debt.total
     if loan is not None:
-        loans.judge(lane, draft, loan, debt, gone)
+        loans.judge(lane, draft, loan, debt, None if lane.loan.blind else gone)
         return
     if len(nothing) < len(draft.live) or _is_early(lane, draft, asset, debt):
         return
-    if nothing or not lane.ready or not _met(lane, draft, leg, debt, gone):
-        _compare(lane, draft, leg, debt, lanes=lanes, gone=gone, only_recalls=bool(nothing) or not lane.ready)
+    only_recalls = bool(nothing) or not lane.ready
+    if only_recalls or not _met(lane, draft, leg, debt, gone):
+        only_recalls = only_recalls or _waits_for_coins(lane, draft, debt, gone)
+        _compare(lane, draft, leg, debt, lanes=lanes, gone=gone, only_recalls=only_recalls)
 
 
 def _is_early(lane: Lane, draft: Draft, asset: Asset, debt: Debt) -> bool:
@@ -98,7 +98,7 @@ def _compare(
     lane.loan.recalled_us = None
     if only_recalls:
         return
-    lane.loan.calm, lane.loan.bought = debt, ZERO
+    lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
         after = with_interest(after, debt)
@@ -184,8 +184,8 @@ def _met(lane: Lane, draft: Draft, leg: int, debt: Debt, gone: Decimal | None) -
     coins of the repayment are there yet. With that trade they are the pair's, and nothing ends before; where
     there is none they are the user's.
     """
-    last, rules, loan, now_us = loans.repayment(draft), lane.rules(leg), lane.loan, draft.now.mono_us
-    if last is None or last.owed_after is not None or debt.asked_us <= loan.settled_us:
+    last, rules, loan, now_us = _unverified(lane, draft, debt), lane.rules(leg), lane.loan, draft.now.mono_us
+    if last is None:
         return False
     if gone is None or rules is None or -gone < rules.step:
         return False
@@ -199,6 +199,29 @@ def _met(lane: Lane, draft: Draft, leg: int, debt: Debt, gone: Decimal | None) -
     text = f"{plain(-gone)} {coin} more are at {venue} than there should be"
     text += f" after {plain(last.quantity)} were repaid: they are taken for yours"
     draft.alert(AlertLevel.WARNING, "more_coins", f"{lane.pair}: {text}")
+    return False
+
+
+def _unverified(lane: Lane, draft: Draft, debt: Debt) -> Intent | None:
+    """The last repayment, where this look is the first that may show what it has done."""
+    last = loans.repayment(draft)
+    known = last is None or last.owed_after is not None or debt.asked_us <= lane.loan.settled_us
+    return None if known else last
+
+
+def _waits_for_coins(lane: Lane, draft: Draft, debt: Debt, gone: Decimal | None) -> bool:
+    """Whether a repayment is not over yet, since no look has told what coins are there: another pair is
+    trading them. Coins that a recall has left would be taken for the user's, and nothing would hedge them.
+    Not for ever: a person is told then; and not for trades of its own that are not told, which may never be.
+    """
+    last = _unverified(lane, draft, debt)
+    if last is None or gone is not None or draft.unsettled:
+        return False
+    if draft.now.mono_us - lane.loan.settled_us < watch.OTHERS_US:
+        return True
+    venue, coin = asset_of(lane, last.leg)
+    text = f"what {coin} are at {venue} could not be told after {plain(last.quantity)} were repaid"
+    draft.alert(AlertLevel.WARNING, "more_coins", f"{lane.pair}: {text}: more than there should be are yours")
     return False
 
 

@@ -170,6 +170,21 @@ def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = F
     )
 
 
+def own_of(lanes: Iterable[Lane], asset: tuple[str, str]) -> Decimal:
+    """The coins that all pairs together have of an asset at a venue, whatever it is quoted in; dust and
+    borrowed ones included.
+    """
+    return sum(
+        (
+            held.coins + lane.dust[leg]
+            for lane in lanes
+            for leg, held in enumerate(lane.state.legs)
+            if held.kind is SPOT and asset_of(lane, leg) == asset
+        ),
+        ZERO,
+    )
+
+
 def recalled_of(lanes: Collection[Lane], seen: AccountSeen | None) -> frozenset[Asset]:
     """Coins of which a look shows less debt than the pairs have there: what was taken is yet to be booked."""
     venue, shown = ("", ()) if seen is None else (seen.venue, seen.balances)

@@ -40,7 +40,8 @@ class Memory(msgspec.Struct, kw_only=True):
     `seen`: the last look; `calm`: the last one that was taken over, since nothing was under way.
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
     than is ours, `recalled`: by how much, `searched`: whether its trades have been read since; `bought`: what
-    those have explained since the last calm look. `told`: of a debt that is no pair's.
+    those have explained since the last calm look; `blind`: the last calm look did not tell which coins are no
+    pair's, so that `Leg.others` is older. `told`: of a debt that is no pair's.
     """
 
     seen: Debt | None = None
@@ -52,6 +53,7 @@ class Memory(msgspec.Struct, kw_only=True):
     recalled: Decimal = Decimal(0)
     searched: bool = False
     bought: Decimal = Decimal(0)
+    blind: bool = False
     told: bool = False
 
 

@@ -67,6 +67,9 @@ SLACK_US: Final = US_PER_SEC // 20
 DOUBT_US: Final = US_PER_SEC // 2
 """So long the next slice waits, each time, while an order of another pair at one of its venues is unknown."""
 
+DESCRIBED_US: Final = 2 * US_PER_SEC
+"""So long an attempt that a restart has cut off waits for the feed before it ends."""
+
 
 def why_not(lane: Lane, draft: Draft, notional_usd: Decimal, direction: Direction) -> str:
     """Why a pair cannot be opened now, in words; empty when it can. Permits are the gate's to judge."""
@@ -178,10 +181,7 @@ def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, 
 
 def advance(lane: Lane, draft: Draft) -> None:
     """The next orders of the attempt, or its end. What is to be sold short is borrowed first."""
-    if lane.world.why_not_set_up(lane.keys):  # a restart has cut it off: nothing is added to it
-        _end(lane, draft)
-        return
-    if not loans.lent(lane, draft):
+    if _cut_off(lane, draft) or not loans.lent(lane, draft):
         return
     plan = plan_of(draft)
     if plan.style == "maker_first":
@@ -204,6 +204,22 @@ def advance(lane: Lane, draft: Draft) -> None:
         _next_slice(lane, draft)
     else:
         _end(lane, draft)
+
+
+def _cut_off(lane: Lane, draft: Draft) -> bool:
+    """Whether nothing is added to an attempt that a restart has cut off: what is not set up or not described
+    to this life of the executor is not increased by what an earlier one has known.
+    """
+    if lane.world.why_not_set_up(lane.keys):
+        _end(lane, draft)
+        return True
+    if lane.world.describes(lane.keys):
+        return False
+    if draft.now.mono_us - lane.entered_us < DESCRIBED_US:
+        pause(lane, draft, DOUBT_US)
+    else:
+        _end(lane, draft)
+    return True
 
 
 def _end(lane: Lane, draft: Draft) -> None:

@@ -80,7 +80,7 @@ def judge(lane: Lane, draft: Draft, asked: Asked, together: Together) -> Said | 
     if any(fate.unclear for fate in fates):
         return no("coins", f"nothing is changed{_ask(fates)}")
     if wrong:
-        lacking = [text for leg in (0, 1) if (text := _lacks(lane, leg, looks, together))]
+        lacking = [text for leg in (0, 1) if (text := _lacks(lane, leg, looks))]
         _take_over(draft, "; ".join(wrong), "".join(f". {text}" for text in lacking))
     else:
         _take_sold(lane, draft, fates)
@@ -195,16 +195,15 @@ def _gone(lane: Lane, leg: int, looks: Looks, together: Together) -> bool:
     return repaid and abs(left) < lane.least(leg, reduces=True)
 
 
-def _lacks(lane: Lane, leg: int, looks: Looks, together: Together) -> str:
+def _lacks(lane: Lane, leg: int, looks: Looks) -> str:
     """How many of the coins that were no pair's went into a loan that is gone, or how many more than those
     are there (borrowed ones, or bought by the venue for the loan); empty when neither.
 
     The look is the same whether the venue has recalled it or the user has repaid it: he knows, we do not.
     """
-    venue, instrument = lane.keys[leg]
-    held = lane.state.legs[leg]
-    beside = together.own(venue, instrument) - held.coins - lane.dust[leg]
-    short = held.others + beside - news.shown_of(lane, leg, looks[venue])
+    venue, held = lane.keys[leg][0], lane.state.legs[leg]
+    theirs = beside.ours_of(lane, leg) - held.coins - lane.dust[leg]
+    short = held.others + theirs - news.shown_of(lane, leg, looks[venue])
     if not held.borrowed or abs(short) < _step(lane, leg):
         return ""
     coin = asset_of(lane, leg)[1]

@@ -60,7 +60,7 @@ class Together:
             lane.compared_us = max(lane.compared_us, seen.asked_mono_us)
         lane.heed.looked[seen.venue] = max(seen.asked_mono_us, lane.heed.looked.get(seen.venue, 0))
         beside.remember(lane, draft, seen, self._lanes.values())
-        debt_watch.on_account(lane, draft, seen, self._lanes.values(), self.own)
+        debt_watch.on_account(lane, draft, seen, self._lanes.values())
         watch.on_account(lane, draft, seen, self.own, disturbed=self.disturbed(lane, seen))
 
     def take(self, lane: Lane, draft: Draft, key: Key, trades: tuple[FillReport, ...]) -> None:

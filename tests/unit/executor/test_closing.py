@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from libs.common.messages_exec import Breaker, Level
-from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, back_off_us
+from services.executor.closing import BACK_OFF_US, BACK_OFF_US_MAX, SOFT_TRIES, advance, back_off_us
 from services.executor.events import SendOrders
-from services.executor.model import IntentState, OrderClass, Purpose, State
+from services.executor.lane import Draft
+from services.executor.model import Direction, IntentState, OrderClass, Plan, Purpose, State
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Rig
 from tests.unit.executor.scripted import Act, times
@@ -265,3 +266,29 @@ def test_a_pair_that_is_not_held_cannot_be_closed() -> None:
     rig.wish("close")
     rig.run(1)
     assert "not closed: the pair is idle" in rig.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("direction", "held", "expected"),
+    [
+        ("forward", ("-1", "0"), (0, "buy", "1")),
+        ("reverse", ("1", "0"), (0, "sell", "1")),
+        ("reverse", ("0", "-1"), (1, "buy", "1")),
+        ("forward", ("0", "1"), (1, "sell", "1")),
+    ],
+)
+def test_what_a_failed_close_has_on_the_other_side_of_zero_is_brought_back(
+    direction: Direction, held: tuple[str, str], expected: tuple[int, str, str]
+) -> None:
+    """An order that was given up has filled late: sold again, it would be twice as much, of the user's."""
+    rig = Rig().opened()
+    lane = rig.lane
+    first, second = lane.state.legs
+    legs = replace(first, quantity=Decimal(held[0])), replace(second, quantity=Decimal(held[1]))
+    plan = Plan(goals=(Decimal(0), Decimal(0)), purpose=Purpose.RESTORE, reason="carry")
+    lane.state = replace(lane.state, direction=direction, state=State.CLOSING, legs=legs, plan=plan)
+    draft = Draft(lane, rig.now)
+    advance(lane, draft)
+    (sent,) = draft.sends
+    assert (sent.leg, sent.side, sent.quantity) == (expected[0], expected[1], Decimal(expected[2]))
+    assert sent.purpose is Purpose.RESTORE

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from services.executor.model import State
+from services.executor.model import OrderClass, State
+from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import FLAT, PERP_KEY, SPOT_KEY, Name, Rig
 from tests.unit.executor.scripted import times
 
@@ -41,6 +42,44 @@ def test_a_lost_leg_is_followed_while_the_feed_is_away() -> None:
     rig.until(lambda: rig.shown == (Decimal("0.6"), Decimal("-0.6")), 15)
     rig.run(10)
     assert rig.held == rig.shown
+
+
+def test_an_attempt_that_a_restart_has_cut_off_borrows_nothing_while_the_feed_is_away() -> None:
+    rig = LoanRig()
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: rig.state is State.OPENING, 5)
+    rig.feed_on = False
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 10)
+    assert rig.moved == []
+
+
+def test_the_second_leg_of_an_attempt_is_not_bought_while_the_feed_is_away() -> None:
+    rig = Rig(style="sequential")
+    rig.acts("spot", "silent")
+    rig.acts("perp", "silent")
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 1, 5)
+    rig.feed_on = False
+    rig.restart()
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert [one.order_class for one in rig.sent[1:]] == [OrderClass.REDUCE]
+    assert rig.shown == FLAT
+
+
+def test_an_attempt_goes_on_when_the_feed_tells_soon_after_the_restart() -> None:
+    rig = Rig(style="sequential")
+    rig.acts("spot", "silent")
+    rig.wish("open")
+    rig.until(lambda: len(rig.sent) == 1, 5)
+    rig.feed_on = False
+    rig.restart()
+    rig.until(lambda: rig.lane.ready, 60)
+    assert len(rig.sent) == 1
+    rig.feed_on = True
+    rig.describe()
+    rig.until(lambda: rig.state is State.ACTIVE, 5)
+    assert rig.shown == (Decimal(1), Decimal(-1))
 
 
 def test_nothing_increases_and_nothing_is_valued_by_it() -> None:

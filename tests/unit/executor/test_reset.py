@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from libs.common.effects import Answered, Request
 from services.executor import events
+from services.executor.lane import Lane
 from services.executor.model import Intent, IntentState, OrderClass, Purpose, State
 from services.executor.steps import TRIES_MAX
 from tests.unit.executor.asking import audits, done, refused, say
@@ -257,6 +258,21 @@ def test_a_debt_that_differs_is_refused_by_name() -> None:
     code, text = refused(rig, "reset", pair=rig.pair, confirm=True)
     assert code == "differs"
     assert "binance lends 0 BTC, pairs have borrowed 1" in text
+
+
+def test_coins_of_a_pair_with_another_quote_are_not_named_as_the_users() -> None:
+    rig = meddled()
+    borrowing(rig, "1")
+    other = Lane("other", (("binance", "BTC-USDC"), PERP_KEY), rig.lane.kinds, rig.world)
+    first, second = other.state.legs
+    other.state = replace(other.state, legs=(replace(first, quantity=Decimal(1)), second))
+    rig.actor.lanes["other"] = rig.world.lanes["other"] = other  # type: ignore[index]
+    legs = rig.lane.state.legs
+    rig.lane.state = replace(rig.lane.state, legs=(replace(legs[0], others=Decimal(3)), legs[1]))
+    rig.venues.users_coins = Decimal(4)
+    rig.venues.held[PERP_KEY] = rig.venues.held[SPOT_KEY] = Decimal(0)
+    assert reset(rig)["state"] == "idle"
+    assert "beside" not in rig.told("taken_over")[0]
 
 
 @pytest.mark.parametrize(("users", "lacks"), [("2.6", "0.4"), ("3", ""), ("3.5", "")])

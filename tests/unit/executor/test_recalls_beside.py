@@ -1,0 +1,130 @@
+"""What becomes of a pair's loan while another pair has the same coin at that venue."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from libs.common.subjects import kind_of
+from services.executor.lane import Lane
+from services.executor.model import Direction, IntentState, Purpose, State
+from tests.unit.executor.build import intent
+from tests.unit.executor.lender import LoanRig
+from tests.unit.executor.rig import PERP_KEY, SPOT_KEY
+from tests.unit.executor.scripted import STEP
+
+D = Decimal
+W_SEC = 40.0
+
+
+def beside(rig: LoanRig, spot: str, quantity: str = "0") -> Lane:
+    """Another pair of the same executor, which holds so many of the coins."""
+    keys = ("binance", spot), ("okx", "BTC-USDT-PERP")
+    lane = Lane("other", keys, (kind_of(keys[0][1]), kind_of(keys[1][1])), rig.world)
+    direction: Direction = "reverse" if spot == SPOT_KEY[1] else "forward"  # never both on one instrument
+    lane.state = replace(lane.state, state=State.ACTIVE, direction=direction)
+    lane.loaded = lane.ready = True
+    rig.actor.lanes["other"] = rig.world.lanes["other"] = lane  # type: ignore[index]
+    hold(rig, lane, quantity)
+    return lane
+
+
+def hold(rig: LoanRig, lane: Lane, quantity: str) -> None:
+    """What it holds from now on, at its venue as well."""
+    first, second = lane.state.legs
+    rig.lender.users_coins += D(quantity) - first.quantity
+    lane.state = replace(lane.state, legs=(replace(first, quantity=D(quantity)), second))
+
+
+def trade(lane: Lane) -> None:
+    """An order of it is open: no look tells what coins there should be."""
+    one = intent(id="other-1", leg=0, state=IntentState.WORKING)
+    lane.intents[one.id] = one
+
+
+def closing(rig: LoanRig, *lent: str) -> None:
+    """The coins have been bought back, and the repayment has left."""
+    rig.reversed()
+    rig.run(6)
+    rig.lent.extend(lent)  # type: ignore[arg-type]
+    rig.wish("close")
+    rig.until(lambda: len(rig.moved) == 2, 10)
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+def test_a_repayment_is_not_over_before_a_look_tells_what_coins_are_there(*, unknown: bool) -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    closing(rig, *["refused"] * unknown)
+    trade(other)
+    rig.lender.borrowed += 0 if unknown else 1  # the venue had bought before the repayment came
+    rig.lender.buy_back(D(1))
+    rig.run(W_SEC)
+    assert rig.state is State.CLOSING
+    other.intents.clear()
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert list(rig.durable.taken.values()) == [D(1)]
+    assert rig.lender.coins == rig.durable.legs[0].spare < STEP, "nothing that nobody knows of is held"
+
+
+def test_a_repayment_that_no_look_ever_tells_of_is_over_with_a_word() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    closing(rig)
+    trade(other)
+    rig.until(lambda: rig.state is State.IDLE, 90)
+    (text,) = rig.told("more_coins")
+    assert "could not be told" in text
+
+
+def test_a_recall_is_noticed_while_a_repayment_waits_for_its_coins() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.reversed()
+    rig.run(6)
+    rig.venues.take(PERP_KEY, D("0.4"))
+    rig.until(lambda: len(rig.moved) == 2, 15)
+    trade(other)
+    rig.lender.buy_back(D("0.3"))
+    rig.until(lambda: rig.held == (D("-0.3"), D("0.3")), 15)
+    assert rig.loans[-1].owed_after is None, "the repayment waits still"
+
+
+def test_coins_that_came_unseen_before_a_loan_are_no_sign_of_it() -> None:
+    """The look before it did not tell what coins are the user's: those that are known are of long ago."""
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.run(3)
+    trade(other)
+    rig.lender.users_coins += 10
+    rig.lent.append("refused")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.moved) == 1, 10)
+    other.intents.clear()
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert [one.state for one in rig.loans] == [IntentState.NOT_ACCEPTED]
+    assert rig.told("foreign") == []
+
+
+def test_coins_that_a_pair_with_another_quote_sells_are_not_those_of_a_repayment() -> None:
+    rig = LoanRig()
+    other = beside(rig, "BTC-USDC", "1")
+    closing(rig, "refused")
+    rig.lender.buy_back(D(1))
+    hold(rig, other, "0")
+    rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
+    assert list(rig.durable.taken.values()) == [D(1)]
+    assert rig.lender.coins == rig.durable.legs[0].spare < STEP
+
+
+def test_coins_that_a_pair_with_another_quote_buys_hide_no_repayment() -> None:
+    rig = LoanRig()
+    other = beside(rig, "BTC-USDC")
+    closing(rig, "silent")
+    hold(rig, other, "1")
+    rig.until(lambda: rig.state is State.IDLE, 2 * W_SEC)
+    (repay,) = [one for one in rig.loans if one.purpose is Purpose.REPAY]
+    assert repay.state is IntentState.DONE
+    assert rig.alerts == []
