@@ -207,18 +207,16 @@ def advance(lane: Lane, draft: Draft) -> None:
 
 
 def _cut_off(lane: Lane, draft: Draft) -> bool:
-    """Whether nothing is added to an attempt that a restart has cut off: what is not set up or not described
-    to this life of the executor is not increased by what an earlier one has known.
-    """
+    """Whether an attempt that a restart has cut off gets no more: not by what an earlier life has known."""
     if lane.world.why_not_set_up(lane.keys):
         _end(lane, draft)
         return True
     if lane.world.describes(lane.keys):
         return False
-    if draft.now.mono_us - lane.entered_us < DESCRIBED_US:
-        pause(lane, draft, DOUBT_US)
-    else:
+    if draft.now.mono_us - lane.entered_us >= DESCRIBED_US:
         _end(lane, draft)
+    else:
+        pause(lane, draft, DOUBT_US)
     return True
 
 
