@@ -181,6 +181,8 @@ def _restore(lane: Lane, draft: Draft) -> None:
     # the goal is of when the close failed: the venue may have taken from the longer leg since then
     wanted = min(abs(plan.goals[leg]), max(ZERO, held[1 - leg]))
     missing = wanted - held[leg]
+    if rules is not None and held[leg] <= -rules.step:
+        missing = -held[leg]  # to zero first: no order crosses it
     amount = floor_to(missing, rules.step) if rules is not None and missing > 0 else ZERO
     if amount < lane.least(leg, reduces=False) and worth_keeping(lane, draft):
         _restored(lane, draft)  # the rest is too small to be bought or sold: a held pair trims it

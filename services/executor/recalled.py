@@ -2,7 +2,8 @@
 
 A restarted executor knows neither before the feed has told them. While that is away a leg may stand alone,
 and can be reduced all the same: by filters that hardly ever change, at a price that is as old as it is
-(`old_prices` does with it what it does with any old quote). Nothing increases by them, and nothing is valued.
+(`old_prices` does with it what it does with any old quote). Nothing increases by them, and no
+position is valued; the slippage of what they size is measured from them.
 """
 
 from __future__ import annotations

@@ -199,7 +199,9 @@ class Checker:
         rules = node.lanes[intent.pair].rules(intent.leg)
         step = rules.step if rules is not None else Decimal(0)
         after -= self.world.lending.slack(intent, step)
-        crumbs = intent.purpose is Purpose.RESTORE and abs(leg.quantity) < step  # it is flat but for a fee
+        # a leg that is flat but for a fee goes back to its goal's side
+        aims = state.plan is not None and state.plan.goals[intent.leg] * after > 0
+        crumbs = intent.purpose is Purpose.RESTORE and abs(leg.quantity) < step and aims
         if intent.order_class is OrderClass.REDUCE and leg.quantity * after < 0 and not crumbs:
             raise Violated("I5", f"{intent.id} ({intent.purpose}) would carry {leg.quantity} to {after}")
         if state.plan is not None and intent.purpose.value in ("open", "restore"):

@@ -50,7 +50,7 @@ class Lending:
         self.bought: dict[str, tuple[str, int]] = {}  # a recall's purchase -> (pair, attempt) of the loan
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.left_to_user: set[tuple[str, str]] = set()
-        self.taken_early: set[str] = set()  # pairs from which a loan was taken back while they did not rest
+        self.taken_early: set[tuple[str, int]] = set()  # (pair, attempt) whose loan was taken amid its orders
         self.taken_stuck: set[str] = set()  # ... and while a person was waited for
         self.hour = 0
         self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
@@ -189,21 +189,25 @@ class Lending:
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]
                     wanted = leg.borrowed if whole else leg.borrowed / 2
                     amount = (wanted / step).to_integral_value(rounding=ROUND_FLOOR) * step
+                    of = (pair.id, state.attempt)
+                    if not self._take_back(leg.venue, leg.instrument, amount, of=of):
+                        world.counts[kind.value] -= 1  # nothing was left to be taken
+                        continue
                     if not rests:
-                        self.taken_early.add(pair.id)
+                        self.taken_early.add(of)
                     if state.state is State.STUCK:
                         self.taken_stuck.add(pair.id)
-                    self._take_back(leg.venue, leg.instrument, amount, of=(pair.id, state.attempt))
 
     def _moves(self, pair: str) -> bool:
         return any(one.pair == pair and one.purpose in LOANS for one in self.world.checker.live())
 
-    def _take_back(self, venue: str, instrument: str, amount: Decimal, *, of: tuple[str, int]) -> None:
+    def _take_back(self, venue: str, instrument: str, amount: Decimal, *, of: tuple[str, int]) -> bool:
+        """Whether something was taken back."""
         engine_side, coin = self.world.venues[venue], instrument.split("-", maxsplit=1)[0]
         held, step = self.balance(venue, coin), STEPS[coin, SPOT][0]
         free, owed = held.free, held.borrowed + held.interest - self.users_debt
         if owed < max(step, amount / 100):
-            return  # it was taken back a moment ago, but for interest
+            return False  # it was taken back a moment ago, but for interest
         amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
         try:
             if free < amount or self.rng.random() < 0.6:
@@ -234,9 +238,10 @@ class Lending:
                 self.users_debt -= amount
                 self.users_debt_most -= amount
         except Refused:
-            return
+            return False
         finally:
             engine_side.apply(SetFees(account=BOT, fees=FEES))
+        return amount > 0
 
     def balance(self, venue: str, coin: str) -> Balance:
         """An asset of our account."""
@@ -269,7 +274,7 @@ class Lending:
         """
         if intent.purpose not in LOANS:
             return
-        gone = intent.purpose is Purpose.REPAY and intent.pair in self.taken_early
+        gone = intent.purpose is Purpose.REPAY and (intent.pair, intent.attempt) in self.taken_early
         if intent.state is IntentState.DONE and intent.id not in self.landed and not gone:
             raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
         given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
