@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 import msgspec
 
@@ -13,9 +13,11 @@ from libs.common.money import plain
 from libs.common.subjects import SPOT
 from services.executor import booked, closing, loans, news, order, watch
 from services.executor.debts import (
+    FINEST,
     RECALL_AFTER_US,
     RESIDUE_SHARE,
     as_interest,
+    as_principal,
     asset_of,
     debt_of,
     forgiven,
@@ -31,7 +33,7 @@ from services.executor.debts import (
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.lending import Asset, Debt
-from services.executor.model import LOANS, ZERO, Intent, State
+from services.executor.model import LOANS, ZERO, Intent, Leg, Purpose, State
 
 replace = msgspec.structs.replace
 
@@ -47,7 +49,8 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     loan = next((one for one in draft.live if one.purpose in LOANS), None)
     nothing = {one.id for one in draft.live if one is loan or news.is_silent(lane, one, seen)}
     gone = None
-    if is_whole(draft, debt, lanes, asset, but=nothing):
+    denied = {one.id for other in lanes for one in other.intents.values() if news.is_silent(other, one, seen)}
+    if is_whole(draft, debt, lanes, asset, but=nothing | denied):
         gone = draft.state.legs[leg].others + own_of(lanes, asset) - debt.total
     if loan is not None:
         loans.judge(lane, draft, loan, debt, None if lane.loan.blind else gone)
@@ -98,14 +101,47 @@ def _compare(
     lane.loan.recalled_us = None
     if only_recalls:
         return
-    lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None
+    another_ones = owed > debt.borrowed  # a recall, which that pair has yet to book
+    lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None or another_ones
     lane.missing.pop(leg, None)
+    if gone is not None:
+        after = _with_principal(lane, draft, after, debt.borrowed - owed, lanes)
     if held.borrowed > 0:
         after = with_interest(after, debt)
         after = after if draft.state.state is State.OPENING else with_spare(after)
-    if gone is not None:
+    if gone is not None and not another_ones:
         after = replace(after, others=held.others - gone)
     put_leg(draft, leg, after)
+    rules = lane.rules(leg)
+    if rules is not None and after.coins <= -rules.step:
+        _leave(draft)
+
+
+def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal, lanes: Collection[Lane]) -> Leg:
+    """A leg with its part of principal that no pair knows of: what another one has paid back, or a recall of
+    both, went to the interest of all first. `more`: of that; where the user owes some too nobody can tell
+    whose it is.
+    """
+    asset = asset_of(lane, lane.keys.index((held.venue, held.instrument)))
+    sharers = [one for one in lanes if one is not lane and any(asset_of(one, leg) == asset for leg in (0, 1))]
+    if not sharers or not held.only_ours or any(_is_unverified(one) for one in sharers):
+        return held
+    lent, owed = loans.last_of(draft, Purpose.BORROW), owed_of(lanes, asset)
+    of_this = lent is not None and lent.attempt == draft.state.attempt
+    most = lent.quantity if lent is not None and of_this else held.borrowed
+    new, lane.loan.theirs = more - lane.loan.theirs, max(ZERO, min(more, lane.loan.theirs))
+    if not 0 < new <= most * RESIDUE_SHARE:
+        return held
+    part = min(Decimal(1), held.borrowed / owed) if owed > 0 else Decimal(1)
+    part = (new * part).quantize(FINEST, rounding=ROUND_UP)
+    lane.loan.theirs = max(ZERO, more - part)
+    return as_principal(held, part)
+
+
+def _is_unverified(lane: Lane) -> bool:
+    """Whether no look has shown yet what a pair's last repayment has done."""
+    last = next((one for one in reversed(lane.intents.values()) if one.purpose in LOANS), None)
+    return last is not None and last.purpose is Purpose.REPAY and last.owed_after is None
 
 
 def is_whole(
@@ -113,7 +149,8 @@ def is_whole(
 ) -> bool:
     """Whether a look shows all that the pairs with this coin have done, and all of them are known here.
 
-    `but`: a loan whose fate the look is to tell, and orders that the venue has denied to the end.
+    `but`: a loan whose fate the look is to tell, and orders, of any pair, that the venue has denied to the
+    end: two that each waited for the other one's look would wait for ever.
     """
     if draft.unsettled:
         return False
@@ -164,8 +201,18 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     if small:
         return
     draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
+    _leave(draft)
+
+
+def _leave(draft: Draft) -> None:
+    """No loan stands behind what was sold, which were somebody else's coins: it is bought back by force, and
+    no hedge is restored for it.
+    """
+    reason = "its loan was recalled"
     if draft.state.state is State.ACTIVE:
-        closing.begin(draft, reason="its loan was recalled", hard=True)
+        closing.begin(draft, reason=reason, hard=True)
+    elif draft.state.state is State.CLOSING:
+        closing.harden(draft, reason)
 
 
 def _search(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> None:
@@ -238,14 +285,16 @@ def _taken(draft: Draft, leg: int, amount: Decimal, gone: Decimal) -> None:
 
 
 def _calm_ms(lane: Lane, draft: Draft) -> int:
-    """When the debt was seen whole last, or its position is that old (venue time): a pair that waits for an
-    unknown order looks at no debt meanwhile, and what an earlier process saw is gone with it.
+    """When the debt was seen whole last, or its position or loan is that old (venue time): a pair that waits
+    for an unknown order looks at no debt meanwhile, and what an earlier process saw is gone with it.
     """
     calm, state, now = lane.loan.calm, draft.state, draft.now
     if calm is not None:
         return (now.wall_us - (now.mono_us - calm.asked_us)) // US_PER_MS
     entered_ms = min(state.since_us or now.wall_us, now.wall_us) // US_PER_MS
-    return entered_ms if state.opened_ms is None else min(entered_ms, state.opened_ms)
+    lent = loans.last_of(draft, Purpose.BORROW)
+    lent_ms = entered_ms if lent is None else lent.created_us // US_PER_MS
+    return min(entered_ms, lent_ms, entered_ms if state.opened_ms is None else state.opened_ms)
 
 
 def _unowned(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[Lane]) -> None:

@@ -81,6 +81,17 @@ def as_interest(held: Leg, amount: Decimal) -> Leg:
     return replace(held, borrowed=held.borrowed - amount, interest=held.interest + amount)
 
 
+def as_principal(held: Leg, amount: Decimal) -> Leg:
+    """So much more principal, which was interest, known or not: another pair's payment went to it first."""
+    known = min(amount, held.interest)
+    return replace(
+        held,
+        borrowed=held.borrowed + amount,
+        interest=held.interest - known,
+        quantity=held.quantity - (amount - known),
+    )
+
+
 def with_spare(held: Leg) -> Leg:
     """Coins that an earlier close has left count towards a standing short position."""
     if held.quantity >= 0 or not held.spare:
@@ -137,10 +148,15 @@ def sellable(lane: Lane, draft: Draft, leg: int, amount: Decimal) -> Decimal:
 
 
 def is_uncovered(lane: Lane, draft: Draft) -> bool:
-    """Whether the short spot leg has sold at least a step that it must buy back before it can be repaid."""
+    """Whether the short spot leg has sold at least a step that it must buy back before it can be repaid, with
+    what an earlier one has left owed.
+    """
     leg = short_leg(draft)
     rules = None if leg is None else lane.rules(leg)
-    return leg is not None and rules is not None and -draft.state.legs[leg].quantity >= rules.step
+    if leg is None or rules is None:
+        return False
+    held = draft.state.legs[leg]
+    return -(held.quantity + min(held.spare, ZERO)) >= rules.step
 
 
 def in_order(draft: Draft, over: Sequence[int]) -> list[int]:
@@ -194,6 +210,14 @@ def recalled_of(lanes: Collection[Lane], seen: AccountSeen | None) -> frozenset[
         for asset in ours
         if asset[0] == venue and owed_of(lanes, asset) > debt_of(shown, asset[1], 0).borrowed
     )
+
+
+def taken_of(lanes: Iterable[Lane], asset: Asset, balances: Iterable[BalanceReport]) -> Decimal:
+    """Coins that may be gone for loans of the pairs that were recalled, and are yet to be booked: by so much
+    less is owed than is theirs, and interest that no look had shown.
+    """
+    taken = owed_of(lanes, asset, interest=True) - debt_of(balances, asset[1], 0).owed
+    return max(ZERO, taken) * (1 + RESIDUE_SHARE)
 
 
 def put_leg(draft: Draft, leg: int, held: Leg) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.common.instant import US_PER_MS, US_PER_SEC
+from libs.common.instant import US_PER_MS, US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from services.executor.events import FetchFills
 from services.executor.lane import Draft, Lane
@@ -29,6 +29,9 @@ UNTOLD_US_MAX: Final = 600 * US_PER_SEC
 nothing waits for but the ledger are asked for less and less often; what a pair waits for each `AGAIN_US`.
 """
 
+ANEW_US: Final = 60 * US_PER_SEC
+"""A life that follows an absence asks for so long as if they were new: nobody has asked meanwhile."""
+
 RARER: Final = 20
 """... not again before this part of the time that they are missing has passed: half a minute and more."""
 
@@ -44,7 +47,7 @@ def due(lane: Lane, draft: Draft) -> None:
     heed.missing = {one.id: heed.missing.get(one.id, now_us) for one in missing}
     wanted = [one for one in missing if _is_due(lane, draft, one, urgent=one.id in urgent)]
     fetch(lane, draft, wanted, missing)
-    _tell(lane, draft, [one for one in missing if _age_us(one, draft.now.wall_us) >= UNTOLD_US_MAX])
+    _tell(lane, draft, [one for one in missing if not untold(lane, one, draft.now)])
 
 
 def fetch(lane: Lane, draft: Draft, wanted: list[Intent], missing: list[Intent]) -> None:
@@ -87,10 +90,10 @@ def where_of(lane: Lane, intent: Intent) -> Where:
 
 
 def _is_due(lane: Lane, draft: Draft, intent: Intent, *, urgent: bool) -> bool:
-    now_us, age_us = draft.now.mono_us, _age_us(intent, draft.now.wall_us)
+    now_us = draft.now.mono_us
     grace_us, again_us = (GRACE_URGENT_US, AGAIN_URGENT_US) if urgent else (GRACE_US, AGAIN_US)
-    if age_us >= UNTOLD_US_MAX:
-        again_us = AGAIN_US if urgent else age_us // RARER
+    if not untold(lane, intent, draft.now):
+        again_us = AGAIN_US if urgent else _age_us(intent, draft.now.wall_us) // RARER
     asked_us = lane.heed.fetched_us.get(where_of(lane, intent))
     rested = asked_us is None or now_us - asked_us >= again_us
     return rested and now_us - lane.heed.missing[intent.id] >= grace_us
@@ -128,6 +131,7 @@ def _age_us(intent: Intent, wall_us: int) -> int:
     return wall_us - (intent.over_us or intent.created_us)
 
 
-def untold(intent: Intent, wall_us: int) -> bool:
+def untold(lane: Lane, intent: Intent, now: Now) -> bool:
     """Whether the ledger lacks trades of an order that is over, and they may come soon."""
-    return _lacks(intent) and _age_us(intent, wall_us) < UNTOLD_US_MAX
+    missed_us = now.mono_us - lane.heed.missing.get(intent.id, lane.entered_us)
+    return _lacks(intent) and (_age_us(intent, now.wall_us) < UNTOLD_US_MAX or missed_us < ANEW_US)

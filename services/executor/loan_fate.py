@@ -37,13 +37,23 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
     """
     before = loan.owed_before or ZERO
     if loan.purpose is Purpose.BORROW:
-        change = debt.borrowed - before
-        if change >= loan.quantity:
-            return Fate.MOVED
-        came = gone is not None and -gone * 2 >= loan.quantity  # lent, and the venue has bought it back
-        return Fate.OTHERWISE if change or came else Fate.STILL
+        return _lent(loan, debt.borrowed - before, gone)
     if (before - debt.owed) * 2 < loan.quantity:
         return Fate.STILL
     if gone is None:
         return Fate.UNCLEAR
     return Fate.MOVED if gone >= loan.quantity else Fate.RECALLED
+
+
+def _lent(loan: Intent, change: Decimal, gone: Decimal | None) -> Fate:
+    """Coins that came are a proof whatever is owed: another pair's loan of the coin may have been taken back
+    meanwhile. Where none came, what is owed can be less for no other reason; coins that a recall has taken
+    from under this loan leave the same as if it had not been lent.
+    """
+    came = ZERO if gone is None else -gone
+    if change >= loan.quantity or came == loan.quantity:
+        return Fate.MOVED
+    recalled = change < 0 and gone is not None
+    if came * 2 >= loan.quantity or (change and not recalled):
+        return Fate.OTHERWISE
+    return Fate.STILL

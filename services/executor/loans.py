@@ -1,4 +1,5 @@
-"""Borrowed coins of a short spot leg: lent before it is sold, paid back after it was bought back.
+"""Borrowed coins of a short spot leg, which are lent before it is sold (`borrowing`): paid back after it was
+bought back, and each loan from its request to its fate.
 
 A loan goes out like an order: its intent is durable before the request, and each is sent once. It has no id
 at the venue, so that an unknown one is resolved by comparing what the account owes with what it owed before
@@ -16,15 +17,23 @@ import msgspec
 from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from services.executor import dust, news, resolve
-from services.executor.debts import FINEST, RESIDUE_SHARE, asset_of, put_leg, repaid, repayable, short_leg
+from services.executor import news, resolve
+from services.executor.debts import (
+    FINEST,
+    RESIDUE_SHARE,
+    asset_of,
+    put_leg,
+    repaid,
+    repayable,
+    short_leg,
+)
 from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
 from services.executor.ids import order_id
-from services.executor.lane import Draft, Lane, plan_of
+from services.executor.lane import Draft, Lane
 from services.executor.lending import REFUSED, Debt, Memory
 from services.executor.loan_fate import Fate, fate
-from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State, Trigger
+from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State
 from services.executor.steps import give_up, last_reason
 
 replace = msgspec.structs.replace
@@ -35,7 +44,7 @@ MOVE_US_MAX: Final = 60 * US_PER_SEC
 
 REPAY_TRIES: Final = 3
 WHY_NOT: Final = {
-    Fate.STILL: "what is owed has not changed: it was not carried out",
+    Fate.STILL: "neither what is owed nor the coins show it: it was not carried out",
     Fate.RECALLED: "less is owed, and the coins are there: the venue took the loan back by itself",
 }
 REPAY_AGAIN_US: Final = 5 * US_PER_SEC
@@ -45,46 +54,6 @@ REPAY_AGAIN_US: Final = 5 * US_PER_SEC
 def timer_name(pair: str) -> str:
     """The timer of the next look at a loan."""
     return f"{pair}|loan"
-
-
-# --- opening ----------------------------------------------------------------------------------------------
-
-
-def lent(lane: Lane, draft: Draft) -> bool:
-    """Whether the coins of this attempt are there; else on the way to them, or the attempt has ended.
-
-    One loan for the whole goal, before anything is sold.
-    """
-    leg = short_leg(draft)
-    rules = None if leg is None else lane.rules(leg)
-    if leg is None or rules is None or draft.state.legs[leg].borrowed >= rules.step:
-        return True
-    asked = _last(draft, Purpose.BORROW)
-    if asked is not None and asked.attempt == draft.state.attempt:
-        held, recalled = draft.state.legs[leg], asked.state is IntentState.DONE
-        if recalled and (not draft.state.is_flat or held.owed >= rules.step):
-            return True  # recalled after a part was sold: what stands is judged as after any failed order
-        if recalled and not cleared(lane, draft):
-            return False
-        _not_lent(lane, draft, leg, "recalled" if recalled else last_reason(draft, Purpose.BORROW))
-        return False
-    patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
-    if draft.now.mono_us - lane.entered_us > patience_us:
-        _not_lent(lane, draft, leg, "what is owed already could not be read before borrowing")
-        return False
-    debt = _fresh(lane, draft, leg, after_us=lane.entered_us)
-    if debt is not None:
-        amount = draft.state.legs[leg].quantity - plan_of(draft).goals[leg]
-        _move(lane, draft, leg, Purpose.BORROW, amount, before=debt.borrowed)
-    return False
-
-
-def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:
-    """Nothing was borrowed, so nothing is sent."""
-    lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
-    dust.to_dust(lane, draft)
-    draft.move(Trigger.NOTHING_FILLED, reason)
-    draft.set(plan=None)
 
 
 # --- paying back ------------------------------------------------------------------------------------------
@@ -103,7 +72,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
     rules = lane.rules(leg)
     if held.owed == 0:
         return _verified(lane, draft, leg)
-    debt = _fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
+    debt = fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
     if debt is None:
         return False
     if amount := repayable(held, debt):
@@ -111,7 +80,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
             reason = f"{held.owed:f} {asset_of(lane, leg)[1]} cannot be repaid"
             give_up(draft, f"{reason}: {last_reason(draft, Purpose.REPAY)}")
         else:
-            _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
+            move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
         return False
     if rules is None or held.owed >= rules.step:
         return False  # to be bought first, or a recall that is being looked into
@@ -122,10 +91,15 @@ def cleared(lane: Lane, draft: Draft) -> bool:
 
 
 def _verified(lane: Lane, draft: Draft, leg: int) -> bool:
-    """Whether a look after the last repayment has shown that all of it arrived."""
+    """Whether a look after the last repayment has shown that all of it arrived, and one after a recall that
+    it has left no interest which no look had shown before.
+    """
     last = repayment(draft)
+    if lane.loan.bought:
+        fresh(lane, draft, leg, after_us=lane.changed_us)
+        return False
     if last is not None and last.owed_after is None:
-        _fresh(lane, draft, leg, after_us=lane.loan.settled_us)
+        fresh(lane, draft, leg, after_us=lane.loan.settled_us)
         return False
     lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
     return True
@@ -169,9 +143,9 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
     if idle:
         lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
         return
-    debt = _fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
+    debt = fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
     if debt is not None and (amount := repayable(held, debt)):
-        _move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
+        move(lane, draft, leg, Purpose.REPAY, amount, before=debt.owed)
 
 
 def _repay_after_us(lane: Lane, draft: Draft) -> int:
@@ -190,11 +164,12 @@ def _failures(draft: Draft) -> int:
 # --- one loan ---------------------------------------------------------------------------------------------
 
 
-def _last(draft: Draft, purpose: Purpose) -> Intent | None:
+def last_of(draft: Draft, purpose: Purpose) -> Intent | None:
+    """The last loan of that purpose."""
     return next((one for one in reversed(draft.intents.values()) if one.purpose is purpose), None)
 
 
-def _move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal, *, before: Decimal) -> None:
+def move(lane: Lane, draft: Draft, leg: int, purpose: Purpose, amount: Decimal, *, before: Decimal) -> None:
     """An intent for a loan, and the request behind it. Borrowing increases, so the gate asks for a permit."""
     venue, coin = asset = asset_of(lane, leg)
     borrows, counter = purpose is Purpose.BORROW, draft.state.counter + 1
@@ -289,7 +264,7 @@ def _end(lane: Lane, draft: Draft, intent: Intent, state: IntentState, reason: s
 # --- looks ------------------------------------------------------------------------------------------------
 
 
-def _fresh(lane: Lane, draft: Draft, leg: int, *, after_us: int) -> Debt | None:
+def fresh(lane: Lane, draft: Draft, leg: int, *, after_us: int) -> Debt | None:
     """A look at the debt that began after then, while nobody else moves it; None while it is on its way."""
     asset, claims = asset_of(lane, leg), lane.world.claims
     if not claims.take(asset, lane.pair, draft.now.mono_us):

@@ -48,14 +48,13 @@ def closed_until(lane: Lane) -> int | None:
 def side_of(lane: Lane, leg: int) -> int:
     """+1, -1: the side that a leg has, is on the way to or may come back to; 0 for none.
 
-    A leg that is closed is restored when the other one cannot be, and a held pair may add to a lost one.
+    A leg that is closed is restored when the other one cannot be, a held pair may add to a lost one, and what
+    a venue has bought beyond a short position is sold again.
     """
     state = lane.state
-    held = state.legs[leg].quantity or lane.dust[leg]
-    if state.state is State.OPENING and state.plan is not None:
-        held = state.plan.goals[leg] or held
-    if not held and state.state in (State.CLOSING, State.ACTIVE):
+    if state.state not in (State.IDLE, State.STUCK):
         return sign_of(state.direction, leg)
+    held = state.legs[leg].quantity or lane.dust[leg]
     return (held > 0) - (held < 0)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC, Now
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import dust, loans, making, recovery, reserve
+from services.executor import borrowing, dust, loans, making, recovery, reserve
 from services.executor.debts import is_uncovered, sellable, short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.leaving import thin_leg
@@ -181,7 +181,7 @@ def _slices(lane: Lane, quantity: Decimal, notional_usd: Decimal, first: Rules, 
 
 def advance(lane: Lane, draft: Draft) -> None:
     """The next orders of the attempt, or its end. What is to be sold short is borrowed first."""
-    if _cut_off(lane, draft) or not loans.lent(lane, draft):
+    if _cut_off(lane, draft) or not borrowing.lent(lane, draft):
         return
     plan = plan_of(draft)
     if plan.style == "maker_first":

@@ -55,7 +55,7 @@ class Stillness:
 
     def is_calm(self, venue: str, now: Now) -> bool:
         """Whether nothing of ours is under way there at this moment."""
-        return not any(self._moves(lane, venue, now.wall_us) for lane in self._at(venue))
+        return not any(self._moves(lane, venue, now) for lane in self._at(venue))
 
     def is_still(self, venue: str, since_us: int, now: Now) -> bool:
         """Whether nothing of ours is under way there and no pair with a leg there was written since then
@@ -69,12 +69,12 @@ class Stillness:
     def _at(self, venue: str) -> Iterable[Lane]:
         return (lane for lane in self._lanes.values() if any(key[0] == venue for key in lane.keys))
 
-    def _moves(self, lane: Lane, venue: str, wall_us: int) -> bool:
+    def _moves(self, lane: Lane, venue: str, now: Now) -> bool:
         unread = lane.lease is not None and not lane.loaded
         if unread or self._writing.get(lane.pair):
             return True
         return any(
-            not intent.state.is_final or untold(intent, wall_us)
+            not intent.state.is_final or untold(lane, intent, now)
             for intent in lane.intents.values()
             if lane.keys[intent.leg][0] == venue
         )

@@ -17,7 +17,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import booked, crumbs, holding, ledger, news, recheck, wallet
-from services.executor.debts import bought_back, is_recall, short_leg, unseen_interest
+from services.executor.debts import asset_of, bought_back, is_recall, short_leg, taken_of, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, State
@@ -119,6 +119,9 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
 
 def _differs(lane: Lane, leg: int, seen: AccountSeen, missing: Decimal, own: Own) -> bool:
     ours = own(*lane.keys[leg])
+    if lane.kinds[leg] is SPOT and missing < 0:
+        taken = taken_of(lane.world.lanes.values(), asset_of(lane, leg), seen.balances)
+        lane.others_due[leg] = missing if -missing <= taken else ZERO
     return not news.agrees(lane, leg, seen, ours) and not _is_stuck_ones(lane, leg, missing)
 
 
@@ -229,16 +232,18 @@ def _look_into(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:
 
 def _is_stuck_ones(lane: Lane, leg: int, missing: Decimal) -> bool:
     """Whether what a leg's venue shows too much is what it took from stuck pairs, which book nothing until a
-    person has looked (and tell what differs): no reason to stop the others on that instrument.
+    person has looked (and tell what differs): no reason to stop the others on that instrument. Nor are coins
+    that it took for what they owe.
     """
     if not missing or lane.others_due.get(leg) != missing:
         return False
+    spot = lane.kinds[leg] is SPOT
     stuck = (
-        held.quantity
+        held.owed if spot else held.quantity
         for one in lane.world.lanes.values()
         if one is not lane and one.state.state is State.STUCK
         for held, key in zip(one.state.legs, one.keys, strict=True)
-        if key == lane.keys[leg] and held.quantity * missing < 0
+        if key == lane.keys[leg] and (spot or held.quantity * missing < 0)
     )
     return abs(sum(stuck, ZERO)) >= abs(missing)
 

@@ -9,18 +9,19 @@ nothing: while one is under way, or not booked to its last trade, nothing is to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from libs.common.effects import Effect
 from libs.common.instant import US_PER_SEC, Now
 from services.executor.accountant import Accountant
+from services.executor.books import Opening
 from services.executor.model import State
 from services.executor.rounds import Round
 from services.executor.world import World as Shared
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS, Misfortune
+from tests.sim.plan import Misfortune
 from tests.sim.terms import ROUNDED_TO
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Compared(Accountant):
         )
         self._node = node
 
+    def keep(self, now: Now) -> Iterator[Effect]:
+        """The books are written, among them openings that are new."""
+        self._node.world.accounts.on_openings(self.books.openings)
+        yield from super().keep(now)
+
     def on_round(self, done: Round, now: Now) -> Iterator[Effect]:
         """A venue's lines have been compared with its account."""
         self._node.world.accounts.on_compared(done, now)
@@ -56,6 +62,17 @@ class Accounts:
     def __init__(self, world: World) -> None:
         self.world = world
         self.compared_us: dict[str, int] = {}
+        self._openings: dict[str, Opening] = {}
+        self._early: set[str] = set()  # venues whose books did not show yet all that their opening has in it
+
+    def on_openings(self, openings: Mapping[str, Opening]) -> None:
+        """Where the books begin. What a venue has paid and does not tell yet is a part of it, and stays."""
+        for venue, opening in openings.items():
+            if self._openings.get(venue) != opening:
+                self._openings[venue] = opening
+                self._early.discard(venue)
+                if self.world.venues[venue].hides_records:
+                    self._early.add(venue)
 
     def on_compared(self, done: Round, now: Now) -> None:
         """I8, at a quiet moment."""
@@ -74,7 +91,7 @@ class Accounts:
     def _excused(self, venue: str) -> bool:
         """Whether the ledger cannot know all of this venue at this moment."""
         world = self.world
-        if world.stores > 1 or self._meddled(venue):
+        if world.stores > 1 or self._meddled(venue) or venue in self._early:
             return True
         if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
             return True
@@ -90,7 +107,7 @@ class Accounts:
     def _due(self) -> list[str]:
         """Venues whose books must come to an end: a pair that was stopped books nothing any more."""
         states = self.world.checker.states
-        stuck = {key[0] for pair in PAIRS if _is_stuck(states.get(pair.id)) for key in pair.keys}
+        stuck = {key[0] for pair in self.world.pairs if _is_stuck(states.get(pair.id)) for key in pair.keys}
         return [venue for venue in self.world.venues if venue not in stuck]
 
     def at_end(self, rest_us: int) -> None:
@@ -108,7 +125,9 @@ class Accounts:
         if world.stores > 1 or Misfortune.USER_DEBT in world.plan.misfortunes:
             return
         for venue in self._due():
-            if not self._meddled(venue) and world.agreement.unbooked_recall(venue):
+            coins = [coin for slug, coin in world.lending.lent if slug == venue]
+            least = max((world.lending.step(venue, coin) for coin in coins), default=Decimal(0))
+            if not self._meddled(venue) and world.agreement.unbooked_recall(venue, least):
                 raise Violated("I8", f"{venue}: what a recall has bought is in nobody's books")
 
 

@@ -11,7 +11,7 @@ from libs.common.subjects import SPOT, Kind
 from services.executor.model import PairState, Purpose, State
 from services.executor.steps import TRIES_MAX
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS, SimPair
+from tests.sim.plan import SimPair
 from tests.sim.terms import BOT, FEES, listing_key
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Ending:
 
     def at_end(self) -> None:
         """I3, I9, I10, I13, I14: all is calm, and everybody has had time."""
-        for pair in PAIRS:
+        for pair in self.world.pairs:
             state = self.checker.states.get(pair.id)
             if state is not None and state.state not in (State.IDLE, State.ACTIVE, State.STUCK):
                 raise Violated("I13", f"{pair.id} is still {state.state}")
@@ -48,7 +48,7 @@ class Ending:
         self.world.journal.check()
         self._nothing_rests()
         self._positions()
-        self.world.lending.at_end(self.checker.states)
+        self.world.debts.at_end(self.checker.states)
         for order_id in self.checker.given_up:
             self.checker.nowhere(order_id)
         self._orders_and_fees()
@@ -64,12 +64,14 @@ class Ending:
                 raise Violated("I14", f"{count} orders for {key}")
         paid: dict[tuple[str, int], Decimal] = {}
         fair: dict[tuple[str, int], Decimal] = {}
-        excess: dict[tuple[str, int], Decimal] = {}
+        excess: dict[str, Decimal] = {}  # any pair with the coin may have booked it
         recalls = self.world.lending.bought
         for venue in self.world.venues.values():
             for fill in venue.engine.fills(BOT):
-                if (of := recalls.get(fill.client_id or "")) is not None:
-                    excess[of] = excess.get(of, Decimal(0)) + FEES.spot.taker * fill.price * fill.quantity
+                if fill.client_id in recalls:
+                    for one in self.world.agreement.sharers[venue.slug, venue.instruments[fill.instrument]]:
+                        usd = FEES.spot.taker * fill.price * fill.quantity
+                        excess[one.id] = excess.get(one.id, Decimal(0)) + usd
                 if (intent := durable.get(fill.client_id)) is None:
                     continue
                 key = (intent.pair, intent.attempt)
@@ -79,7 +81,7 @@ class Ending:
                     rate = (FEES.perp if fill.instrument.startswith(Kind.PERP.value) else FEES.spot).taker
                     fair[key] = fair.get(key, Decimal(0)) + 2 * rate * fill.price * fill.quantity
         for key, usd in paid.items():
-            most = FEES_USD_MIN + ROUND_TRIPS_MAX * fair.get(key, Decimal(0)) + excess.get(key, Decimal(0))
+            most = FEES_USD_MIN + ROUND_TRIPS_MAX * fair.get(key, Decimal(0)) + excess.get(key[0], Decimal(0))
             if usd > most:
                 raise Violated("I14", f"{usd:.2f} USD of fees for {key}, {most:.2f} at most")
 
@@ -108,13 +110,15 @@ class Ending:
     def _positions(self) -> None:
         """I3: what pairs own is what venues show, unless a pair was stopped for that very reason."""
         stuck = {
-            pair.id for pair in PAIRS if (s := self.checker.states.get(pair.id)) and s.state is State.STUCK
+            pair.id
+            for pair in self.world.pairs
+            if (s := self.checker.states.get(pair.id)) and s.state is State.STUCK
         }
         dust = self.world.hash("dust")
         for venue in self.world.venues.values():
             shown = {one.position.instrument: one.position.quantity for one in venue.engine.positions(BOT)}
             for name in venue.instruments.values():
-                sharers = [pair for pair in PAIRS if (venue.slug, name) in pair.keys]
+                sharers = [pair for pair in self.world.pairs if (venue.slug, name) in pair.keys]
                 if any(pair.id in stuck for pair in sharers):
                     continue
                 ours = Decimal(0)

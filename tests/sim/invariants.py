@@ -17,12 +17,12 @@ from libs.common.store import Transition
 from libs.common.subjects import SPOT, kind_of
 from services.executor.gate import Refusal
 from services.executor.leases import groups_of
-from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, Purpose, State
+from services.executor.model import LOANS, Intent, IntentState, OrderClass, PairState, Purpose, State, sign_of
 from services.executor.pair import TABLE
 from services.executor.permit import LEASE_US, scopes_of
 from services.executor.world import Key
 from services.executor.writing import JOURNAL
-from tests.sim.plan import PAIRS, SimPair
+from tests.sim.plan import KEYS_OF, SimPair
 from tests.sim.terms import BOT
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tests.sim.node import Node
     from tests.sim.world import World
 
-GROUPS = groups_of({pair.id: pair.keys for pair in PAIRS})
 GIVEN_UP = frozenset({IntentState.NOT_ACCEPTED, IntentState.VOID, IntentState.REJECTED})
 REST_US = 12 * US_PER_SEC
 TINY = Decimal("0.002")
@@ -49,6 +48,7 @@ class Checker:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.groups = groups_of({pair.id: pair.keys for pair in world.pairs})
         self.durable: dict[str, Intent] = {}
         self.states: dict[str, PairState] = {}
         self.transitions: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class Checker:
             if key.startswith("pair:") and value is not None:
                 name, state = key.removeprefix("pair:"), msgspec.json.decode(value, type=PairState)
                 before = self.states.get(name)
-                self.world.lending.check_state(before, state)
+                self.world.debts.check_state(before, state)
                 self.states[name] = state
                 self.world.trouble.on_state(before, state)
                 self.world.absences.on_state(before, state)
@@ -113,7 +113,7 @@ class Checker:
             raise Violated("I9", f"{intent.id}: fills went from {before.filled} to {intent.filled}")
         if intent.filled > intent.quantity:
             raise Violated("I9", f"{intent.id}: {intent.filled} of {intent.quantity} filled")
-        self.world.lending.check_intent(intent)
+        self.world.debts.check_intent(intent)
         self.world.nakedness.traded(before, intent)
         self.world.agreement.on_intent(intent)
         if intent.state in GIVEN_UP and intent.id not in self.given_up:
@@ -130,7 +130,7 @@ class Checker:
         """What he has closed by hand is no longer ours, not even the coins that are too few to be sold; nor
         are those that lie there for a loan that was taken back while he was waited for.
         """
-        keys = next(one.keys for one in PAIRS if one.id == pair)
+        keys = KEYS_OF[pair]
         if pair in self.world.lending.taken_stuck or any(key in self.world.meddled for key in keys):
             self.world.meddled.update(keys)
             self.world.agreement.write_off(keys)
@@ -138,7 +138,7 @@ class Checker:
 
     def _foreign(self, pair: str, reason: str) -> None:
         """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
-        keys = next(one.keys for one in PAIRS if one.id == pair)
+        keys = KEYS_OF[pair]
         if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):
             raise Violated("I9", f"{pair} was taken for foreign, and nobody has meddled: {reason}")
 
@@ -158,7 +158,7 @@ class Checker:
         self.wires[intent.id] += 1
         if self.wires[intent.id] > 1:
             raise Violated("I2", f"{intent.id} is sent again")
-        newest = self.world.fence(GROUPS[intent.pair])
+        newest = self.world.fence(self.groups[intent.pair])
         if intent.fence < newest:
             raise Violated("I11", f"{intent.id} leaves under fence {intent.fence}, {newest} is newer")
         if intent.order_class is OrderClass.INCREASE:
@@ -168,7 +168,7 @@ class Checker:
 
     def _users_coins_stay(self, intent: Intent) -> None:
         """I3: a sale of coins is covered by what the pairs own of them: the rest is the user's."""
-        key = next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg]
+        key = KEYS_OF[intent.pair][intent.leg]
         if intent.purpose in LOANS or intent.side == "buy" or intent.margin or kind_of(key[1]) is not SPOT:
             return
         ours = self.world.agreement.owned(key)
@@ -180,7 +180,7 @@ class Checker:
         heard_us, permit = node.heard_permit
         if permit is None or now_us - heard_us > LEASE_US:
             raise Violated("I7", f"{intent.id} increases without a fresh permit")
-        keys = next(pair.keys for pair in PAIRS if pair.id == intent.pair)
+        keys = KEYS_OF[intent.pair]
         if not node.verified.issuperset(keys):
             raise Violated("SET", f"{intent.id} increases, and the accounts of its legs were not verified")
         scopes = scopes_of(intent.pair, keys)
@@ -229,8 +229,8 @@ class Checker:
             for lane in node.lanes.values()
         )
         owned = {lane.pair for node in world.nodes for lane in node.lanes.values() if lane.lease is not None}
-        awake = awake or any(self._flattening(pair) for pair in PAIRS)
-        busy = awake or len(owned) < len(PAIRS) or any(not one.state.is_final for one in self.live())
+        awake = awake or any(self._flattening(pair) for pair in world.pairs)
+        busy = awake or len(owned) < len(world.pairs) or any(not one.state.is_final for one in self.live())
         if busy:
             self.busy_us = world.now.mono_us
         return world.now.mono_us - self.busy_us > REST_US
@@ -244,7 +244,7 @@ class Checker:
         if not self.world.plan.lively or lane.state.state is not State.IDLE or not lane.blocked:
             return False
         stuck = self.stuck()
-        return any(pair.id in stuck and set(pair.keys) & set(lane.keys) for pair in PAIRS)
+        return any(pair.id in stuck and set(pair.keys) & set(lane.keys) for pair in self.world.pairs)
 
     def _flattening(self, pair: SimPair) -> bool:
         """Whether a pair is held that risk's last word closes."""
@@ -259,9 +259,11 @@ class Checker:
         """No two pairs hold one instrument both ways: they would cancel out, and neither could be closed."""
         sides: dict[Key, int] = {}
         for state in self.states.values():
-            for leg in state.legs:
-                side = (leg.quantity > 0) - (leg.quantity < 0)
+            for leg_no, leg in enumerate(state.legs):
                 key = (leg.venue, leg.instrument)
+                side = (leg.quantity > 0) - (leg.quantity < 0)
+                if leg.kind is SPOT and side != sign_of(state.direction, leg_no):
+                    continue  # bought for a debt, by us or by the venue: coins do not cancel out
                 opposite = side and sides.setdefault(key, side) != side and abs(leg.quantity) > TINY
                 if opposite and self._left_both_ways(key):
                     raise Violated("I3", f"{key} is held both ways")
@@ -277,9 +279,8 @@ class Checker:
     def _untold(self, key: Key) -> Decimal:
         """What orders that reduce have traded at the venue and no durable state tells yet (a slow write)."""
         engine, traded = self.world.venues[key[0]].engine, Decimal(0)
-        keys = {pair.id: pair.keys for pair in PAIRS}
         for one in self.live():
-            if keys[one.pair][one.leg] == key and one.order_class is OrderClass.REDUCE:
+            if KEYS_OF[one.pair][one.leg] == key and one.order_class is OrderClass.REDUCE:
                 placed = engine.order(BOT, client_id=one.id)
                 more = max(Decimal(0), placed.filled - one.filled) if placed is not None else Decimal(0)
                 traded += more if one.side == "buy" else -more

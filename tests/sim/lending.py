@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +13,9 @@ from libs.common.subjects import SPOT, kind_of
 from libs.exchange.engine.commands import AccrueInterest, Borrow, Refused, Repay, SetFees, Submit
 from libs.exchange.engine.types import Balance, FeeRates, OrderType, Side, TimeInForce
 from services.executor.events import MoveLoan
-from services.executor.model import LOANS, Direction, Intent, IntentState, PairState, Purpose, State
+from services.executor.model import LOANS, Direction, Intent, State
 from tests.sim.invariants import Violated
-from tests.sim.plan import KEYS, PAIRS, Misfortune, SimPair
+from tests.sim.plan import KEYS_OF, Misfortune, SimPair
 from tests.sim.terms import BOT, FEES, STEPS, USER_COINS, listing_key
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ LENDERS: Final = frozenset({"binance"})
 """The other venue lends nothing: there the reverse direction is refused by name."""
 
 USER_DEBT: Final = Decimal(1)
-SHARED: Final = 10
-"""Steps by which a debt that two share may be divided otherwise: a payment goes to all interest first."""
-
 INTEREST_EVERY_US: Final = 20 * US_PER_SEC
 ANSWER_US_MAX: Final = 5 * US_PER_SEC
 SAYS_NO: Final = "refused"
 """How an answer begins that proves that a loan was not carried out."""
+
+Of = tuple[str, int]
+"""A pair and its attempt."""
 
 ZERO: Final = Decimal(0)
 FREE: Final = FeeRates(maker=ZERO, taker=ZERO)
@@ -45,15 +44,20 @@ class Lending:
     def __init__(self, world: World) -> None:
         self.world = world
         self.rng = random.Random(f"lending {world.plan.seed}")  # noqa: S311 - a seed is what it is for
+        self.lent = [
+            (venue, name.split("-")[0])
+            for venue, name in world.keys
+            if venue in LENDERS and not name.endswith("PERP")
+        ]
         self.landed: set[str] = set()
-        self.answered: set[str] = set()
-        self.bought: dict[str, tuple[str, int]] = {}  # a recall's purchase -> (pair, attempt) of the loan
+        self.bought: dict[str, tuple[Of, ...]] = {}  # a recall's purchase -> whose loans it may have met
         self.taken: dict[tuple[str, str], Decimal] = {}  # coins of the wallet that recalls have taken
         self.left_to_user: set[tuple[str, str]] = set()
-        self.taken_early: set[tuple[str, int]] = set()  # (pair, attempt) whose loan was taken amid its orders
+        self.taken_early: set[Of] = set()  # whose loan was taken amid orders
         self.taken_stuck: set[str] = set()  # ... and while a person was waited for
         self.hour = 0
         self._refuses_us: dict[str, int] = {}  # venue -> until when it takes no repayment
+        self.accrued: dict[tuple[str, str], Decimal] = {}  # interest on all debts of a coin so far
         self.users_debt = ZERO
         self.users_loan = ZERO
         self.users_debt_most = ZERO
@@ -64,14 +68,14 @@ class Lending:
         if Misfortune.USER_DEBT in world.plan.misfortunes:
             world.counts[Misfortune.USER_DEBT.value] += 1
             self.users_debt = self.users_loan = self.users_debt_most = USER_DEBT
-            for venue, coin in _lent():
+            for venue, coin in self.lent:
                 world.venues[venue].apply(Borrow(account=BOT, asset=coin, amount=USER_DEBT))
         world.time.after(INTEREST_EVERY_US, self._interest)
 
     def users_coins(self, venue: str, coin: str) -> Decimal:
         """What the user has there: his own, and what he has borrowed."""
         own = USER_COINS if self.world.venues[venue].has_user_coins else ZERO
-        return own + (self.users_loan if (venue, coin) in _lent() else ZERO)
+        return own + (self.users_loan if (venue, coin) in self.lent else ZERO)
 
     def lost(self, venue: str, coin: str) -> Decimal:
         """Coins that a recall may have taken and nobody buys back: its loan lay in a store that was lost, or
@@ -83,7 +87,7 @@ class Lending:
     def recalled(self, venue: str) -> frozenset[str]:
         """Coins of which a recall has taken or bought some."""
         coins = {coin for slug, coin in self.taken if slug == venue}
-        bought = {coin for slug, coin in _lent() if slug == venue and self.bought}
+        bought = {coin for slug, coin in self.lent if slug == venue and self.bought}
         return frozenset(coins | bought)
 
     def direction(self, pair: SimPair) -> Direction:
@@ -162,9 +166,10 @@ class Lending:
         world.time.after(world.absences.paced_us(INTEREST_EVERY_US), self._interest)
         self.hour += 1
         rate = Decimal(self.rng.choice(("0.00001", "0.0001", "0.001")))
-        for venue, coin in _lent():
+        for venue, coin in self.lent:
             owed = self.balance(venue, coin).borrowed
             world.counts["interest"] += bool(owed)
+            self.accrued[venue, coin] = self.accrued.get((venue, coin), ZERO) + owed * rate
             world.venues[venue].apply(AccrueInterest(asset=coin, hourly_rate=rate, hour_ms=self.hour))
         self.users_debt_most += self.users_debt * rate + Decimal("1e-8")
 
@@ -173,7 +178,7 @@ class Lending:
         from a pair that rests, else whatever the pair does: between the loan and the sale, or while it pays.
         """
         world = self.world
-        for pair in PAIRS:
+        for pair in world.pairs:
             state = world.checker.states.get(pair.id)
             if state is None:
                 continue
@@ -182,26 +187,44 @@ class Lending:
             for leg in state.legs:
                 if self._refuses(leg.venue):
                     continue  # who takes nothing back recalls nothing
-                if not rests and self.users_debt:
+                if self.users_debt and not (rests and self._all_rest(leg.venue, leg.instrument)):
                     continue  # nobody can tell whose debt was paid while ours is on its way
                 if leg.kind is SPOT and leg.borrowed > 0 and world.hits(kind, 0.2):
                     whole = self.rng.random() < 0.5
                     step = STEPS[leg.instrument.split("-")[0], SPOT][0]
                     wanted = leg.borrowed if whole else leg.borrowed / 2
                     amount = (wanted / step).to_integral_value(rounding=ROUND_FLOOR) * step
-                    of = (pair.id, state.attempt)
+                    of = self._borrowers(leg.venue, leg.instrument)
                     if not self._take_back(leg.venue, leg.instrument, amount, of=of):
                         world.counts[kind.value] -= 1  # nothing was left to be taken
                         continue
                     if not rests:
-                        self.taken_early.add(of)
+                        self.taken_early.add((pair.id, state.attempt))
+                    self.taken_early.update(one for one in of if self._moves(one[0]))
                     if state.state is State.STUCK:
                         self.taken_stuck.add(pair.id)
+
+    def _all_rest(self, venue: str, instrument: str) -> bool:
+        """Whether no pair with an instrument is about to do anything."""
+        states = self.world.checker.states
+        sharers = [pair for pair in self.world.agreement.sharers[venue, instrument] if pair.id in states]
+        rest = (State.IDLE, State.ACTIVE)
+        return all(states[one.id].state in rest and not self._moves(one.id) for one in sharers)
+
+    def _borrowers(self, venue: str, instrument: str) -> tuple[Of, ...]:
+        """Whose loans lie behind the debt that a venue takes back: it does not know of pairs."""
+        states, key = self.world.checker.states, (venue, instrument)
+        sharers = [(pair, states[pair.id]) for pair in self.world.pairs if pair.id in states]
+        return tuple(
+            (pair.id, state.attempt)
+            for pair, state in sharers
+            if key in pair.keys and (state.legs[pair.keys.index(key)].borrowed > 0 or self._moves(pair.id))
+        )
 
     def _moves(self, pair: str) -> bool:
         return any(one.pair == pair and one.purpose in LOANS for one in self.world.checker.live())
 
-    def _take_back(self, venue: str, instrument: str, amount: Decimal, *, of: tuple[str, int]) -> bool:
+    def _take_back(self, venue: str, instrument: str, amount: Decimal, *, of: tuple[Of, ...]) -> bool:
         """Whether something was taken back."""
         engine_side, coin = self.world.venues[venue], instrument.split("-", maxsplit=1)[0]
         held, step = self.balance(venue, coin), STEPS[coin, SPOT][0]
@@ -247,12 +270,15 @@ class Lending:
         """An asset of our account."""
         return self.world.venues[venue].engine.balances(BOT).get(coin, Balance())
 
-    def _step(self, venue: str, coin: str) -> Decimal:
-        """The least that can be bought of a coin: the venue may have made its step coarser meanwhile."""
-        names = (name for slug, name in KEYS if slug == venue and kind_of(name) is SPOT)
+    def step(self, venue: str, coin: str) -> Decimal:
+        """The least that can be bought of a coin, as far as anybody could know: the venue may have made its
+        step coarser meanwhile, or described it so.
+        """
+        names = (name for slug, name in self.world.keys if slug == venue and kind_of(name) is SPOT)
         name = next(name for name in names if name.split("-")[0] == coin)
         listing = self.world.venues[venue].engine.listing(listing_key(name))
-        return max(STEPS[coin, SPOT][0], listing.quantity_step)
+        described = self.world.market.coarsest.get((venue, name), ZERO)
+        return max(STEPS[coin, SPOT][0], listing.quantity_step, described)
 
     def slack(self, intent: Intent, step: Decimal) -> Decimal:
         """By how much a purchase of owed coins may exceed them: fee and step, or the venue's minimum.
@@ -261,73 +287,7 @@ class Lending:
         """
         if not intent.margin or intent.side == "sell":
             return ZERO
-        venue, name = next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg]
+        venue, name = KEYS_OF[intent.pair][intent.leg]
         listing = self.world.venues[venue].engine.listing(listing_key(name))
         least = (listing.notional_min or ZERO) / (intent.mid or Decimal(1))
         return max(intent.quantity * FEES.spot.taker, least) + max(step, listing.quantity_step) * 2
-
-    # --- what must hold -------------------------------------------------------------------------------------
-
-    def check_intent(self, intent: Intent) -> None:
-        """I12: what is done was carried out, what was given up was not. A loan that is taken back beside a
-        repayment which is unknown looks as if that had arrived, or as if it had not, and the debt is gone.
-        """
-        if intent.purpose not in LOANS:
-            return
-        gone = intent.purpose is Purpose.REPAY and (intent.pair, intent.attempt) in self.taken_early
-        if intent.state is IntentState.DONE and intent.id not in self.landed and not gone:
-            raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
-        given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
-        if given_up and intent.id in self.landed and not gone:
-            raise Violated("I12", f"loan {intent.id} was given up, and the venue has moved it")
-        if intent.state.is_final:
-            self.world.counts[f"{intent.purpose.value} {intent.state.value}"] += (
-                intent.id not in self.answered
-            )
-            self.answered.add(intent.id)
-
-    def check_state(self, before: PairState | None, after: PairState) -> None:
-        """No debt is left when a pair comes to rest, and none of the user's is paid."""
-        if after.state is not State.IDLE or before is None or before.state is State.IDLE:
-            return
-        for leg in after.legs:
-            coin = leg.instrument.split("-")[0]
-            if leg.kind is SPOT and (leg.venue, coin) in _lent() and self.world.stores == 1:
-                self._cleared(leg.venue, coin)
-
-    def _cleared(self, venue: str, coin: str) -> None:
-        held = self.balance(venue, coin)
-        owed, step = held.borrowed + held.interest, self._step(venue, coin)
-        if owed < self.users_debt:
-            raise Violated("I3", f"{venue}: {owed} {coin} are owed, the user's debt is {self.users_debt}")
-        if owed > self.users_debt_most + step * (SHARED if self.users_debt else 1):
-            raise Violated("I3", f"{venue}: {owed} {coin} stay owed, the user's are {self.users_debt_most}")
-
-    def at_end(self, states: dict[str, PairState]) -> None:
-        """What the pairs say they owe is what the venue shows, as far as interest is known to them."""
-        stuck = [state for state in states.values() if state.state is State.STUCK]
-        if stuck or self.world.stores > 1:
-            return
-        for venue, coin in _lent():
-            ours = sum(
-                (
-                    leg.owed
-                    for state in states.values()
-                    for leg in state.legs
-                    if leg.kind is SPOT and (leg.venue, leg.instrument.split("-")[0]) == (venue, coin)
-                ),
-                ZERO,
-            )
-            held = self.balance(venue, coin)
-            theirs = held.borrowed + held.interest - ours
-            slack = self._step(venue, coin) * (SHARED if self.users_debt else 1)
-            if not self.users_debt - slack <= theirs <= self.users_debt_most + slack:
-                raise Violated(
-                    "I3", f"{venue}: {held.borrowed} + {held.interest} {coin} are owed, ours {ours}"
-                )
-
-
-def _lent() -> Iterable[tuple[str, str]]:
-    return [
-        (venue, name.split("-")[0]) for venue, name in KEYS if venue in LENDERS and not name.endswith("PERP")
-    ]

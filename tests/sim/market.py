@@ -25,7 +25,7 @@ from libs.exchange.engine.types import MarketStatus
 from libs.exchange.port import QuoteSeen
 from services.executor.world import Key
 from services.feed.normalize import quote_of
-from tests.sim.plan import KEYS, START_PRICES, Misfortune
+from tests.sim.plan import START_PRICES, Misfortune
 from tests.sim.terms import listing_key
 from tests.sim.timeline import WALL0_US
 
@@ -48,7 +48,6 @@ RATES_EVERY: Final = 2
 """Every second round of quotes tells the rates and marks too."""
 
 FIRST_SETTLED_MS: Final = WALL0_US // US_PER_MS + 4 * MS_PER_HOUR
-PERPS: Final = tuple(key for key in KEYS if key[1].endswith("PERP"))
 
 
 class Market:
@@ -58,14 +57,15 @@ class Market:
         self.world = world
         self.rng = random.Random(f"market {world.plan.seed}")  # noqa: S311 - a seed is what it is for
         self.prices: dict[str, Decimal] = dict(START_PRICES)
+        self.coarsest: dict[Key, Decimal] = {}  # steps as they were described, rightly or not
         self._silent_us: dict[Key | None, int] = {}  # None: the whole feed
         self._sick_us: dict[Key, int] = {}
         self._misread: dict[Key, int] = {}  # power of ten by which an instrument is described wrongly
         self._rates: dict[Key, Decimal] = {}
         self._next_ms = FIRST_SETTLED_MS
         self._hours = 8.0
-        self._usual = {key: self._drawn_usual() for key in PERPS}
-        self._prints: dict[Key, tuple[Settlement, ...]] = {key: self._past(key) for key in PERPS}
+        self._usual = {key: self._drawn_usual() for key in self.world.perps}
+        self._prints: dict[Key, tuple[Settlement, ...]] = {key: self._past(key) for key in self.world.perps}
         self._heard_us: dict[str, int] = {}
         self._errors: dict[str, int] = {}
         self._round = 0
@@ -87,7 +87,7 @@ class Market:
         """Instruments as the venues describe them now, and what has settled."""
         world = self.world
         told: list[tuple[str, Message]] = []
-        for key in KEYS:
+        for key in self.world.keys:
             info = world.venues[key[0]].info(key[1])
             if key in self._misread:
                 del self._misread[key]
@@ -95,9 +95,11 @@ class Market:
                 self._misread[key] = self.rng.choice((-1, 1))
                 step = Decimal(info.quantity_step or "1").scaleb(self._misread[key])
                 info = replace(info, quantity_step=str(step), quantity_min=str(step))
+            step = Decimal(info.quantity_step or 0)
+            self.coarsest[key] = max(step, self.coarsest.get(key, step))
             told.append((instrument_subject(*key), info))
         world.publish(told)
-        world.publish([(history_subject(*key), self._history(key)) for key in PERPS])
+        world.publish([(history_subject(*key), self._history(key)) for key in self.world.perps])
 
     def _health(self) -> None:
         """What the feed says of each venue, every second."""
@@ -139,7 +141,7 @@ class Market:
         now_us = world.now.mono_us
         self._fall_silent(now_us)
         told: list[tuple[str, Message]] = []
-        for key in KEYS:
+        for key in self.world.keys:
             seen = world.venues[key[0]].reprice(key[1], self.prices[key[1].split("-")[0]])
             if not self._is_silent(key, now_us) and (quote := self._as_seen(key, seen, now_us)) is not None:
                 told.append((quote_subject(*key), quote))
@@ -148,7 +150,7 @@ class Market:
         if self._round % RATES_EVERY == 1:
             told += [
                 (funding_subject(*key), self._current(key))
-                for key in PERPS
+                for key in self.world.perps
                 if not self._is_silent(key, now_us)
             ]
         world.publish(told)
@@ -159,7 +161,9 @@ class Market:
         if now_us >= self._silent_us.get(None, 0) and world.hits(Misfortune.FEED_SILENT, 0.005):
             self._silent_us[None] = now_us + self.rng.randrange(3, 30) * US_PER_SEC
         if world.hits(Misfortune.FEED_GAP, 0.01):
-            self._silent_us[self.rng.choice(KEYS)] = now_us + self.rng.randrange(1, 20) * US_PER_SEC
+            self._silent_us[self.rng.choice(self.world.keys)] = (
+                now_us + self.rng.randrange(1, 20) * US_PER_SEC
+            )
 
     def _as_seen(self, key: Key, quote: Quote, now_us: int) -> Quote | None:
         """The quote as the feed lets it through; None for one that means nothing."""
@@ -215,7 +219,7 @@ class Market:
 
     def _change_rates(self) -> None:
         """What would be paid now is another rate now and then, while wishes go on."""
-        for key in PERPS:
+        for key in self.world.perps:
             if not self.world.calm and (key not in self._rates or self.rng.random() < 0.5):
                 self._rates[key] = self._next_rate(key)
         if not self.world.calm:
@@ -235,8 +239,8 @@ class Market:
         if world.hits(Misfortune.INTERVAL_CHANGE, 0.6 if world.plan.lively else 0.2):
             early_us, self._hours = self.rng.randrange(1, 10) * US_PER_SEC, 4.0
         self._next_ms = world.now.market_ms + (TOLD_BEFORE_US - early_us) // US_PER_MS
-        world.publish([(funding_subject(*key), self._current(key)) for key in PERPS])
-        for key in PERPS:
+        world.publish([(funding_subject(*key), self._current(key)) for key in self.world.perps])
+        for key in self.world.perps:
             if world.hits(Misfortune.RATE_REVERSAL, 0.2):
                 self._rates[key] = -self._rates[key]
         world.time.after(TOLD_BEFORE_US - early_us, self._settle)
@@ -260,7 +264,7 @@ class Market:
 
     def _settle(self) -> None:
         world, now_ms = self.world, self.world.now.market_ms
-        for venue, name in PERPS:
+        for venue, name in world.perps:
             side, rate = world.venues[venue], self._rates[venue, name]
             if side.engine.listing(listing_key(name)).status is MarketStatus.DELISTED:
                 continue

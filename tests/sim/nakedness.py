@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from libs.common.instant import US_PER_SEC
 from services.executor.model import Intent, IntentState, OrderClass, PairState, State
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS, SLICE_USD, SimPair
+from tests.sim.plan import KEYS_OF, SLICE_USD, SimPair
 
 if TYPE_CHECKING:
     from tests.sim.node import Node
@@ -59,7 +59,7 @@ class Nakedness:
 
     def look(self, step_us: int) -> None:
         """Called every `step_us`."""
-        for pair in PAIRS:
+        for pair in self.world.pairs:
             state = self.world.checker.states.get(pair.id)
             usd = self.naked_usd(pair, state) if state is not None else Decimal(0)
             if usd == 0:
@@ -76,11 +76,11 @@ class Nakedness:
         state = self.world.checker.states.get(after.pair)
         if filled <= 0 or state is None or after.order_class is not OrderClass.REDUCE or _is_forced(state):
             return
-        pair = next(one for one in PAIRS if one.id == after.pair)
-        if not self.world.trouble.is_shut((pair.keys[1 - after.leg],)):
+        keys = KEYS_OF[after.pair]
+        if not self.world.trouble.is_shut((keys[1 - after.leg],)):
             return
         change = filled if after.side == "buy" else -filled
-        price = self.world.prices[pair.keys[0][1].split("-")[0]]
+        price = self.world.prices[keys[0][1].split("-")[0]]
         more = (abs(state.delta) - abs(state.delta - change)) * price
         self.grown_usd[after.pair] = self.grown_usd.get(after.pair, Decimal(0)) + more
         if self.grown_usd[after.pair] > GROWN_USD_MAX:
@@ -135,7 +135,7 @@ class Nakedness:
         """Orders of unknown fate by the reading that found them: W begins anew with each. One on a shared
         instrument, too, makes every look worthless.
         """
-        sharers = [owner.lanes[one.id] for one in PAIRS if set(one.keys) & set(pair.keys)]
+        sharers = [owner.lanes[one.id] for one in self.world.pairs if set(one.keys) & set(pair.keys)]
         orders = [(lane.loads, one) for lane in sharers for one in lane.intents.values()]
         return {f"{loads} {one.id}": one for loads, one in orders if self._is_doubted(one)}
 
@@ -156,4 +156,4 @@ def _is_forced(state: PairState) -> bool:
 
 
 def _venue(intent: Intent) -> str:
-    return next(pair.keys for pair in PAIRS if pair.id == intent.pair)[intent.leg][0]
+    return KEYS_OF[intent.pair][intent.leg][0]

@@ -50,7 +50,7 @@ from services.executor.with_books import WithBooks
 from services.executor.world import Key
 from services.executor.world import World as Shared
 from tests.sim.accounts import Compared
-from tests.sim.plan import BOUNDS, BUILD, KEYS, PAIRS, Misfortune
+from tests.sim.plan import BOUNDS, BUILD, Misfortune
 from tests.sim.process import Process
 from tests.sim.reading import read
 from tests.sim.timeline import run
@@ -72,9 +72,9 @@ class Node(Process):
             self.skew_us = world.skew_us(2 * US_PER_SEC)
         self.terms = terms_of(config)
         self.verified: set[Key] = set()  # legs whose account was proven to be as it should be
-        setups = SetUps(self.terms, KEYS)
+        setups = SetUps(self.terms, world.keys)
         shared = Shared(config, self.permits, deployment=config.deployment, setups=setups)
-        self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in PAIRS}
+        self.lanes = {pair.id: Lane(pair.id, pair.keys, pair.kinds, shared) for pair in world.pairs}
         self.calls = {slug: Tally() for slug in world.venues}
         self.books = Compared(self, shared)
         pairs = ExecutorActor(shared, self.lanes)

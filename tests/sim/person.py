@@ -24,7 +24,7 @@ from services.executor.model import State
 from services.risk.keeper import EPOCH_KEY
 from services.risk.latches import OPERATOR_FLATTEN, OPERATOR_HALT, OPERATOR_PAUSE
 from tests.sim.invariants import Violated
-from tests.sim.plan import PAIRS, Misfortune, SimPair
+from tests.sim.plan import Misfortune, SimPair
 
 if TYPE_CHECKING:
     from tests.sim.process import Process
@@ -108,7 +108,7 @@ class Person:
     # --- what he does -------------------------------------------------------------------------------
 
     def _harm(self) -> None:
-        hits, pair = self.world.hits, self.rng.choice(PAIRS)
+        hits, pair = self.world.hits, self.rng.choice(self.world.pairs)
         scope = self.rng.choice(("global", f"pair:{pair.id}", f"venue:{pair.keys[0][0]}"))
         for kind, verb, chance in (
             (Misfortune.RISK_HALTS, "halt", 0.06),
@@ -138,7 +138,7 @@ class Person:
         """Whatever forbids something is reset, or resumed; so is a pair that is stuck."""
         scopes = {one.scope: one.controls for one in (self.newest.breakers if self.newest else ())}
         states = self.world.checker.states
-        for pair in PAIRS:
+        for pair in self.world.pairs:
             state = states.get(pair.id)
             if state is not None and (state.state is State.STUCK or state.flattened):
                 scopes.setdefault(f"pair:{pair.id}", ())

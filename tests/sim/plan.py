@@ -48,7 +48,10 @@ PAIRS = (
 )
 """The last two share an instrument."""
 
-KEYS = tuple(dict.fromkeys(key for pair in PAIRS for key in pair.keys))
+CROWD = (*PAIRS, _pair(("binance", "BTC-USDT"), Kind.SPOT, ("bitget", "BTC-USDT-PERP"), Kind.PERP))
+"""In some seeds the first and the last share a coin too, and what is lent of it."""
+
+KEYS_OF = {pair.id: pair.keys for pair in CROWD}
 START_PRICES = {"BTC": Decimal(60_000), "ETH": Decimal(3_000)}
 
 
@@ -177,6 +180,7 @@ ABSENCES = frozenset(
 )
 """Drawn from a stream of their own too. Minutes cost many events: few seeds have one, fewer have two."""
 
+CROWDED_SHARE = 0.3
 ABSENT_SHARE = 0.1
 """Of all seeds; so many of these have another one."""
 
@@ -208,6 +212,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     each account begins with. `late_to_window`: what lands late may do so until W is almost over, else for 9
     s. `rounded`: the venues tell unrealised profit with 8 decimals, as real ones do. `lively`: who wishes
     looks first at what a pair does, rates turn often, latches are reset soon, few clocks are far off.
+    `crowded`: two pairs trade one coin of one wallet.
     """
 
     seed: int
@@ -223,6 +228,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     late_to_window: bool = False
     rounded: bool = False
     lively: bool = False
+    crowded: bool = False
+
+    @property
+    def pairs(self) -> tuple[SimPair, ...]:
+        """What this deployment trades."""
+        return CROWD if self.crowded else PAIRS
 
     def config(self) -> Config:
         """The deployment's settings."""
@@ -239,6 +250,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             pairs=(
                 PairLegs(symbol="ETH/USDT", legs=("far_spot", "far_perp")),
                 PairLegs(symbol="ETH/USDT", legs=("perp", "far_perp")),
+                *((PairLegs(symbol="BTC/USDT", legs=("spot", "far_perp")),) if self.crowded else ()),
             ),
             thresholds=Thresholds(
                 consecutive_periods=1,
@@ -288,6 +300,7 @@ def of_seed(seed: int) -> Plan:
         late_to_window=more.random() < 0.5,
         rounded=more.random() < 0.5,
         lively=True,
+        crowded=random.Random(f"crowd {seed}").random() < CROWDED_SHARE,  # noqa: S311 - as above
         **rng.choice(ASKING),
     )
 

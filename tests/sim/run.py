@@ -20,7 +20,7 @@ from tests.sim.ending import Ending
 from tests.sim.guardian import Guardian
 from tests.sim.invariants import Violated
 from tests.sim.node import Node
-from tests.sim.plan import BUILD, PAIRS, Misfortune, Plan, SimPair, of_seed
+from tests.sim.plan import BUILD, Misfortune, Plan, SimPair, of_seed
 from tests.sim.process import Process
 from tests.sim.timeline import run
 from tests.sim.venue import SimVenue
@@ -46,7 +46,7 @@ class Seed:
     def __init__(self, plan: Plan) -> None:
         self.world = World(plan)
         self.config = plan.config()
-        for slug in sorted({key[0] for pair in PAIRS for key in pair.keys}):
+        for slug in sorted({key[0] for key in self.world.keys}):
             self.world.venues[slug] = SimVenue(slug, self.world)
         self.lives = 0
         self.world.trouble.kill = self.crash
@@ -131,7 +131,7 @@ class Seed:
         world = self.world
         if world.calm:
             return
-        pair = world.rng.choice(PAIRS)
+        pair = world.rng.choice(world.pairs)
         action = self._action(pair)
         wanted = Intent(
             pair=pair.id,
@@ -180,6 +180,8 @@ class Seed:
             self._wake_up()
         rest_us = world.now.mono_us
         self._second_by_second(rest_us + COMPARED_US_MAX, lambda: world.accounts.compared_since(rest_us))
+        if not world.checker.at_rest():  # risk has flattened something meanwhile
+            self._second_by_second(world.now.mono_us + world.plan.calm_us, world.checker.at_rest)
         Ending(world).at_end()
         world.accounts.at_end(rest_us)
         world.person.at_end()

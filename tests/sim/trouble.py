@@ -16,14 +16,13 @@ from libs.exchange.engine.commands import Deleverage, Liquidate, Refused, SetLev
 from libs.exchange.engine.types import MarketStatus, OrderType, PositionSide, Side
 from services.executor.model import PairState, Plan, Purpose, State
 from services.executor.world import Key
-from tests.sim.plan import KEYS, Misfortune
+from tests.sim.plan import Misfortune
 from tests.sim.terms import BOT, listing_key
 
 if TYPE_CHECKING:
     from tests.sim.process import Process
     from tests.sim.world import World
 
-PERPS: Final = tuple(key for key in KEYS if key[1].endswith("PERP"))
 FUSE_MAX: Final = 12
 """So many awaits after the worst moment a process may die at the latest."""
 
@@ -63,7 +62,7 @@ class Trouble:
             self._bus(world.rng.choice(processes))
         self._risk()
         self._venues()
-        venue, name = world.rng.choice(PERPS)
+        venue, name = world.rng.choice(world.perps)
         self._take_from(venue, name)
         world.lending.recall()
 
@@ -153,12 +152,12 @@ class Trouble:
 
     def _venues(self) -> None:
         world = self.world
-        key = self.rng.choice(KEYS)
+        key = self.rng.choice(world.keys)
         if world.hits(Misfortune.MAINTENANCE, 0.01):
             self.shut(key, self.rng.randrange(5, 60))
         if world.hits(Misfortune.FILTER_CHANGE, 0.015):
             self._refilter(key)
-        perp = self.rng.choice(PERPS)
+        perp = self.rng.choice(world.perps)
         if world.hits(Misfortune.DELISTING, 0.003):
             self._relist(perp, status=MarketStatus.DELISTED)
         if world.hits(Misfortune.USER_SETTINGS, 0.02):

@@ -53,7 +53,7 @@ from libs.exchange.trading_values import (
 )
 from services.executor.model import Intent
 from tests.sim.lending import LENDERS
-from tests.sim.plan import KEYS, Misfortune
+from tests.sim.plan import Misfortune
 from tests.sim.terms import BOT, FEES, REASONS, ROUNDED_TO, USER_COINS, balance_of, listing_key, make_listing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class SimVenue:
         self.slug = slug
         self.world = world
         self.engine = Engine(VenueRules(unique_ids="open" if slug == "binance" else "ever"))
-        self.instruments = {listing_key(name): name for venue, name in KEYS if venue == slug}
+        self.instruments = {listing_key(name): name for venue, name in world.keys if venue == slug}
         self.arrivals: dict[str, int] = {}
         self.hidden_until_us: dict[str, int] = {}
         self.down_until_us = 0

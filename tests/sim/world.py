@@ -23,6 +23,7 @@ from tests.sim.absence import Absences
 from tests.sim.accounts import Accounts
 from tests.sim.agreement import Agreement
 from tests.sim.asking import Failed, no_answer, told_by
+from tests.sim.debts import Debts
 from tests.sim.invariants import Checker
 from tests.sim.journal import Journal
 from tests.sim.lending import Lending
@@ -70,6 +71,9 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.pairs = plan.pairs
+        self.keys = tuple(dict.fromkeys(key for pair in self.pairs for key in pair.keys))
+        self.perps = tuple(key for key in self.keys if key[1].endswith("PERP"))
         self.active_us = plan.active_us  # and what absences have taken of it
         self.rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a seed is what it is for
         self._late = random.Random(f"late {plan.seed}")  # noqa: S311 - as above
@@ -84,6 +88,7 @@ class World:
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
         self.lending = Lending(self)
+        self.debts = Debts(self)
         self.market = Market(self)
         self.trouble = Trouble(self)
         self.absences = Absences(self)

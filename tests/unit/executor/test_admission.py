@@ -98,12 +98,29 @@ def test_a_pair_is_not_opened_against_one_that_is_opening(quantity: int) -> None
     other = beside(rig, (PERP_KEY, FAR))
     goals = (Decimal(quantity), Decimal(-quantity))
     plan = Plan(goals=goals, purpose=Purpose.OPEN, reason="carry")
-    other.state = replace(other.state, state=State.OPENING, plan=plan)
+    other.state = replace(
+        other.state,
+        state=State.OPENING,
+        plan=plan,
+        direction="forward" if quantity > 0 else "reverse",
+    )
     if quantity > 0:
         assert CANCELS in refusal(rig)
         assert (rig.sent, rig.moves) == ([], [])
     else:
         rig.opened()
+
+
+def test_what_was_bought_beyond_a_short_position_does_not_let_an_opposite_pair_in() -> None:
+    """It is sold again, and the pair may come back to the side that it was opened for."""
+    rig = Rig()
+    other = beside(rig, (PERP_KEY, FAR))
+    excess = replace(other.state.legs[0], quantity=Decimal(-1))
+    state, plan = State.CLOSING, Plan(goals=(Decimal(0), Decimal(0)), purpose=Purpose.CLOSE, reason="carry")
+    other.state = replace(
+        other.state, state=state, plan=plan, direction="forward", legs=(excess, other.state.legs[1])
+    )
+    assert CANCELS in refusal(rig)
 
 
 @pytest.mark.parametrize("dust_of", ["0.0004", "-0.0004"])

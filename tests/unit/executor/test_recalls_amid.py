@@ -175,9 +175,15 @@ def test_a_failed_close_restores_nothing_beside_coins_that_lie_on_the_other_side
         ("6", None, Fate.MOVED),
         ("5", "0", Fate.STILL),
         ("5", None, Fate.STILL),
-        ("5", "-1", Fate.OTHERWISE),  # lent, and bought back
+        ("5", "-1", Fate.MOVED),  # and bought back, of whomever
+        ("4.5", "-1", Fate.MOVED),
+        ("5", "-0.6", Fate.OTHERWISE),
+        ("4.5", "-0.6", Fate.OTHERWISE),
         ("5.5", "0", Fate.OTHERWISE),
-        ("4.5", "0", Fate.OTHERWISE),
+        ("5.5", None, Fate.OTHERWISE),
+        ("4.5", "0", Fate.STILL),  # another pair's loan was recalled
+        ("4.5", "0.5", Fate.STILL),  # ... with coins
+        ("4.5", None, Fate.OTHERWISE),
     ],
 )
 def test_fates_of_a_loan(owed: str, gone: str | None, expected: Fate) -> None:

@@ -92,8 +92,8 @@ def test_a_recall_is_noticed_while_a_repayment_waits_for_its_coins() -> None:
     assert rig.loans[-1].owed_after is None, "the repayment waits still"
 
 
-def test_coins_that_came_unseen_before_a_loan_are_no_sign_of_it() -> None:
-    """The look before it did not tell what coins are the user's: those that are known are of long ago."""
+def test_nothing_is_borrowed_before_a_look_has_told_what_coins_are_the_users() -> None:
+    """Those that are known are of long ago, and what has come since would be taken for a sign of the loan."""
     rig = LoanRig()
     other = beside(rig, SPOT_KEY[1])
     rig.run(3)
@@ -101,11 +101,25 @@ def test_coins_that_came_unseen_before_a_loan_are_no_sign_of_it() -> None:
     rig.lender.users_coins += 10
     rig.lent.append("refused")
     rig.wish("open", direction="reverse")
-    rig.until(lambda: len(rig.moved) == 1, 10)
+    rig.run(5)
+    assert rig.moved == []
     other.intents.clear()
+    rig.until(lambda: len(rig.moved) == 1, 5)
     rig.until(lambda: rig.state is State.IDLE, W_SEC)
     assert [one.state for one in rig.loans] == [IntentState.NOT_ACCEPTED]
     assert rig.told("foreign") == []
+
+
+def test_an_opening_ends_where_no_look_tells_what_coins_are_the_users() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.run(3)
+    trade(other)
+    rig.wish("open", direction="reverse")
+    rig.run(2)
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert rig.moved == []
+    assert "what coins are there, could not be told" in rig.durable.reason
 
 
 def test_coins_that_a_pair_with_another_quote_sells_are_not_those_of_a_repayment() -> None:

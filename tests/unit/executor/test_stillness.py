@@ -10,7 +10,7 @@ from libs.common.effects import Persist, Persisted
 from libs.common.instant import US_PER_SEC
 from libs.common.store import Transition
 from libs.exchange.engine import commands as c
-from services.executor.fetching import UNTOLD_US_MAX
+from services.executor.fetching import ANEW_US, UNTOLD_US_MAX
 from services.executor.lane import Lane
 from services.executor.model import IntentState
 from services.executor.stillness import Stillness
@@ -65,6 +65,19 @@ def test_trades_that_nobody_tells_any_more_are_one_in_the_end() -> None:
     rig.run(30)
     assert rig.accountant.venues[VENUE].comparing.left.units == {"USDT": Decimal(-200)}
     assert [alert.key for alert in rig.alerts] == ["books:residual"]
+
+
+def test_after_an_absence_old_trades_are_waited_for_as_if_they_were_new() -> None:
+    """Nobody has asked meanwhile. Books that were opened without them would never be right again."""
+    rig = settled_in()
+    untold_trade(rig)
+    lane = lane_of(rig)
+    rig.life.wall_us += UNTOLD_US_MAX
+    lane.heed.missing = dict.fromkeys(lane.intents, rig.now.mono_us)
+    rig.run(50)
+    assert rig.accountant.venues[VENUE].comparing.left.units == {}
+    rig.run(ANEW_US // US_PER_SEC)
+    assert rig.accountant.venues[VENUE].comparing.left.units == {"USDT": Decimal(-200)}
 
 
 def test_nothing_is_compared_while_a_pair_is_written_or_with_a_look_from_before() -> None:
