@@ -8,7 +8,7 @@ import msgspec
 
 from libs.common.instant import US_PER_SEC
 from services.executor import dust, loans
-from services.executor.debts import RESIDUE_SHARE, asset_of, owed_of, put_leg, short_leg
+from services.executor.debts import RESIDUE_SHARE, asset_of, owed_of, put_leg, sharers_of, short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Debt
 from services.executor.model import IntentState, Purpose, Trigger
@@ -49,14 +49,17 @@ def lent(lane: Lane, draft: Draft) -> bool:
 
 def _borrow(lane: Lane, draft: Draft, leg: int, debt: Debt, *, step: Decimal) -> None:
     """Unless no look has told yet what coins are the user's, from which those of the loan are told apart
-    later; and unless less is owed than the pairs have borrowed: a recall of another one's is yet to be
-    booked, and would look as if it had been of this loan. `step`: less is interest that was shared otherwise.
+    later, or what another pair's repayment has left owed; and unless less is owed than the pairs have
+    borrowed: a recall of another one's is yet to be booked, and would look as if it had been of this loan.
+    `step`: less is interest that was shared otherwise.
     """
-    held, owed = draft.state.legs[leg], owed_of(lane.world.lanes.values(), asset_of(lane, leg))
-    if lane.loan.blind or owed - debt.borrowed >= step:
+    asset, lanes = asset_of(lane, leg), lane.world.lanes.values()
+    held, owed, sharers = draft.state.legs[leg], owed_of(lanes, asset), sharers_of(lane, asset)
+    untold = lane.loan.blind or any(loans.is_unverified(one) for one in sharers)
+    if untold or owed - debt.borrowed >= step:
         loans.fresh(lane, draft, leg, after_us=debt.asked_us)
         return
-    known = all(one.loaded for one in lane.world.lanes.values())
+    known = all(one.loaded for one in sharers)
     only_ours = known and debt.borrowed <= owed * (1 + RESIDUE_SHARE)
     put_leg(draft, leg, replace(held, only_ours=only_ours))
     amount = held.quantity - plan_of(draft).goals[leg]

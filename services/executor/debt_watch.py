@@ -26,6 +26,7 @@ from services.executor.debts import (
     put_leg,
     repaid,
     share,
+    sharers_of,
     short_leg,
     with_interest,
     with_spare,
@@ -88,7 +89,9 @@ def _compare(
     if not only_recalls:
         loans.verify(lane, draft, leg, debt)
     held, asset = draft.state.legs[leg], asset_of(lane, leg)
-    owed, all_owed = owed_of(lanes, asset), owed_of(lanes, asset, interest=True)
+    before = lane.state.legs[leg]  # this turn may have changed it
+    owed = owed_of(lanes, asset) + held.borrowed - before.borrowed
+    all_owed = owed_of(lanes, asset, interest=True) + held.owed - before.owed
     after = (
         as_interest(held, owed - debt.borrowed) if owed > debt.borrowed and all_owed <= debt.owed else held
     )
@@ -123,14 +126,12 @@ def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal, lanes: C
     whose it is.
     """
     asset = asset_of(lane, lane.keys.index((held.venue, held.instrument)))
-    sharers = [one for one in lanes if one is not lane and any(asset_of(one, leg) == asset for leg in (0, 1))]
-    if not sharers or not held.only_ours or any(_is_unverified(one) for one in sharers):
+    sharers = sharers_of(lane, asset)
+    if not sharers or not held.only_ours or any(loans.is_unverified(one) for one in sharers):
         return held
-    lent, owed = loans.last_of(draft, Purpose.BORROW), owed_of(lanes, asset)
-    of_this = lent is not None and lent.attempt == draft.state.attempt
-    most = lent.quantity if lent is not None and of_this else held.borrowed
+    owed = owed_of(lanes, asset)
     new, lane.loan.theirs = more - lane.loan.theirs, max(ZERO, min(more, lane.loan.theirs))
-    if not 0 < new <= most * RESIDUE_SHARE:
+    if not 0 < new <= _interest_most(draft, held):
         return held
     part = min(Decimal(1), held.borrowed / owed) if owed > 0 else Decimal(1)
     part = (new * part).quantize(FINEST, rounding=ROUND_UP)
@@ -138,10 +139,11 @@ def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal, lanes: C
     return as_principal(held, part)
 
 
-def _is_unverified(lane: Lane) -> bool:
-    """Whether no look has shown yet what a pair's last repayment has done."""
-    last = next((one for one in reversed(lane.intents.values()) if one.purpose in LOANS), None)
-    return last is not None and last.purpose is Purpose.REPAY and last.owed_after is None
+def _interest_most(draft: Draft, held: Leg) -> Decimal:
+    """Interest that no look has shown is no more than this: little beside the loan."""
+    lent = loans.last_of(draft, Purpose.BORROW)
+    of_this = lent is not None and lent.attempt == draft.state.attempt
+    return RESIDUE_SHARE * (lent.quantity if lent is not None and of_this else held.borrowed)
 
 
 def is_whole(
@@ -179,10 +181,12 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
         _search(lane, draft, leg, amount)
         return
-    small = rules is not None and amount < rules.step
+    small = tiny = rules is not None and amount < rules.step
+    if sharers_of(lane, asset_of(lane, leg)):  # what another one has paid went to the interest of both
+        small = tiny or amount <= _interest_most(draft, draft.state.legs[leg])
     found = gone is not None and gone >= amount * (1 - RESIDUE_SHARE)
-    part = not found and (gone is None or (rules is not None and gone >= rules.step))
-    if part and not small and now_us - loan.recalled_us < watch.OTHERS_US:
+    part = not found and (gone is None or (not small and rules is not None and gone >= rules.step))
+    if part and not tiny and now_us - loan.recalled_us < watch.OTHERS_US:
         loan.searched = (
             gone is None and loan.searched
         )  # coins have paid a part: the rest was bought, it seems
@@ -195,7 +199,8 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     loan.recalled_us = None
     lane.missing.pop(leg, None)
     if gone is None or not found:  # no coins that could be traded: interest that was shared otherwise
-        put_leg(draft, leg, forgiven(draft.state.legs[leg], amount))
+        taken = ZERO if tiny or gone is None else max(ZERO, gone)
+        put_leg(draft, leg, forgiven(repaid(draft.state.legs[leg], taken), amount - taken))
         return
     _taken(draft, leg, amount, gone)
     if small:

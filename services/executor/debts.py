@@ -173,6 +173,12 @@ def asset_of(lane: Lane, leg: int) -> tuple[str, str]:
     return venue, rules.base if rules is not None else instrument.split("-", 1)[0]
 
 
+def sharers_of(lane: Lane, asset: Asset) -> list[Lane]:
+    """The other pairs of this executor with that coin at that venue."""
+    lanes = (one for one in lane.world.lanes.values() if one is not lane)
+    return [one for one in lanes if any(asset_of(one, leg) == asset for leg in (0, 1))]
+
+
 def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = False) -> Decimal:
     """The principal that all pairs together owe of an asset at a venue; with their interest, if asked for."""
     return sum(

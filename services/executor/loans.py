@@ -125,6 +125,15 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
         give_up(draft, f"{left:f} {coin} are still owed at {venue} after {last.quantity:f} were repaid")
 
 
+def is_unverified(lane: Lane) -> bool:
+    """Whether no look has shown yet what the last repayment of a pair has done that is not over: what the
+    account owes then must not be another one's loan.
+    """
+    last = next((one for one in reversed(lane.intents.values()) if one.purpose in LOANS), None)
+    awaits = lane.state.state not in (State.IDLE, State.STUCK)
+    return awaits and last is not None and last.purpose is Purpose.REPAY and last.owed_after is None
+
+
 def repayment(draft: Draft) -> Intent | None:
     """The last loan of this attempt, if it was a repayment."""
     last = next((one for one in reversed(draft.intents.values()) if one.purpose in LOANS), None)
@@ -141,7 +150,7 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
     held = draft.state.legs[leg]
     idle = held.owed == 0 or held.coins < lane.least(leg, reduces=True) or _failures(draft) >= REPAY_TRIES
     if idle:
-        lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+        _verified(lane, draft, leg)
         return
     debt = fresh(lane, draft, leg, after_us=_repay_after_us(lane, draft))
     if debt is not None and (amount := repayable(held, debt)):

@@ -255,11 +255,12 @@ class Lending:
                 self.world.counts["recall_taken"] += 1
                 self.taken[venue, coin] = self.taken.get((venue, coin), ZERO) + amount
                 self.users_loan -= amount if self.users_debt else ZERO
+            interest = self.balance(venue, coin).interest  # ours too; it is paid first
             if amount:
                 engine_side.apply(Repay(account=BOT, asset=coin, amount=amount))
             if self.users_debt:  # one debt at the venue: as long as the user owes enough, it was his
                 self.users_debt -= amount
-                self.users_debt_most -= amount
+                self.users_debt_most -= max(ZERO, amount - interest)
         except Refused:
             return False
         finally:

@@ -47,6 +47,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     caught_by: frozenset[str]
     misfortunes: frozenset[Misfortune] = frozenset()
     seed_start: int = 0
+    crowded: bool = False
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -102,8 +102,9 @@ class Nakedness:
             return
         search_us = SEARCH_US + (MEDDLED_US if any(key in self.world.meddled for key in pair.keys) else 0)
         waits = {name: W_US[_venue(one)] + search_us for name, one in doubts.items()}
-        if not waits and not lane.ready:
-            waits = {f"reading {lane.loads}": READY_US}
+        if not waits and not lane.ready:  # a sharer may have to book first what was taken of coins
+            lanes = [owner.lanes[one.id] for one in self._sharers(pair)]
+            waits = {f"reading {one.loads} of {one.pair}": READY_US for one in lanes if not one.ready}
         if not waits:
             self.acting_us[pair.id] = self.acting_us.get(pair.id, 0) + step_us
             if self.acting_us[pair.id] > NAKED_US_MAX:
@@ -135,9 +136,13 @@ class Nakedness:
         """Orders of unknown fate by the reading that found them: W begins anew with each. One on a shared
         instrument, too, makes every look worthless.
         """
-        sharers = [owner.lanes[one.id] for one in self.world.pairs if set(one.keys) & set(pair.keys)]
+        sharers = [owner.lanes[one.id] for one in self._sharers(pair)]
         orders = [(lane.loads, one) for lane in sharers for one in lane.intents.values()]
         return {f"{loads} {one.id}": one for loads, one in orders if self._is_doubted(one)}
+
+    def _sharers(self, pair: SimPair) -> list[SimPair]:
+        """Pairs with an instrument of this one, itself among them."""
+        return [one for one in self.world.pairs if set(one.keys) & set(pair.keys)]
 
     def _is_doubted(self, intent: Intent) -> bool:
         if intent.state is IntentState.SENT:

@@ -10,6 +10,7 @@ from tests.sim.campaign import Outcome, outcome_of
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.mutants_absence import ABSENCE_MUTANTS
 from tests.sim.mutants_risk import RISK_MUTANTS
+from tests.sim.mutants_shared import SHARING_MUTANTS
 from tests.sim.mutants_waits import WAITING_MUTANTS
 from tests.sim.plan import of_seed
 
@@ -20,11 +21,17 @@ ACTIVE_US = 150 * US_PER_SEC
 def outcome(mutant: Mutant, seed: int) -> Outcome:
     """A seed in which just that goes wrong which makes the broken rule matter."""
     plan = of_seed(seed)
-    return outcome_of(msgspec.structs.replace(plan, misfortunes=mutant.misfortunes, active_us=ACTIVE_US))
+    return outcome_of(
+        msgspec.structs.replace(
+            plan, misfortunes=mutant.misfortunes, active_us=ACTIVE_US, crowded=mutant.crowded
+        )
+    )
 
 
 @pytest.mark.parametrize(
-    "mutant", [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS, *ABSENCE_MUTANTS], ids=lambda mutant: mutant.name
+    "mutant",
+    [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS, *ABSENCE_MUTANTS, *SHARING_MUTANTS],
+    ids=lambda mutant: mutant.name,
 )
 def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:
     found = set()

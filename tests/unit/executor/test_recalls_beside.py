@@ -142,3 +142,101 @@ def test_coins_that_a_pair_with_another_quote_buys_hide_no_repayment() -> None:
     (repay,) = [one for one in rig.loans if one.purpose is Purpose.REPAY]
     assert repay.state is IntentState.DONE
     assert rig.alerts == []
+
+
+# --- both with a loan ---------------------------------------------------------------------------------------
+
+
+def lend(rig: LoanRig, other: Lane, amount: str) -> None:
+    """The other pair has borrowed, and not sold yet."""
+    first, second = other.state.legs
+    rig.lender.borrowed += D(amount)
+    other.state = replace(other.state, legs=(replace(first, borrowed=D(amount)), second))
+
+
+def test_coins_that_a_venue_took_for_another_pairs_loan_halt_nobody_else() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    other.state = replace(other.state, state=State.UNWINDING)
+    lend(rig, other, "0.5")
+    rig.reversed()
+    rig.run(6)
+    trade(other)  # so that it cannot book what follows
+    rig.lender.move(D("-0.5"))
+    rig.run(30)
+    assert (rig.state, rig.told("foreign")) == (State.ACTIVE, [])
+
+
+def test_coins_that_are_missed_and_still_owed_are_somebodys_doing() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    other.state = replace(other.state, state=State.UNWINDING)
+    lend(rig, other, "0.5")
+    rig.reversed()
+    rig.run(6)
+    rig.lender.users_coins -= D("0.3")
+    rig.until(lambda: rig.state is State.STUCK, 30)
+    assert rig.told("foreign")
+
+
+@pytest.mark.parametrize("open_", ["recall", "repayment"])
+def test_nothing_is_borrowed_while_another_pairs_loan_is_yet_to_be_judged(open_: str) -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    lend(rig, other, "0.5")
+    repay = intent(id="other-repay", leg=0, purpose=Purpose.REPAY, state=IntentState.DONE)
+    rig.run(3)
+    if open_ == "recall":
+        rig.lender.move(D("-0.5"))
+    else:
+        other.intents[repay.id] = repay
+    rig.wish("open", direction="reverse")
+    rig.run(2)
+    assert rig.moved == []
+    if open_ == "recall":
+        other.state = replace(
+            other.state, legs=(replace(other.state.legs[0], borrowed=D(0)), other.state.legs[1])
+        )
+    else:
+        other.intents[repay.id] = replace(repay, owed_after=D("0.5"))
+    rig.until(lambda: rig.state is State.ACTIVE, 10)
+
+
+def test_interest_that_another_pairs_payment_made_principal_is_owed_by_who_owes() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    lend(rig, other, "1")
+    rig.reversed()
+    rig.run(6)
+    rig.lender.interest = D("0.002")  # a thousandth of both loans
+    rig.lender.move(D("-1.001"))  # the other one's, with its part: all interest is paid, half of it ours
+    rig.lender.held[SPOT_KEY] += D("0.001")  # bought with what it owed; half of it paid what we owe
+    hold(rig, other, "0")
+    other.state = replace(
+        other.state, legs=(replace(other.state.legs[0], borrowed=D(0)), other.state.legs[1])
+    )
+    rig.run(10)
+    leg = rig.durable.legs[0]
+    assert leg.borrowed == leg.owed == rig.lender.borrowed == D("1.001")
+    assert rig.lender.coins == leg.coins
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, 20)
+    assert rig.lender.borrowed == 0
+
+
+def test_a_short_position_without_a_loan_is_closed_by_force() -> None:
+    """A recall amid a soft close took the user's coins: no hedge is restored for what was sold any more."""
+    rig = LoanRig()
+    rig.lender.users_coins += 1
+    rig.reversed()
+    rig.run(6)
+    rig.acts("spot", "reject", "reject", "reject", "reject", "reject", "reject", "reject")
+    rig.wish("close")
+    rig.until(lambda: bool(rig.orders(Purpose.CLOSE)), 10)
+    rig.lender.move(D(-1))
+    rig.until(lambda: bool(rig.told("recall")), W_SEC)
+    assert rig.state is State.CLOSING
+    assert rig.durable.plan is not None
+    assert rig.durable.plan.hard
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert rig.lender.coins >= 1, "they were bought for the user"
