@@ -14,9 +14,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from services.executor.lending import Debt
 from services.executor.model import ZERO, Intent, Purpose
+
+PART: Final = Decimal("0.01")
+"""More of a loan's coins than this did not come by themselves."""
 
 
 class Fate(StrEnum):
@@ -48,12 +52,12 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
 def _lent(loan: Intent, change: Decimal, gone: Decimal | None) -> Fate:
     """Coins that came are a proof whatever is owed: another pair's loan of the coin may have been taken back
     meanwhile. Where none came, what is owed can be less for no other reason; coins that a recall has taken
-    from under this loan leave the same as if it had not been lent.
+    from under this loan leave the same as if it had not been lent. A part of them proves nothing.
     """
     came = ZERO if gone is None else -gone
     if change >= loan.quantity or came == loan.quantity:
         return Fate.MOVED
     recalled = change < 0 and gone is not None
-    if came * 2 >= loan.quantity or (change and not recalled):
+    if came > loan.quantity * PART or (change and not recalled):
         return Fate.OTHERWISE
     return Fate.STILL

@@ -137,8 +137,14 @@ class Checker:
             self.world.lending.left_to_user.update((venue, name.split("-")[0]) for venue, name in keys)
 
     def _foreign(self, pair: str, reason: str) -> None:
-        """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost."""
-        keys = KEYS_OF[pair]
+        """I9: nobody cries wolf. A pair is foreign when somebody else has traded, or our memory was lost; or
+        when a loan of unknown fate was taken back in part.
+        """
+        keys, state = KEYS_OF[pair], self.states.get(pair)
+        taken = state is not None and (pair, state.attempt) in self.world.lending.taken_early
+        if taken and "a loan of" in reason and "is unknown" in reason:
+            self.world.lending.taken_stuck.add(pair)  # a reset leaves its coins to the user
+            return
         if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):
             raise Violated("I9", f"{pair} was taken for foreign, and nobody has meddled: {reason}")
 

@@ -179,6 +179,8 @@ def test_a_failed_close_restores_nothing_beside_coins_that_lie_on_the_other_side
         ("4.5", "-1", Fate.MOVED),
         ("5", "-0.6", Fate.OTHERWISE),
         ("4.5", "-0.6", Fate.OTHERWISE),
+        ("4.5", "-0.1", Fate.OTHERWISE),  # a part of them was taken: nobody's, if it counts as not lent
+        ("5", "-0.1", Fate.OTHERWISE),
         ("5.5", "0", Fate.OTHERWISE),
         ("5.5", None, Fate.OTHERWISE),
         ("4.5", "0", Fate.STILL),  # another pair's loan was recalled
