@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 
 import msgspec
 
@@ -13,7 +13,6 @@ from libs.common.money import plain
 from libs.common.subjects import SPOT
 from services.executor import booked, closing, loans, news, order, watch
 from services.executor.debts import (
-    FINEST,
     RECALL_AFTER_US,
     RESIDUE_SHARE,
     as_interest,
@@ -108,7 +107,7 @@ def _compare(
     lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None or another_ones
     lane.missing.pop(leg, None)
     if gone is not None:
-        after = _with_principal(lane, draft, after, debt.borrowed - owed, lanes)
+        after = _with_principal(lane, draft, after, debt.borrowed - owed)
     if held.borrowed > 0:
         after = with_interest(after, debt)
         after = after if draft.state.state is State.OPENING else with_spare(after)
@@ -120,23 +119,16 @@ def _compare(
         _leave(draft)
 
 
-def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal, lanes: Collection[Lane]) -> Leg:
-    """A leg with its part of principal that no pair knows of: what another one has paid back, or a recall of
-    both, went to the interest of all first. `more`: of that; where the user owes some too nobody can tell
-    whose it is.
+def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal) -> Leg:
+    """A leg with principal that no pair knows of: what another one has paid back, or a recall of both, went
+    to the interest of all first. `more`: of that; who looks first owes it. Where the user owes some too
+    nobody can tell whose it is.
     """
     asset = asset_of(lane, lane.keys.index((held.venue, held.instrument)))
     sharers = sharers_of(lane, asset)
     if not sharers or not held.only_ours or any(loans.is_unverified(one) for one in sharers):
         return held
-    owed = owed_of(lanes, asset)
-    new, lane.loan.theirs = more - lane.loan.theirs, max(ZERO, min(more, lane.loan.theirs))
-    if not 0 < new <= _interest_most(draft, held):
-        return held
-    part = min(Decimal(1), held.borrowed / owed) if owed > 0 else Decimal(1)
-    part = (new * part).quantize(FINEST, rounding=ROUND_UP)
-    lane.loan.theirs = max(ZERO, more - part)
-    return as_principal(held, part)
+    return as_principal(held, more) if 0 < more <= _interest_most(draft, held) else held
 
 
 def _interest_most(draft: Draft, held: Leg) -> Decimal:

@@ -41,8 +41,7 @@ class Memory(msgspec.Struct, kw_only=True):
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
     than is ours, `recalled`: by how much, `searched`: whether its trades have been read since; `bought`: what
     those have explained since the last calm look; `blind`: the last calm look did not tell which coins are no
-    pair's, so that `Leg.others` is older. `told`: of a debt that is no pair's. `theirs`: principal that no
-    pair knows of yet, without this one's part.
+    pair's, so that `Leg.others` is older. `told`: of a debt that is no pair's.
     """
 
     seen: Debt | None = None
@@ -56,7 +55,6 @@ class Memory(msgspec.Struct, kw_only=True):
     bought: Decimal = Decimal(0)
     blind: bool = False
     told: bool = False
-    theirs: Decimal = Decimal(0)
 
 
 class _Claim(msgspec.Struct, kw_only=True):

@@ -21,7 +21,7 @@ def _nothing_was_taken(_whole: Any) -> Any:
 
 
 def _nobodys_principal(_whole: Any) -> Any:
-    return lambda _lane, _draft, held, _more, _lanes: held
+    return lambda _lane, _draft, held, _more: held
 
 
 SHARING_MUTANTS: Final = (
