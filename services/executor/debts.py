@@ -218,11 +218,12 @@ def recalled_of(lanes: Collection[Lane], seen: AccountSeen | None) -> frozenset[
     )
 
 
-def taken_of(lanes: Iterable[Lane], asset: Asset, balances: Iterable[BalanceReport]) -> Decimal:
+def taken_of(lane: Lane, leg: int, balances: Iterable[BalanceReport]) -> Decimal:
     """Coins that may be gone for loans of the pairs that were recalled, and are yet to be booked: by so much
     less is owed than is theirs, and interest that no look had shown.
     """
-    taken = owed_of(lanes, asset, interest=True) - debt_of(balances, asset[1], 0).owed
+    asset = asset_of(lane, leg)
+    taken = owed_of(lane.world.lanes.values(), asset, interest=True) - debt_of(balances, asset[1], 0).owed
     return max(ZERO, taken) * (1 + RESIDUE_SHARE)
 
 

@@ -59,7 +59,13 @@ def side_of(lane: Lane, leg: int) -> int:
 
 
 def opposed(lane: Lane, lanes: Iterable[Lane], sides: tuple[int, int], direction: Direction) -> str:
-    """Why a pair cannot be opened beside the others, in words; `sides`: +1 or -1 for its legs then."""
+    """Why a pair cannot be opened beside the others, in words; `sides`: +1 or -1 for its legs then.
+
+    Nor beside what is nobody's yet: whatever a venue denies would wait until that is known.
+    """
+    for leg in lane.doubted_us:
+        venue, name = lane.keys[leg]
+        return f"{venue} {name} is not what our fills add up to, which is being looked into"
     for other in lanes:
         if other is lane:
             continue

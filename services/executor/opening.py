@@ -287,12 +287,12 @@ def _send(lane: Lane, draft: Draft, leg: int, goal: Decimal) -> None:
     rules, plan = lane.rules(leg), plan_of(draft)
     if rules is None:
         return
-    other = draft.state.legs[1 - leg].quantity
+    other, up = draft.state.legs[1 - leg].quantity, plan.goals[leg] > 0
     if plan.style == "sequential" and plan.tries[1 - leg] > 0:
-        goal = (1 if goal > 0 else -1) * min(abs(goal), abs(other))
+        goal = (1 if up else -1) * min(abs(goal), abs(other))
     held = draft.state.legs[leg].quantity  # dust of an earlier position may be on the other side of zero
-    missing = goal - held if goal > 0 else held - goal
-    side: Side = "buy" if goal > 0 else "sell"
+    missing = goal - held if up else held - goal
+    side: Side = "buy" if up else "sell"
     amount = floor_to(missing, rules.step) if missing > 0 else ZERO
     if amount > 0 and rules.kind is SPOT and side == "buy":
         amount = grossed_up(amount, rules)

@@ -17,7 +17,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import booked, crumbs, holding, ledger, news, recheck, wallet
-from services.executor.debts import asset_of, bought_back, is_recall, short_leg, taken_of, unseen_interest
+from services.executor.debts import bought_back, is_recall, short_leg, taken_of, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, State
@@ -118,11 +118,12 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, own: Own, *, disturb
 
 
 def _differs(lane: Lane, leg: int, seen: AccountSeen, missing: Decimal, own: Own) -> bool:
-    ours = own(*lane.keys[leg])
     if lane.kinds[leg] is SPOT and missing < 0:
-        taken = taken_of(lane.world.lanes.values(), asset_of(lane, leg), seen.balances)
-        lane.others_due[leg] = missing if -missing <= taken else ZERO
-    return not news.agrees(lane, leg, seen, ours) and not _is_stuck_ones(lane, leg, missing)
+        due = missing if -missing <= taken_of(lane, leg, seen.balances) else ZERO
+        if not due and lane.others_due.get(leg):
+            lane.doubted_us.pop(leg, None)  # it is another difference by now
+        lane.others_due[leg] = due
+    return not (news.agrees(lane, leg, seen, own(*lane.keys[leg])) or _is_stuck_ones(lane, leg, missing))
 
 
 def _is_recalled(lane: Lane, draft: Draft, leg: int) -> bool:

@@ -236,6 +236,8 @@ class Checker:
         )
         owned = {lane.pair for node in world.nodes for lane in node.lanes.values() if lane.lease is not None}
         awake = awake or any(self._flattening(pair) for pair in world.pairs)
+        rest = (State.IDLE, State.ACTIVE, State.STUCK)
+        awake = awake or any(one.state not in rest for one in self.states.values())  # yet to be written
         busy = awake or len(owned) < len(world.pairs) or any(not one.state.is_final for one in self.live())
         if busy:
             self.busy_us = world.now.mono_us

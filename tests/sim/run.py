@@ -179,7 +179,7 @@ class Seed:
         if world.plan.seed % 2 and world.checker.stuck():
             self._wake_up()
         rest_us = world.now.mono_us
-        self._second_by_second(rest_us + COMPARED_US_MAX, lambda: world.accounts.compared_since(rest_us))
+        self._second_by_second(rest_us + COMPARED_US_MAX, partial(self._compared, rest_us))
         if not world.checker.at_rest():  # risk has flattened something meanwhile
             self._second_by_second(world.now.mono_us + world.plan.calm_us, world.checker.at_rest)
         Ending(world).at_end()
@@ -210,6 +210,10 @@ class Seed:
             self._second_by_second(world.now.mono_us + 5 * US_PER_SEC, lambda: False)
         world.checker.busy_us = world.now.mono_us
         self._second_by_second(world.now.mono_us + world.plan.calm_us, world.checker.at_rest)
+
+    def _compared(self, since_us: int) -> bool:
+        self.world.checker.at_rest()  # remembers when anything was under way
+        return self.world.accounts.compared_since(since_us)
 
     def _second_by_second(self, end_us: int, done: Callable[[], bool]) -> None:
         world = self.world

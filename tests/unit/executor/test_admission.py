@@ -67,6 +67,16 @@ def test_an_opening_under_way_goes_on_when_its_venue_is_out_of_doubt(style: str,
     assert rig.held == (Decimal(1), Decimal(-1)) == rig.shown
 
 
+def test_nothing_is_opened_beside_what_is_nobodys_yet() -> None:
+    """A position that the venue shows and no fills explain, while its trades are looked for."""
+    rig = Rig()
+    rig.run(8)
+    rig.venues.held[PERP_KEY] += Decimal(-1)
+    rig.until(lambda: bool(rig.lane.doubted_us), 20)
+    assert "binance BTC-USDT-PERP is not what our fills add up to" in refusal(rig)
+    assert rig.sent == []
+
+
 # --- sides ------------------------------------------------------------------------------------------------
 
 
