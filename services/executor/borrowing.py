@@ -48,14 +48,14 @@ def lent(lane: Lane, draft: Draft) -> bool:
 
 
 def _borrow(lane: Lane, draft: Draft, leg: int, debt: Debt, *, step: Decimal) -> None:
-    """Unless no look has told yet what coins are the user's, from which those of the loan are told apart
-    later, or what another pair's repayment has left owed; and unless less is owed than the pairs have
-    borrowed: a recall of another one's is yet to be booked, and would look as if it had been of this loan.
-    `step`: less is interest that was shared otherwise.
+    """Beside another pair with the coin not before a look has told which coins are the user's, from which
+    those of the loan are told apart later, and what the other one's repayment has left owed; and not while
+    less is owed than the pairs have borrowed: a recall of the other one's is yet to be booked, and would look
+    as if it had been of this loan. `step`: less is interest that was shared otherwise.
     """
     asset, lanes = asset_of(lane, leg), lane.world.lanes.values()
     held, owed, sharers = draft.state.legs[leg], owed_of(lanes, asset), sharers_of(lane, asset)
-    untold = lane.loan.blind or any(loans.is_unverified(one) for one in sharers)
+    untold = (bool(sharers) and lane.loan.blind) or any(loans.is_unverified(one) for one in sharers)
     if untold or owed - debt.borrowed >= step:
         loans.fresh(lane, draft, leg, after_us=debt.asked_us)
         return

@@ -49,7 +49,10 @@ def on_account(lane: Lane, draft: Draft, seen: AccountSeen, lanes: Collection[La
     loan = next((one for one in draft.live if one.purpose in LOANS), None)
     nothing = {one.id for one in draft.live if one is loan or news.is_silent(lane, one, seen)}
     gone = None
-    denied = {one.id for other in lanes for one in other.intents.values() if news.is_silent(other, one, seen)}
+    others = sharers_of(lane, asset)
+    denied = {
+        one.id for other in others for one in other.intents.values() if news.is_silent(other, one, seen)
+    }
     if is_whole(draft, debt, lanes, asset, but=nothing | denied):
         gone = draft.state.legs[leg].others + own_of(lanes, asset) - debt.total
     if loan is not None:
