@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from libs.common.instant import US_PER_SEC
 from services.executor import dust, loans
-from services.executor.debts import RESIDUE_SHARE, asset_of, owed_of, put_leg, sharers_of, short_leg
+from services.executor.debts import asset_of, owed_of, sharers_of, short_leg
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Debt
-from services.executor.model import IntentState, Purpose, Trigger
+from services.executor.model import IntentState, Purpose, State, Trigger
 from services.executor.steps import last_reason
-
-replace = msgspec.structs.replace
 
 
 def lent(lane: Lane, draft: Draft) -> bool:
@@ -41,29 +37,34 @@ def lent(lane: Lane, draft: Draft) -> bool:
             lane, draft, leg, "what is owed, and what coins are there, could not be told before borrowing"
         )
         return False
-    debt = loans.fresh(lane, draft, leg, after_us=lane.entered_us)
-    if debt is not None:
-        _borrow(lane, draft, leg, debt, step=rules.step)
+    _borrow(lane, draft, leg, step=rules.step)
     return False
 
 
-def _borrow(lane: Lane, draft: Draft, leg: int, debt: Debt, *, step: Decimal) -> None:
-    """Beside another pair with the coin not before a look has told which coins are the user's, from which
-    those of the loan are told apart later, and what the other one's repayment has left owed; and not while
-    less is owed than the pairs have borrowed: a recall of the other one's is yet to be booked, and would look
-    as if it had been of this loan. `step`: less is interest that was shared otherwise.
-    """
-    asset, lanes = asset_of(lane, leg), lane.world.lanes.values()
-    held, owed, sharers = draft.state.legs[leg], owed_of(lanes, asset), sharers_of(lane, asset)
-    untold = (bool(sharers) and lane.loan.blind) or any(loans.is_unverified(one) for one in sharers)
-    if untold or owed - debt.borrowed >= step:
-        loans.fresh(lane, draft, leg, after_us=debt.asked_us)
+def _borrow(lane: Lane, draft: Draft, leg: int, *, step: Decimal) -> None:
+    """The loan, or a look that is waited for first."""
+    if lane.loan.seen is not None and _is_others_turn(lane, leg, lane.loan.seen, step=step):
+        lane.world.claims.free(asset_of(lane, leg), lane.pair, draft.now.mono_us)
+        loans.ask(lane, draft, leg)
         return
-    known = all(one.loaded for one in sharers)
-    only_ours = known and debt.borrowed <= owed * (1 + RESIDUE_SHARE)
-    put_leg(draft, leg, replace(held, only_ours=only_ours))
-    amount = held.quantity - plan_of(draft).goals[leg]
-    loans.move(lane, draft, leg, Purpose.BORROW, amount, before=debt.borrowed)
+    debt = loans.fresh(lane, draft, leg, after_us=lane.entered_us)
+    if debt is not None and not _is_others_turn(lane, leg, debt, step=step):
+        amount = draft.state.legs[leg].quantity - plan_of(draft).goals[leg]
+        loans.move(lane, draft, leg, Purpose.BORROW, amount, before=debt.borrowed)
+
+
+def _is_others_turn(lane: Lane, leg: int, debt: Debt, *, step: Decimal) -> bool:
+    """Whether another pair with the coin has something to find out first, for which the claim is left to it:
+    what its repayment has left owed; or a recall, since less is owed than the pairs have borrowed: it would
+    look as if it had been of this loan. Nor is anything lent beside one before a look has told which coins
+    are the user's, from which those of the loan are told apart later.
+
+    `step`: less is interest that was shared otherwise. Nobody finds out what an idle pair has left owed.
+    """
+    asset = asset_of(lane, leg)
+    sharers = [one for one in sharers_of(lane, asset) if one.state.state is not State.IDLE]
+    recalled = owed_of((lane, *sharers), asset) - debt.borrowed >= step
+    return bool(sharers) and (lane.loan.blind or recalled or any(map(loans.is_unverified, sharers)))
 
 
 def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:

@@ -16,7 +16,6 @@ from services.executor.debts import (
     RECALL_AFTER_US,
     RESIDUE_SHARE,
     as_interest,
-    as_principal,
     asset_of,
     debt_of,
     forgiven,
@@ -109,8 +108,6 @@ def _compare(
     another_ones = owed > debt.borrowed  # a recall, which that pair has yet to book
     lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None or another_ones
     lane.missing.pop(leg, None)
-    if gone is not None:
-        after = _with_principal(lane, draft, after, debt.borrowed - owed)
     if held.borrowed > 0:
         after = with_interest(after, debt)
         after = after if draft.state.state is State.OPENING else with_spare(after)
@@ -118,20 +115,8 @@ def _compare(
         after = replace(after, others=held.others - gone)
     put_leg(draft, leg, after)
     rules = lane.rules(leg)
-    if rules is not None and after.coins <= -rules.step:
+    if rules is not None and -after.coins >= max(rules.step, _interest_most(draft, after)):
         _leave(draft)
-
-
-def _with_principal(lane: Lane, draft: Draft, held: Leg, more: Decimal) -> Leg:
-    """A leg with principal that no pair knows of: what another one has paid back, or a recall of both, went
-    to the interest of all first. `more`: of that; who looks first owes it. Where the user owes some too
-    nobody can tell whose it is.
-    """
-    asset = asset_of(lane, lane.keys.index((held.venue, held.instrument)))
-    sharers = sharers_of(lane, asset)
-    if not sharers or not held.only_ours or any(loans.is_unverified(one) for one in sharers):
-        return held
-    return as_principal(held, more) if 0 < more <= _interest_most(draft, held) else held
 
 
 def _interest_most(draft: Draft, held: Leg) -> Decimal:

@@ -81,17 +81,6 @@ def as_interest(held: Leg, amount: Decimal) -> Leg:
     return replace(held, borrowed=held.borrowed - amount, interest=held.interest + amount)
 
 
-def as_principal(held: Leg, amount: Decimal) -> Leg:
-    """So much more principal, which was interest, known or not: another pair's payment went to it first."""
-    known = min(amount, held.interest)
-    return replace(
-        held,
-        borrowed=held.borrowed + amount,
-        interest=held.interest - known,
-        quantity=held.quantity - (amount - known),
-    )
-
-
 def with_spare(held: Leg) -> Leg:
     """Coins that an earlier close has left count towards a standing short position."""
     if held.quantity >= 0 or not held.spare:

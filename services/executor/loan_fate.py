@@ -33,15 +33,16 @@ class Fate(StrEnum):
     OTHERWISE = "otherwise"
 
 
-def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
+def fate(loan: Intent, debt: Debt, gone: Decimal | None, theirs: Decimal = ZERO) -> Fate:
     """`gone`: coins that would be there if the loan had not moved, less those that are; None: not known.
+    `theirs`: what other pairs owe of the coin, as far as they know.
 
     Interest that came in between is little beside a loan: half of the debt decides. It moves no coins: all of
     them must be gone.
     """
     before = loan.owed_before or ZERO
     if loan.purpose is Purpose.BORROW:
-        return _lent(loan, debt.borrowed - before, gone)
+        return _lent(loan, debt.borrowed - before, gone, theirs)
     if (before - debt.owed) * 2 < loan.quantity:
         return Fate.STILL
     if gone is None:
@@ -49,15 +50,16 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None) -> Fate:
     return Fate.MOVED if gone >= loan.quantity else Fate.RECALLED
 
 
-def _lent(loan: Intent, change: Decimal, gone: Decimal | None) -> Fate:
-    """Coins that came are a proof whatever is owed: another pair's loan of the coin may have been taken back
-    meanwhile. Where none came, what is owed can be less for no other reason; coins that a recall has taken
-    from under this loan leave the same as if it had not been lent. A part of them proves nothing.
+def _lent(loan: Intent, change: Decimal, gone: Decimal | None, theirs: Decimal) -> Fate:
+    """Where less is owed, another pair's loan was taken back meanwhile, no more of it than that one owes. All
+    of the coins are a proof then that they were lent, and none of them that they were not: what a recall has
+    taken from under this loan leaves the same. A part proves nothing; nor do as many coins where nothing was
+    taken back: the user brings in what he likes.
     """
     came = ZERO if gone is None else -gone
-    if change >= loan.quantity or came == loan.quantity:
+    recalled = change < 0 and gone is not None and -change <= theirs
+    if change >= loan.quantity or (recalled and came == loan.quantity and came - change <= theirs):
         return Fate.MOVED
-    recalled = change < 0 and gone is not None
     if came > loan.quantity * PART or (change and not recalled):
         return Fate.OTHERWISE
     return Fate.STILL

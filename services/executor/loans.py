@@ -22,9 +22,11 @@ from services.executor.debts import (
     FINEST,
     RESIDUE_SHARE,
     asset_of,
+    owed_of,
     put_leg,
     repaid,
     repayable,
+    sharers_of,
     short_leg,
 )
 from services.executor.events import MoveLoan, ReadAccount
@@ -91,13 +93,8 @@ def cleared(lane: Lane, draft: Draft) -> bool:
 
 
 def _verified(lane: Lane, draft: Draft, leg: int) -> bool:
-    """Whether a look after the last repayment has shown that all of it arrived, and one after a recall that
-    it has left no interest which no look had shown before.
-    """
+    """Whether a look after the last repayment has shown that all of it arrived."""
     last = repayment(draft)
-    if lane.loan.bought:
-        fresh(lane, draft, leg, after_us=lane.changed_us)
-        return False
     if last is not None and last.owed_after is None:
         fresh(lane, draft, leg, after_us=lane.loan.settled_us)
         return False
@@ -126,18 +123,22 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
 
 
 def is_unverified(lane: Lane) -> bool:
-    """Whether no look has shown yet what the last repayment of a pair has done that is not over: what the
-    account owes then must not be another one's loan.
+    """Whether a look is yet to show what a pair's last repayment has left owed: another one's loan must not
+    be taken for that.
     """
-    last = next((one for one in reversed(lane.intents.values()) if one.purpose in LOANS), None)
+    last = _repayment(lane.intents, lane.state.attempt)
     awaits = lane.state.state not in (State.IDLE, State.STUCK)
-    return awaits and last is not None and last.purpose is Purpose.REPAY and last.owed_after is None
+    return awaits and last is not None and last.owed_after is None
 
 
 def repayment(draft: Draft) -> Intent | None:
     """The last loan of this attempt, if it was a repayment."""
-    last = next((one for one in reversed(draft.intents.values()) if one.purpose in LOANS), None)
-    if last is None or last.state is not IntentState.DONE or last.attempt != draft.state.attempt:
+    return _repayment(draft.intents, draft.state.attempt)
+
+
+def _repayment(intents: dict[str, Intent], attempt: int) -> Intent | None:
+    last = next((one for one in reversed(intents.values()) if one.purpose in LOANS), None)
+    if last is None or last.state is not IntentState.DONE or last.attempt != attempt:
         return None
     return last if last.purpose is Purpose.REPAY else None
 
@@ -250,7 +251,7 @@ def doubt(lane: Lane, draft: Draft, intent: Intent) -> None:
     poll_sec = lane.world.config.timeouts.poll_interval_sec
     since_us = lane.heed.sent_us.setdefault(intent.id, draft.now.mono_us)
     lane.loan.doubt = resolve.begin(venue=asset[0], since_us=since_us, poll_interval_sec=poll_sec)
-    _ask(lane, draft, intent.leg)
+    ask(lane, draft, intent.leg)
 
 
 def _done(lane: Lane, draft: Draft, intent: Intent) -> None:
@@ -282,11 +283,11 @@ def fresh(lane: Lane, draft: Draft, leg: int, *, after_us: int) -> Debt | None:
     calm = lane.loan.calm
     if calm is not None and calm.asked_us > max(after_us, claims.since_us(asset)):
         return calm
-    _ask(lane, draft, leg)
+    ask(lane, draft, leg)
     return None
 
 
-def _ask(lane: Lane, draft: Draft, leg: int) -> None:
+def ask(lane: Lane, draft: Draft, leg: int) -> None:
     """Look at the account, unless a look is on its way."""
     pause_us = ASK_US if lane.loan.doubt is None else lane.loan.doubt.pause_us
     last_us, now_us = lane.loan.asked_us, draft.now.mono_us
@@ -302,7 +303,7 @@ def on_timer(lane: Lane, draft: Draft) -> None:
         if intent.purpose in LOANS and lane.loan.doubt is not None:
             asset = asset_of(lane, intent.leg)
             lane.world.claims.take(asset, lane.pair, draft.now.mono_us, for_us=MOVE_US_MAX)
-            _ask(lane, draft, intent.leg)
+            ask(lane, draft, intent.leg)
 
 
 def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | None) -> None:
@@ -310,7 +311,8 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
     begun = lane.loan.doubt
     if begun is None:
         return
-    found = fate(loan, debt, gone)
+    asset = asset_of(lane, loan.leg)
+    found = fate(loan, debt, gone, owed_of(sharers_of(lane, asset), asset))
     if found is Fate.MOVED:
         _done(lane, draft, loan)
         return

@@ -164,10 +164,9 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """What a pair owns of one instrument: the sum of its own fills, never the wallet's balance.
 
     `quote` is what its fills have cost (> 0 paid, < 0 received). Of a short spot leg, `borrowed`: coins owed
-    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left;
-    `only_ours`: nobody but pairs owed any when it was lent. Of any spot leg, `others`: coins of the account
-    that are no pair's, as last seen (what a recall takes, or a person sells of ours, is missed there); of a
-    long one as of the last write, and not while it is stuck.
+    for it; `interest`: its interest, which `quantity` counts too; `spare`: what an earlier one has left. Of
+    any spot leg, `others`: coins of the account that are no pair's, as last seen (what a recall takes, or a
+    person sells of ours, is missed there); of a long one as of the last write, and not while it is stuck.
     `known`: of its instrument, for a life that the feed has told nothing yet; None in an idle pair.
     """
 
@@ -180,7 +179,6 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     interest: Decimal = ZERO
     spare: Decimal = ZERO
     others: Decimal = ZERO
-    only_ours: bool = False
     known: Known | None = None
 
     @property

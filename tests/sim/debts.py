@@ -75,7 +75,13 @@ class Debts:
             key, borrows = KEYS_OF[one.pair][one.leg], one.purpose is Purpose.BORROW
             if one.pair != pair and borrows and key[0] == venue and key[1].split("-")[0] == coin:
                 ours += one.quantity
-        return ours + self.lending.accrued.get((venue, coin), ZERO) if ours else ours
+        return ours + self._shared(venue, coin)
+
+    def _shared(self, venue: str, coin: str) -> Decimal:
+        """Where two pairs lend a coin, what one of them pays goes to the other one's interest first: as much
+        principal is nobody's then, and stays owed. It is never more than all interest so far.
+        """
+        return self.lending.accrued.get((venue, coin), ZERO) if self.world.plan.crowded else ZERO
 
     def at_end(self, states: dict[str, PairState]) -> None:
         """What the pairs say they owe is what the venue shows, as far as interest is known to them."""
@@ -90,6 +96,7 @@ class Debts:
             held = self.lending.balance(venue, coin)
             theirs = held.borrowed + held.interest - ours
             slack = self.lending.step(venue, coin) * (SHARED if self.lending.users_debt else 1)
+            slack += self._shared(venue, coin)
             if not self.lending.users_debt - slack <= theirs <= self.lending.users_debt_most + slack:
                 raise Violated(
                     "I3", f"{venue}: {held.borrowed} + {held.interest} {coin} are owed, ours {ours}"

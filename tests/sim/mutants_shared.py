@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from services.executor import debt_watch, opening, watch
+from services.executor import opening, watch
 from tests.sim.mutants import Mutant
 from tests.sim.plan import Misfortune
 
@@ -18,10 +18,6 @@ def _nobody_opposes(_whole: Any) -> Any:
 
 def _nothing_was_taken(_whole: Any) -> Any:
     return lambda *_args, **_kwargs: Decimal(0)
-
-
-def _nobodys_principal(_whole: Any) -> Any:
-    return lambda _lane, _draft, held, _more: held
 
 
 SHARING_MUTANTS: Final = (
@@ -38,12 +34,5 @@ SHARING_MUTANTS: Final = (
         misfortunes=RECALLED,
         crowded=True,
         seed_start=30,
-    ),
-    Mutant(
-        name="nobodys_principal",
-        places=((debt_watch, "_with_principal", _nobodys_principal),),
-        caught_by=frozenset({"I3"}),
-        crowded=True,
-        seed_start=14,
     ),
 )

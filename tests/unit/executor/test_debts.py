@@ -9,8 +9,6 @@ from msgspec.structs import replace
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import BalanceReport, Wallet
 from services.executor.debts import (
-    as_interest,
-    as_principal,
     debt_of,
     repaid,
     repayable,
@@ -111,17 +109,3 @@ def test_a_claim_that_nobody_renews_ends() -> None:
     claims.take(ASSET, "a", 1)
     assert not claims.take(ASSET, "b", 59 * CLAIM_US), "a short renewal does not shorten a long claim"
     assert claims.take(ASSET, "b", 60 * CLAIM_US)
-
-
-@settings(derandomize=True)
-@given(sold=amounts, borrowed=some, interest=amounts, amount=amounts)
-def test_what_becomes_principal_moves_no_coin_and_is_owed_once(
-    sold: Decimal, borrowed: Decimal, interest: Decimal, amount: Decimal
-) -> None:
-    """What was known as interest is not owed twice; what was not makes the short position larger."""
-    held = leg(quantity=-sold - interest, borrowed=borrowed, interest=interest)
-    after = as_principal(held, amount)
-    assert after.coins == held.coins
-    assert after.borrowed == borrowed + amount
-    assert after.owed == held.owed + max(ZERO, amount - interest)
-    assert as_interest(after, amount).owed == after.owed

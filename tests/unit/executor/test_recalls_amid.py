@@ -169,29 +169,44 @@ def test_a_failed_close_restores_nothing_beside_coins_that_lie_on_the_other_side
 
 
 @pytest.mark.parametrize(
-    ("owed", "gone", "expected"),
+    ("owed", "gone", "theirs", "expected"),
     [
-        ("6", "0", Fate.MOVED),
-        ("6", None, Fate.MOVED),
-        ("5", "0", Fate.STILL),
-        ("5", None, Fate.STILL),
-        ("5", "-1", Fate.MOVED),  # and bought back, of whomever
-        ("4.5", "-1", Fate.MOVED),
-        ("5", "-0.6", Fate.OTHERWISE),
-        ("4.5", "-0.6", Fate.OTHERWISE),
-        ("4.5", "-0.1", Fate.OTHERWISE),  # a part of them was taken: nobody's, if it counts as not lent
-        ("5", "-0.1", Fate.OTHERWISE),
-        ("5.5", "0", Fate.OTHERWISE),
-        ("5.5", None, Fate.OTHERWISE),
-        ("4.5", "0", Fate.STILL),  # another pair's loan was recalled
-        ("4.5", "0.5", Fate.STILL),  # ... with coins
-        ("4.5", None, Fate.OTHERWISE),
+        ("6", "0", "0", Fate.MOVED),
+        ("6", None, "0", Fate.MOVED),
+        ("5", "0", "5", Fate.STILL),
+        ("5", None, "0", Fate.STILL),
+        ("5", "-1", "0", Fate.OTHERWISE),  # the user has brought in as many, or it was lent and bought back
+        ("5", "-1", "5", Fate.OTHERWISE),
+        ("4.5", "-1", "0", Fate.OTHERWISE),
+        ("4.5", "-1", "1.4", Fate.OTHERWISE),  # more was taken back than another pair owes
+        ("4.5", "-1", "1.5", Fate.MOVED),  # another pair's loan was recalled
+        ("4.5", "-0.6", "5", Fate.OTHERWISE),
+        ("4.5", "-0.1", "5", Fate.OTHERWISE),  # a part of them was taken: nobody's, if it counts as not lent
+        ("5", "-0.1", "5", Fate.OTHERWISE),
+        ("5.5", "0", "5", Fate.OTHERWISE),
+        ("5.5", None, "5", Fate.OTHERWISE),
+        ("4.5", "0", "5", Fate.STILL),
+        ("4.5", "0.5", "5", Fate.STILL),  # ... with coins
+        ("4.5", "0", "0.4", Fate.OTHERWISE),  # the user has paid, or was recalled
+        ("4.5", None, "5", Fate.OTHERWISE),
     ],
 )
-def test_fates_of_a_loan(owed: str, gone: str | None, expected: Fate) -> None:
+def test_fates_of_a_loan(owed: str, gone: str | None, theirs: str, expected: Fate) -> None:
     loan = intent(purpose=Purpose.BORROW, quantity=D(1), owed_before=D(5))
     debt = Debt(borrowed=D(owed), interest=D(0), total=D(0), asked_us=1)
-    assert fate(loan, debt, None if gone is None else D(gone)) is expected
+    assert fate(loan, debt, None if gone is None else D(gone), D(theirs)) is expected
+
+
+def test_coins_that_the_user_brings_in_are_no_loan_however_many_they_are() -> None:
+    rig = LoanRig()
+    rig.run(3)
+    rig.lent.append("refused")
+    rig.wish("open", direction="reverse")
+    rig.until(lambda: len(rig.moved) == 1, 10)
+    rig.lender.users_coins += rig.moved[0].amount
+    rig.until(lambda: rig.state is State.STUCK, W_SEC)
+    assert rig.orders(Purpose.OPEN) == []
+    assert rig.lender.coins == 1
 
 
 @pytest.mark.parametrize(

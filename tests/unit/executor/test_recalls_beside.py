@@ -184,7 +184,7 @@ def test_nothing_is_borrowed_while_another_pairs_loan_is_yet_to_be_judged(open_:
     rig = LoanRig()
     other = beside(rig, SPOT_KEY[1])
     lend(rig, other, "0.5")
-    repay = intent(id="other-repay", leg=0, purpose=Purpose.REPAY, state=IntentState.DONE)
+    repay = intent(id="other-repay", leg=0, attempt=0, purpose=Purpose.REPAY, state=IntentState.DONE)
     rig.run(3)
     if open_ == "recall":
         rig.lender.move(D("-0.5"))
@@ -202,26 +202,53 @@ def test_nothing_is_borrowed_while_another_pairs_loan_is_yet_to_be_judged(open_:
     rig.until(lambda: rig.state is State.ACTIVE, 10)
 
 
-def test_interest_that_another_pairs_payment_made_principal_is_owed_by_who_owes() -> None:
+def test_a_debt_that_the_user_takes_up_is_not_paid_however_small() -> None:
+    rig = LoanRig()
+    beside(rig, SPOT_KEY[1])
+    rig.reversed()
+    for _ in range(3):
+        rig.lender.borrowed += D("0.009")
+        rig.run(8)
+    rig.wish("close")
+    rig.until(lambda: rig.state is State.IDLE, W_SEC)
+    assert rig.lender.borrowed == D("0.027")
+
+
+@pytest.mark.parametrize("attempt", [0, 1])
+def test_a_repayment_that_was_refused_keeps_nobody_from_borrowing(attempt: int) -> None:
     rig = LoanRig()
     other = beside(rig, SPOT_KEY[1])
-    lend(rig, other, "1")
+    lend(rig, other, "0.5")
+    refused = intent(id="other-repay", leg=0, purpose=Purpose.REPAY, state=IntentState.NOT_ACCEPTED)
+    other.intents[refused.id] = replace(refused, attempt=attempt)
+    rig.run(3)
     rig.reversed()
-    rig.run(6)
-    rig.lender.interest = D("0.002")  # a thousandth of both loans
-    rig.lender.move(D("-1.001"))  # the other one's, with its part: all interest is paid, half of it ours
-    rig.lender.held[SPOT_KEY] += D("0.001")  # bought with what it owed; half of it paid what we owe
-    hold(rig, other, "0")
-    other.state = replace(
-        other.state, legs=(replace(other.state.legs[0], borrowed=D(0)), other.state.legs[1])
-    )
-    rig.run(10)
-    leg = rig.durable.legs[0]
-    assert leg.borrowed == leg.owed == rig.lender.borrowed == D("1.001")
-    assert rig.lender.coins == leg.coins
-    rig.wish("close")
-    rig.until(lambda: rig.state is State.IDLE, 20)
-    assert rig.lender.borrowed == 0
+
+
+def test_who_waits_for_another_pairs_recall_leaves_it_the_claim() -> None:
+    """Or it could not book what it is waited for, with a leg alone."""
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    lend(rig, other, "0.5")
+    rig.run(3)
+    rig.lender.move(D("-0.5"))
+    rig.wish("open", direction="reverse")
+    held = 0
+    for _ in range(50):
+        rig.run(0.1)
+        held += rig.world.claims.is_others(("binance", "BTC"), "other", rig.now.mono_us)
+    assert held <= 10, "no longer than the look which shows it"
+    assert rig.moved == []
+
+
+def test_what_an_idle_pair_has_left_owed_and_somebody_has_paid_keeps_nobody_from_borrowing() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    other.state = replace(other.state, state=State.IDLE)
+    lend(rig, other, str(STEP))
+    rig.lender.move(-STEP)
+    rig.run(3)
+    rig.reversed()
 
 
 def test_a_short_position_without_a_loan_is_closed_by_force() -> None:
