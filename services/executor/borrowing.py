@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from libs.common.instant import US_PER_SEC
 from services.executor import dust, loans
-from services.executor.debts import asset_of, owed_of, sharers_of, short_leg
+from services.executor.debts import asset_of, owed_of, sharers_of, short_leg, stuck_of
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Debt
 from services.executor.model import IntentState, Purpose, State, Trigger
@@ -33,9 +33,7 @@ def lent(lane: Lane, draft: Draft) -> bool:
         return False
     patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
     if draft.now.mono_us - lane.entered_us > patience_us:
-        _not_lent(
-            lane, draft, leg, "what is owed, and what coins are there, could not be told before borrowing"
-        )
+        _not_lent(lane, draft, leg, f"what is owed, and what coins are there, {_untold(lane, leg)}")
         return False
     _borrow(lane, draft, leg, step=rules.step)
     return False
@@ -65,6 +63,13 @@ def _is_others_turn(lane: Lane, leg: int, debt: Debt, *, step: Decimal) -> bool:
     sharers = [one for one in sharers_of(lane, asset) if one.state.state is not State.IDLE]
     recalled = owed_of((lane, *sharers), asset) - debt.borrowed >= step
     return bool(sharers) and (lane.loan.blind or recalled or any(map(loans.is_unverified, sharers)))
+
+
+def _untold(lane: Lane, leg: int) -> str:
+    """Why nothing was lent in time."""
+    text = "could not be told before borrowing"
+    stuck = [one for one in stuck_of(lane, asset_of(lane, leg)) if any(held.owed for held in one.state.legs)]
+    return f"{text}: {stuck[0].pair} is stuck with a loan of that coin, reset it" if stuck else text
 
 
 def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:

@@ -19,6 +19,7 @@ from services.executor.debts import (
     asset_of,
     debt_of,
     forgiven,
+    is_held_up,
     owed_of,
     own_of,
     put_leg,
@@ -26,6 +27,7 @@ from services.executor.debts import (
     share,
     sharers_of,
     short_leg,
+    stuck_of,
     with_interest,
     with_spare,
 )
@@ -97,6 +99,8 @@ def _compare(
         as_interest(held, owed - debt.borrowed) if owed > debt.borrowed and all_owed <= debt.owed else held
     )
     owed -= held.borrowed - after.borrowed
+    persons = min(lane.loan.persons, owed_of(stuck_of(lane, asset), asset))
+    owed -= persons
     if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)
         interest = max(ZERO, held.interest - share(held, debt))  # is paid first
@@ -105,7 +109,7 @@ def _compare(
     lane.loan.recalled_us = None
     if only_recalls:
         return
-    another_ones = owed > debt.borrowed  # a recall, which that pair has yet to book
+    another_ones = persons > 0 or owed > debt.borrowed  # a recall, which that pair has yet to book
     lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None or another_ones
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
@@ -155,24 +159,27 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     from the wallet; anything else is foreign. `gone`: coins that should be there, less those that are; None
     when this look does not tell.
     """
-    loan, now_us, rules = lane.loan, draft.now.mono_us, lane.rules(leg)
+    loan, now_us, rules, asset = lane.loan, draft.now.mono_us, lane.rules(leg), asset_of(lane, leg)
     if loan.recalled_us is None or amount > loan.recalled:  # another one meanwhile makes it a bigger one
         loan.recalled_us, loan.recalled, loan.searched = now_us, amount, False
     if not loan.searched or now_us - loan.recalled_us < RECALL_AFTER_US:
         _search(lane, draft, leg, amount)
         return
     small = tiny = rules is not None and amount < rules.step
-    if sharers_of(lane, asset_of(lane, leg)):  # what another one has paid went to the interest of both
+    if sharers_of(lane, asset):  # what another one has paid went to the interest of both
         small = tiny or amount <= _interest_most(draft, draft.state.legs[leg])
     found = gone is not None and gone >= amount * (1 - RESIDUE_SHARE)
     part = not found and (gone is None or (not small and rules is not None and gone >= rules.step))
-    if part and not tiny and now_us - loan.recalled_us < watch.OTHERS_US:
+    held_up = gone is None and is_held_up(sharers_of(lane, asset))
+    if part and not tiny and (held_up or now_us - loan.recalled_us < watch.OTHERS_US):
         loan.searched = (
             gone is None and loan.searched
         )  # coins have paid a part: the rest was bought, it seems
         watch.on_moved(lane, draft)
         return
-    name = f"{amount:f} {asset_of(lane, leg)[1]} of a loan"
+    if not small and gone is not None and _is_persons(lane, leg, gone):
+        return
+    name = f"{amount:f} {asset[1]} of a loan"
     if not found and not small:
         news.foreign(draft, f"{name} are no longer owed, and neither trades nor coins say why")
         return
@@ -187,6 +194,21 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         return
     draft.alert(AlertLevel.CRITICAL, "recall", f"{lane.pair}: {name} were recalled, and coins taken for them")
     _leave(draft)
+
+
+def _is_persons(lane: Lane, leg: int, gone: Decimal) -> bool:
+    """Whether what is missed was a stuck pair's, with no coins gone but its own: a person repays by hand what
+    it owes, and its books follow when he resets it. A loan is a loan: had the venue taken one back, it would
+    not matter whose.
+    """
+    asset, seen = asset_of(lane, leg), lane.loan.seen
+    stuck = stuck_of(lane, asset)
+    missed = owed_of(lane.world.lanes.values(), asset) - (seen.borrowed if seen is not None else ZERO)
+    if not 0 < missed <= owed_of(stuck, asset) or gone > max(ZERO, own_of(stuck, asset)):
+        return False
+    lane.loan.persons, lane.loan.recalled_us = missed, None
+    lane.missing.pop(leg, None)
+    return True
 
 
 def _leave(draft: Draft) -> None:

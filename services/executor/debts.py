@@ -19,7 +19,7 @@ from libs.exchange.trading_values import BalanceReport, Wallet
 from services.executor.events import AccountSeen
 from services.executor.lane import Draft, Lane, plan_of
 from services.executor.lending import Asset, Debt
-from services.executor.model import ZERO, Leg
+from services.executor.model import ZERO, Leg, State
 from services.executor.sizing import ceil_to, floor_to, grossed_up
 
 replace = msgspec.structs.replace
@@ -166,6 +166,18 @@ def sharers_of(lane: Lane, asset: Asset) -> list[Lane]:
     """The other pairs of this executor with that coin at that venue."""
     lanes = (one for one in lane.world.lanes.values() if one is not lane)
     return [one for one in lanes if any(asset_of(one, leg) == asset for leg in (0, 1))]
+
+
+def stuck_of(lane: Lane, asset: Asset) -> list[Lane]:
+    """Those of them that wait for a person."""
+    return [one for one in sharers_of(lane, asset) if one.state.state is State.STUCK]
+
+
+def is_held_up(lanes: Iterable[Lane]) -> bool:
+    """Whether one of these pairs cannot be looked at now: an order may be unknown for a minute."""
+    return any(
+        not one.ready or any(not intent.state.is_final for intent in one.intents.values()) for one in lanes
+    )
 
 
 def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = False) -> Decimal:

@@ -41,7 +41,8 @@ class Memory(msgspec.Struct, kw_only=True):
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
     than is ours, `recalled`: by how much, `searched`: whether its trades have been read since; `bought`: what
     those have explained since the last calm look; `blind`: the last calm look did not tell which coins are no
-    pair's, so that `Leg.others` is older. `told`: of a debt that is no pair's.
+    pair's, so that `Leg.others` is older. `persons`: what somebody has repaid by hand of a stuck pair's.
+    `told`: of a debt that is no pair's.
     """
 
     seen: Debt | None = None
@@ -54,6 +55,7 @@ class Memory(msgspec.Struct, kw_only=True):
     searched: bool = False
     bought: Decimal = Decimal(0)
     blind: bool = False
+    persons: Decimal = Decimal(0)
     told: bool = False
 
 

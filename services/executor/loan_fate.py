@@ -24,7 +24,7 @@ PART: Final = Decimal("0.01")
 
 
 class Fate(StrEnum):
-    """`unclear`: what is owed has fallen, and this look does not tell what coins are gone."""
+    """`unclear`: what is owed has fallen, and this look does not tell what coins are there."""
 
     MOVED = "moved"
     STILL = "still"
@@ -54,12 +54,16 @@ def _lent(loan: Intent, change: Decimal, gone: Decimal | None, theirs: Decimal) 
     """Where less is owed, another pair's loan was taken back meanwhile, no more of it than that one owes. All
     of the coins are a proof then that they were lent, and none of them that they were not: what a recall has
     taken from under this loan leaves the same. A part proves nothing; nor do as many coins where nothing was
-    taken back: the user brings in what he likes.
+    taken back, or more debt than was asked for: the user brings in, and borrows, what he likes.
     """
+    wanted = loan.quantity
+    recalled = change < 0 and -change <= theirs
+    if recalled and gone is None:
+        return Fate.UNCLEAR
     came = ZERO if gone is None else -gone
-    recalled = change < 0 and gone is not None and -change <= theirs
-    if change >= loan.quantity or (recalled and came == loan.quantity and came - change <= theirs):
+    under_a_recall = recalled and came == wanted and came - change <= theirs
+    if under_a_recall or wanted <= change <= wanted * (1 + PART):
         return Fate.MOVED
-    if came > loan.quantity * PART or (change and not recalled):
+    if came > wanted * PART or (change and not recalled):
         return Fate.OTHERWISE
     return Fate.STILL

@@ -22,6 +22,7 @@ from services.executor.debts import (
     FINEST,
     RESIDUE_SHARE,
     asset_of,
+    is_held_up,
     owed_of,
     put_leg,
     repaid,
@@ -311,17 +312,18 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
     begun = lane.loan.doubt
     if begun is None:
         return
-    asset = asset_of(lane, loan.leg)
-    found = fate(loan, debt, gone, owed_of(sharers_of(lane, asset), asset))
+    asset, borrows = asset_of(lane, loan.leg), loan.purpose is Purpose.BORROW
+    sharers = sharers_of(lane, asset)
+    found = fate(loan, debt, gone, owed_of(sharers, asset))
     if found is Fate.MOVED:
         _done(lane, draft, loan)
         return
     lane.loan.doubt, then = resolve.on_answer(begun, "not_found", debt.asked_us)
-    if then != "compare":
+    if then != "compare" or (borrows and found is Fate.UNCLEAR and is_held_up(sharers)):
         return
-    if found is Fate.UNCLEAR:
+    if found is Fate.UNCLEAR and not borrows:
         _done(lane, draft, loan)
-    elif found is Fate.OTHERWISE:
+    elif found in (Fate.OTHERWISE, Fate.UNCLEAR):
         more = debt.borrowed - (loan.owed_before or ZERO)
         text = f"a loan of {loan.quantity:f} is unknown, and {more:f} more are owed"
         _end(lane, draft, loan, IntentState.FOREIGN, text)

@@ -188,7 +188,10 @@ def test_a_failed_close_restores_nothing_beside_coins_that_lie_on_the_other_side
         ("4.5", "0", "5", Fate.STILL),
         ("4.5", "0.5", "5", Fate.STILL),  # ... with coins
         ("4.5", "0", "0.4", Fate.OTHERWISE),  # the user has paid, or was recalled
-        ("4.5", None, "5", Fate.OTHERWISE),
+        ("4.5", None, "5", Fate.UNCLEAR),
+        ("4.5", None, "0.4", Fate.OTHERWISE),
+        ("6.01", "-1.01", "0", Fate.MOVED),  # interest that a payment has made principal
+        ("6.5", "-1.5", "0", Fate.OTHERWISE),  # the user has borrowed as well, or alone
     ],
 )
 def test_fates_of_a_loan(owed: str, gone: str | None, theirs: str, expected: Fate) -> None:
