@@ -33,35 +33,40 @@ class Fate(StrEnum):
     OTHERWISE = "otherwise"
 
 
-def fate(loan: Intent, debt: Debt, gone: Decimal | None, theirs: Decimal = ZERO) -> Fate:
+def fate(loan: Intent, debt: Debt, gone: Decimal | None, owed: Decimal) -> Fate:
     """`gone`: coins that would be there if the loan had not moved, less those that are; None: not known.
-    `theirs`: what other pairs owe of the coin, as far as they know.
+    `owed`: the principal that pairs have borrowed of the coin, as far as they know.
 
     Interest that came in between is little beside a loan: half of the debt decides. It moves no coins: all of
-    them must be gone.
+    them must be gone. Where some are, a recall's purchases are looked for next; but not where a debt of the
+    user's hides that something is missed: then he may as well have brought in coins.
     """
     before = loan.owed_before or ZERO
     if loan.purpose is Purpose.BORROW:
-        return _lent(loan, debt.borrowed - before, gone, theirs)
-    if (before - debt.owed) * 2 < loan.quantity:
+        return _lent(loan, debt.borrowed - before, gone, owed)
+    fallen, slack = before - debt.owed, loan.quantity * PART
+    if fallen * 2 < loan.quantity:
         return Fate.STILL
     if gone is None:
         return Fate.UNCLEAR
-    return Fate.MOVED if gone >= loan.quantity else Fate.RECALLED
+    if gone >= loan.quantity:
+        return Fate.MOVED
+    is_hidden = owed - debt.borrowed < fallen - slack
+    return Fate.OTHERWISE if is_hidden and min(abs(gone), abs(gone - fallen)) > slack else Fate.RECALLED
 
 
-def _lent(loan: Intent, change: Decimal, gone: Decimal | None, theirs: Decimal) -> Fate:
-    """Where less is owed, another pair's loan was taken back meanwhile, no more of it than that one owes. All
+def _lent(loan: Intent, change: Decimal, gone: Decimal | None, owed: Decimal) -> Fate:
+    """Where less is owed, another pair's loan was taken back meanwhile, no more of it than pairs owe. All
     of the coins are a proof then that they were lent, and none of them that they were not: what a recall has
     taken from under this loan leaves the same. A part proves nothing; nor do as many coins where nothing was
     taken back, or more debt than was asked for: the user brings in, and borrows, what he likes.
     """
     wanted = loan.quantity
-    recalled = change < 0 and -change <= theirs
+    recalled = change < 0 and -change <= owed
     if recalled and gone is None:
         return Fate.UNCLEAR
     came = ZERO if gone is None else -gone
-    under_a_recall = recalled and came == wanted and came - change <= theirs
+    under_a_recall = recalled and came == wanted and came - change <= owed
     if under_a_recall or wanted <= change <= wanted * (1 + PART):
         return Fate.MOVED
     if came > wanted * PART or (change and not recalled):

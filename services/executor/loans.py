@@ -17,6 +17,7 @@ import msgspec
 from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
+from libs.common.money import plain
 from services.executor import news, resolve
 from services.executor.debts import (
     FINEST,
@@ -314,7 +315,7 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
         return
     asset, borrows = asset_of(lane, loan.leg), loan.purpose is Purpose.BORROW
     sharers = sharers_of(lane, asset)
-    found = fate(loan, debt, gone, owed_of(sharers, asset))
+    found = fate(loan, debt, gone, owed_of((lane, *sharers), asset))
     if found is Fate.MOVED:
         _done(lane, draft, loan)
         return
@@ -324,12 +325,23 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
     if found is Fate.UNCLEAR and not borrows:
         _done(lane, draft, loan)
     elif found in (Fate.OTHERWISE, Fate.UNCLEAR):
-        more = debt.borrowed - (loan.owed_before or ZERO)
-        text = f"a loan of {loan.quantity:f} is unknown, and {more:f} more are owed"
+        text = _unknown(loan, debt, gone)
         _end(lane, draft, loan, IntentState.FOREIGN, text)
         news.foreign(draft, f"{lane.keys[loan.leg][0]}: {text}")
     else:
         _end(lane, draft, loan, IntentState.NOT_ACCEPTED, f"{loan.reason}; {WHY_NOT[found]}")
+
+
+def _unknown(loan: Intent, debt: Debt, gone: Decimal | None) -> str:
+    """What a look has shown that is neither the one nor the other."""
+    borrows, before = loan.purpose is Purpose.BORROW, loan.owed_before or ZERO
+    more = (debt.borrowed if borrows else debt.owed) - before
+    what = "loan" if borrows else "repayment"
+    than = "more" if more > 0 else "less"
+    text = f"a {what} of {plain(loan.quantity)} is unknown, and {plain(abs(more))} {than} are owed"
+    if gone is None:
+        return text
+    return f"{text}, with {plain(abs(gone))} coins {'more' if gone < 0 else 'fewer'} than before"
 
 
 def restart(lane: Lane) -> None:

@@ -93,7 +93,11 @@ class Accounts:
         world = self.world
         if world.stores > 1 or self._meddled(venue) or venue in self._early:
             return True
-        if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
+        if (
+            world.user.has_just_moved(venue)
+            or world.venues[venue].hides_records
+            or world.agreement.unbooked_at(venue)
+        ):
             return True
         return world.agreement.unbooked_recall(venue)
 
@@ -122,7 +126,8 @@ class Accounts:
         debt of the user's own in the wallet it may have been his loan.
         """
         world = self.world
-        if world.stores > 1 or Misfortune.USER_DEBT in world.plan.misfortunes:
+        users = {Misfortune.USER_DEBT, Misfortune.USER_LENDS} & world.plan.misfortunes
+        if world.stores > 1 or users:
             return
         for venue in self._due():
             coins = [coin for slug, coin in world.lending.lent if slug == venue]

@@ -72,7 +72,7 @@ class Agreement:
         ours = self.owned(key)
         if kind_of(name) is SPOT:
             coin = name.split("-", maxsplit=1)[0]
-            if coin in lending.recalled(venue):
+            if coin in lending.recalled(venue) or self._is_confused(key):
                 return  # coins that a recall took are missed at the next look at the account
             held = side.engine.balances(BOT).get(coin)
             shown = (ZERO if held is None else held.total) - lending.users_coins(venue, coin)
@@ -83,6 +83,15 @@ class Agreement:
         world.counts["agreements"] += 1
         if shown != expected:
             raise Violated("I3", f"{venue} {name}: ours {expected}, the venue shows {shown}, nothing is open")
+
+    def _is_confused(self, key: Key) -> bool:
+        """Whether the user has moved coins while the fate of a loan was open: a repayment that has arrived
+        seems not to have, until its pair is halted for it.
+        """
+        states = [self.world.checker.states.get(pair.id) for pair in self.sharers[key]]
+        return any(
+            state is not None and self.world.user.confuses((state.pair, state.attempt)) for state in states
+        )
 
     def owned(self, key: Key) -> Decimal:
         """What the pairs own of an instrument together, dust included."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from libs.common.subjects import SPOT
 from services.executor.model import LOANS, Intent, IntentState, Leg, PairState, Purpose, State
 from tests.sim.invariants import Violated
-from tests.sim.plan import KEYS_OF
+from tests.sim.plan import KEYS_OF, Misfortune
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -30,16 +30,19 @@ class Debts:
     def check_intent(self, intent: Intent) -> None:
         """I12: what is done was carried out, what was given up was not. A loan that is taken back beside a
         repayment which is unknown looks as if that had arrived, or as if it had not, and the debt is gone;
-        one that is taken back with its coins before it is known, as if it had never been.
+        one that is taken back with its coins before it is known, as if it had never been. So does a repayment
+        where the user brings in coins.
         """
         if intent.purpose not in LOANS:
             return
-        gone = (intent.pair, intent.attempt) in self.lending.taken_early
+        of = (intent.pair, intent.attempt)
+        gone = of in self.lending.taken_early
         repaid = gone and intent.purpose is Purpose.REPAY
         if intent.state is IntentState.DONE and intent.id not in self.lending.landed and not repaid:
             raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
         given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
-        if given_up and intent.id in self.lending.landed and not gone:
+        coins_came = intent.purpose is Purpose.REPAY and self.world.user.confuses(of)
+        if given_up and intent.id in self.lending.landed and not (gone or coins_came):
             raise Violated("I12", f"loan {intent.id} was given up, and the venue has moved it")
         if intent.state.is_final:
             self.world.counts[f"{intent.purpose.value} {intent.state.value}"] += (
@@ -71,17 +74,21 @@ class Debts:
         """What other pairs may owe of a coin at most: what they know of, loans on their way, and interest."""
         others = [one for name, one in self.world.checker.states.items() if name != pair]
         ours = sum((leg.owed for one in others for leg in one.legs if _is_of(leg, venue, coin)), ZERO)
-        for one in self.world.checker.live():
+        foreign = [one for one in self.world.checker.durable.values() if one.state is IntentState.FOREIGN]
+        for one in (*self.world.checker.live(), *foreign):  # of those a person was told
             key, borrows = KEYS_OF[one.pair][one.leg], one.purpose is Purpose.BORROW
             if one.pair != pair and borrows and key[0] == venue and key[1].split("-")[0] == coin:
                 ours += one.quantity
         return ours + self._shared(venue, coin)
 
     def _shared(self, venue: str, coin: str) -> Decimal:
-        """Where two pairs lend a coin, what one of them pays goes to the other one's interest first: as much
-        principal is nobody's then, and stays owed. It is never more than all interest so far.
+        """Where two lend a coin, two pairs or the user too, what one of them pays goes to the other one's
+        interest first: as much principal is nobody's then, and stays owed. It is never more than all
+        interest so far.
         """
-        return self.lending.accrued.get((venue, coin), ZERO) if self.world.plan.crowded else ZERO
+        plan = self.world.plan
+        shared = plan.crowded or Misfortune.USER_LENDS in plan.misfortunes
+        return self.lending.accrued.get((venue, coin), ZERO) if shared else ZERO
 
     def at_end(self, states: dict[str, PairState]) -> None:
         """What the pairs say they owe is what the venue shows, as far as interest is known to them."""

@@ -141,8 +141,9 @@ class Checker:
         when a loan of unknown fate was taken back in part.
         """
         keys, state = KEYS_OF[pair], self.states.get(pair)
-        taken = state is not None and (pair, state.attempt) in self.world.lending.taken_early
-        if taken and "a loan of" in reason and "is unknown" in reason:
+        of = (pair, state.attempt) if state is not None else ("", 0)
+        taken = of in self.world.lending.taken_early and "is unknown" in reason
+        if taken or self.world.user.confuses(of):
             self.world.lending.taken_stuck.add(pair)  # a reset leaves its coins to the user
             return
         if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):

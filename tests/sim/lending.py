@@ -61,6 +61,7 @@ class Lending:
         self.users_debt = ZERO
         self.users_loan = ZERO
         self.users_debt_most = ZERO
+        self.recalled_of: set[Of] = set()
 
     def start(self) -> None:
         """The user may have a debt of his own; interest goes on."""
@@ -75,6 +76,7 @@ class Lending:
     def users_coins(self, venue: str, coin: str) -> Decimal:
         """What the user has there: his own, and what he has borrowed."""
         own = USER_COINS if self.world.venues[venue].has_user_coins else ZERO
+        own += self.world.user.brought.get((venue, coin), ZERO)
         return own + (self.users_loan if (venue, coin) in self.lent else ZERO)
 
     def lost(self, venue: str, coin: str) -> Decimal:
@@ -198,6 +200,7 @@ class Lending:
                     if not self._take_back(leg.venue, leg.instrument, amount, of=of):
                         world.counts[kind.value] -= 1  # nothing was left to be taken
                         continue
+                    self.recalled_of.update(of)
                     if not rests:
                         self.taken_early.add((pair.id, state.attempt))
                     self.taken_early.update(one for one in of if self._moves(one[0]))
@@ -231,6 +234,8 @@ class Lending:
         free, owed = held.free, held.borrowed + held.interest - self.users_debt
         if owed < max(step, amount / 100):
             return False  # it was taken back a moment ago, but for interest
+        if 0 < self.users_debt < amount:
+            return False  # whose it was nobody could tell
         amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
         try:
             if free < amount or self.rng.random() < 0.6:

@@ -90,6 +90,9 @@ class Misfortune(StrEnum):
     LOAN_RECALLED = "loan_recalled"
     LOAN_RECALLED_EARLY = "loan_recalled_early"
     USER_DEBT = "user_debt"
+    USER_MOVES = "user_moves"
+    USER_LENDS = "user_lends"
+    STUCK_REPAID = "stuck_repaid"
     REPAY_REFUSED = "repay_refused"
     FOLLOW_REFUSED = "follow_refused"
     # process
@@ -168,6 +171,9 @@ LATER = (Misfortune.REPAY_REFUSED, Misfortune.FOLLOW_REFUSED)
 
 LATEST = (Misfortune.LOAN_RECALLED_EARLY,)
 """As `LATER`, from one more stream."""
+
+LAST = (Misfortune.USER_MOVES, Misfortune.USER_LENDS, Misfortune.STUCK_REPAID)
+"""What the user does with coins and loans: from one more stream."""
 
 LATER_SHARE = 0.4
 
@@ -276,7 +282,7 @@ def of_seed(seed: int) -> Plan:
     """The plan of a seed: few or many of all misfortunes, a style, a length."""
     rng = random.Random(f"plan {seed}")  # noqa: S311 - a seed is what it is for
     density = rng.choice(DENSITIES)
-    later = (*LATER, *LATEST, *ABSENCES)
+    later = (*LATER, *LATEST, *LAST, *ABSENCES)
     chosen = frozenset(kind for kind in Misfortune if kind not in later and rng.random() < density)
     if Misfortune.CLOSE_REFUSED in chosen:
         chosen |= {Misfortune.RESTORE_REFUSED}  # seldom needed: only then a hedge has to be restored
@@ -287,6 +293,8 @@ def of_seed(seed: int) -> Plan:
     chosen |= {kind for kind in LATER if more.random() < LATER_SHARE}
     latest = random.Random(f"latest {seed}")  # noqa: S311 - as above
     chosen |= {kind for kind in LATEST if latest.random() < LATER_SHARE}
+    last = random.Random(f"last {seed}")  # noqa: S311 - as above
+    chosen |= {kind for kind in LAST if last.random() < LATER_SHARE and not scarce}
     chosen |= _absences(random.Random(f"absences {seed}"))  # noqa: S311 - as above
     return Plan(
         seed=seed,

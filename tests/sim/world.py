@@ -33,6 +33,7 @@ from tests.sim.person import Person
 from tests.sim.plan import Misfortune, Plan
 from tests.sim.timeline import Timeline, run
 from tests.sim.trouble import Trouble
+from tests.sim.user import User
 
 if TYPE_CHECKING:
     from tests.sim.adviser import Adviser
@@ -88,6 +89,7 @@ class World:
         self.alerts: list[Alert] = []
         self.checker = Checker(self)
         self.lending = Lending(self)
+        self.user = User(self)
         self.debts = Debts(self)
         self.market = Market(self)
         self.trouble = Trouble(self)
@@ -323,6 +325,7 @@ class World:
         self.market.start()
         self.lending.start()
         self.person.start()
+        self.user.start()
         self.absences.start()
         self._look()
 

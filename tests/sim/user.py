@@ -1,0 +1,218 @@
+"""The user's own doings at a venue that lends: he brings in and takes out coins, borrows and repays.
+
+None of that is ours: what he has brought in is never sold, and what he has borrowed never repaid. Where he
+moves coins while the fate of a loan is open, or a recall is, nobody can tell which was which: then a pair may
+be halted, and he is told.
+"""
+
+from __future__ import annotations
+
+import random
+from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING, Final
+
+from libs.common.instant import US_PER_SEC
+from libs.common.subjects import SPOT
+from libs.exchange.engine.commands import Borrow, Deposit, Refused, Repay, Submit, Withdraw
+from libs.exchange.engine.types import OrderType, Side
+from services.executor.model import LOANS, PairState, State
+from tests.sim.plan import KEYS_OF, Misfortune
+from tests.sim.terms import BOT, STEPS, USER_COINS, listing_key
+
+if TYPE_CHECKING:
+    from tests.sim.lending import Of
+    from tests.sim.world import World
+
+Coin = tuple[str, str]
+"""(venue, coin)."""
+
+SIZES: Final = tuple(map(Decimal, ("0.009", "0.3", "0.5", "1", "1.3", "3")))
+"""What he moves, in loans of ours: also exactly as much."""
+
+LOAN: Final = Decimal("0.04")
+"""About what a pair lends."""
+
+PAUSE_SEC: Final = (1, 6)
+TOLD_US_MAX: Final = 30 * US_PER_SEC
+"""A balance shows at once what the venue's books are asked for some seconds later."""
+
+ZERO: Final = Decimal(0)
+
+
+class User:
+    """`brought`: coins that he has brought in since the beginning, less those that he took out."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.lending = world.lending
+        self.rng = random.Random(f"user {world.plan.seed}")  # noqa: S311 - a seed is what it is for
+        self.brought: dict[Coin, Decimal] = {}
+        self.moved_amid: set[Of] = set()  # whose loans, orders or coins were under way
+        self.moved_beside: set[Of] = set()  # who rested with a loan
+        self.moved_us: dict[str, int] = {}  # venue -> when he moved coins there last
+        self.repaid: set[tuple[str, int]] = set()  # stuck pairs whose loan he has repaid
+
+    def start(self) -> None:
+        """He does something every few seconds, where he does anything."""
+        kinds = {Misfortune.USER_MOVES, Misfortune.USER_LENDS, Misfortune.STUCK_REPAID}
+        if kinds & self.world.plan.misfortunes:
+            self._later()
+
+    def _later(self) -> None:
+        self.world.time.after(self.rng.randrange(*PAUSE_SEC) * US_PER_SEC, self._act)
+
+    def _act(self) -> None:
+        world = self.world
+        if world.calm:
+            return
+        self._later()
+        venue, coin = self.rng.choice(self.lending.lent)
+        if world.hits(Misfortune.USER_MOVES, 0.3):
+            self._move(venue, coin)
+        if world.hits(Misfortune.USER_LENDS, 0.3) and self._all_rest(venue, coin):
+            self._lend(venue, coin)
+        for pair in world.pairs:
+            state = world.checker.states.get(pair.id)
+            if state is not None and state.state is State.STUCK and world.hits(Misfortune.STUCK_REPAID, 0.3):
+                self._repay(state)
+
+    # --- what he does ---------------------------------------------------------------------------------------
+
+    def _amount(self, coin: str) -> Decimal:
+        live = [one.quantity for one in self.world.checker.live() if one.purpose in LOANS]
+        lent = [leg.borrowed for state in self.world.checker.states.values() for leg in state.legs]
+        loan = self.rng.choice([*live, *(one for one in lent if one), *([] if live else [LOAN])])
+        step = STEPS[coin, SPOT][0]
+        return max(step, (loan * self.rng.choice(SIZES) / step).to_integral_value(ROUND_FLOOR) * step)
+
+    def _move(self, venue: str, coin: str) -> None:
+        """Coins come in, or go."""
+        amount, side = self._amount(coin), self.world.venues[venue]
+        own = self.brought.get((venue, coin), ZERO) + (USER_COINS if side.has_user_coins else ZERO)
+        comes = own < amount or self.rng.random() < 0.5
+        if not comes and self.lending.balance(venue, coin).free < amount:
+            return  # a recall has taken them
+        kind = Deposit if comes else Withdraw
+        try:
+            side.apply(kind(account=BOT, asset=coin, amount=amount))
+        except Refused:
+            return
+        self.world.counts["user_deposits" if comes else "user_withdrawals"] += 1
+        self.moved_us[venue] = self.world.now.mono_us
+        self.brought[venue, coin] = self.brought.get((venue, coin), ZERO) + (amount if comes else -amount)
+        for state in self._with(venue, coin):
+            rests = state.state in (State.IDLE, State.ACTIVE) and not self._moves(state.pair)
+            (self.moved_beside if rests else self.moved_amid).add((state.pair, state.attempt))
+
+    def _lend(self, venue: str, coin: str) -> None:
+        """He borrows, or repays some of what he owes."""
+        lending, amount = self.lending, self._amount(coin)
+        borrows = lending.users_debt < amount or self.rng.random() < 0.4
+        interest = lending.balance(venue, coin).interest
+        if not borrows and lending.balance(venue, coin).free < amount:
+            return
+        kind = Borrow if borrows else Repay
+        try:
+            self.world.venues[venue].apply(kind(account=BOT, asset=coin, amount=amount))
+        except Refused:
+            return
+        self.world.counts["user_borrows" if borrows else "user_repays"] += 1
+        signed = amount if borrows else -amount
+        lending.users_debt += signed
+        lending.users_loan += signed
+        lending.users_debt_most += amount if borrows else -max(ZERO, amount - interest)
+
+    def _repay(self, stuck: PairState) -> None:
+        """He pays what a stuck pair owes, with coins that he brings in for it, and closes its contract, or
+        leaves that for later.
+        """
+        for leg in stuck.legs:
+            coin, key = leg.instrument.split("-")[0], (stuck.pair, stuck.attempt)
+            side = self.world.venues[leg.venue]
+            if leg.kind is not SPOT or not leg.borrowed or key in self.repaid:
+                continue
+            held = self.lending.balance(leg.venue, coin)
+            amount = min(leg.owed, held.borrowed + held.interest - self.lending.users_debt)
+            if amount <= 0:
+                continue
+            self.moved_us[leg.venue] = self.world.now.mono_us
+            try:
+                side.apply(Deposit(account=BOT, asset=coin, amount=amount))
+                side.apply(Repay(account=BOT, asset=coin, amount=amount))
+            except Refused:
+                continue
+            self.repaid.add(key)
+            self.world.counts["user_repaid_stuck"] += 1
+            if self.rng.random() < 0.7:
+                self._close(stuck)
+
+    def _close(self, stuck: PairState) -> None:
+        """By hand, whatever contract a stuck pair holds."""
+        for leg in stuck.legs:
+            if leg.kind is SPOT or not leg.quantity:
+                continue
+            self.world.meddled.add((leg.venue, leg.instrument))
+            self.world.counts["user_orders"] += 1
+            order = Submit(
+                account=BOT,
+                instrument=listing_key(leg.instrument),
+                side=Side.SELL if leg.quantity > 0 else Side.BUY,
+                type=OrderType.MARKET,
+                quantity=abs(leg.quantity),
+                client_id=f"user{self.world.counts['user_orders']}",
+            )
+            try:
+                self.world.venues[leg.venue].apply(order)
+            except Refused:
+                continue
+
+    def has_just_moved(self, venue: str) -> bool:
+        """Whether coins have come or gone that its books may not have been asked for yet."""
+        moved_us = self.moved_us.get(venue)
+        return moved_us is not None and self.world.now.mono_us - moved_us < TOLD_US_MAX
+
+    # --- whom it may confuse --------------------------------------------------------------------------------
+
+    def confuses(self, of: Of) -> bool:
+        """Whether what a pair was taken for in this attempt may be what the user did: he moved coins while
+        something of it was under way, or beside a loan of it that was recalled.
+        """
+        recalled = of in self.lending.recalled_of or of in self.lending.taken_early
+        return of in self.moved_amid or (of in self.moved_beside and recalled)
+
+    @property
+    def has_confused(self) -> bool:
+        """Whether he has ever taken out coins, it may be as many, while a loan of ours was recalled."""
+        return bool(
+            (self.moved_amid | self.moved_beside) & (self.lending.recalled_of | self.lending.taken_early)
+        )
+
+    def _with(self, venue: str, coin: str) -> list[PairState]:
+        """The pairs with that coin there."""
+        spot = [
+            name
+            for name, keys in KEYS_OF.items()
+            if any(key[0] == venue and key[1].split("-")[0] == coin for key in keys)
+        ]
+        return [state for name, state in self.world.checker.states.items() if name in spot]
+
+    def _moves(self, pair: str) -> bool:
+        return any(one.pair == pair and one.purpose in LOANS for one in self.world.checker.live())
+
+    def _all_rest(self, venue: str, coin: str) -> bool:
+        """What he lends amid loans of ours is like theirs to the last digit, and hides what a recall has
+        taken that is yet to be booked: nobody could tell.
+        """
+        held = self.lending.balance(venue, coin)
+        ours = [
+            leg.borrowed
+            for state in self._with(venue, coin)
+            for leg in state.legs
+            if leg.kind is SPOT and leg.venue == venue
+        ]
+        if sum(ours, ZERO) > held.borrowed + held.interest - self.lending.users_debt:
+            return False
+        return all(
+            state.state in (State.IDLE, State.ACTIVE, State.STUCK) and not self._moves(state.pair)
+            for state in self._with(venue, coin)
+        )
