@@ -2,8 +2,10 @@
 
 Venues have maxima, for market orders often a smaller one than for limits (Binance: LOT_SIZE and
 MARKET_LOT_SIZE, Bitget: maxOrderQty and maxMarketOrderQty). Where they are not known, a refusal by a filter
-teaches one: half of what was refused, and twice what has filled since. An order that was a part and has
-filled is no failed try: the ladder goes on where it is, and its time begins anew.
+teaches one: half of what was refused, and twice what has filled since. It may have been the step as well,
+which venues make coarser at times: what reduces is rounded to coarser ones with each refusal, until it fills.
+An order that was a part and has filled is no failed try: the ladder goes on where it is, and its time begins
+anew.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 replace = msgspec.structs.replace
 
+COARSER_MAX: Final = 3
+"""Up to a thousand steps: what was told of an instrument was wrong by no more."""
+
 ENOUGH: Final = Decimal("0.98")
 """An order that filled this much of its quantity has filled: fees and steps take the rest."""
 
@@ -34,13 +39,30 @@ def within(lane: Lane, draft: Draft, leg: int, quantity: Decimal, *, market: boo
     named, found = order_max(rules, market=market), learned(draft, leg, market=market)
     caps = [] if named is None or named < least else [named]  # less than the least is nonsense
     caps.extend([] if found is None else [found])
+    step = rules.step if increase else rules.step * 10 ** min(_refused_in_a_row(draft, leg), COARSER_MAX)
+    quantity = _rounded(quantity, step, least)
     if not caps or quantity <= min(caps):
         return quantity
-    part = max(least, floor_to(min(caps), rules.step))
+    part = max(least, _rounded(floor_to(min(caps), rules.step), step, least))
     if ZERO < quantity - part < least:
         half = floor_to(quantity / 2, rules.step)
         part = half if half >= least else part
     return min(quantity, part)
+
+
+def _rounded(quantity: Decimal, step: Decimal, least: Decimal) -> Decimal:
+    rounded = floor_to(quantity, step)
+    return rounded if rounded >= max(least, step) else quantity
+
+
+def _refused_in_a_row(draft: Draft, leg: int) -> int:
+    """How many orders of a leg a filter has refused since one has filled, or the pair is in its state."""
+    count = 0
+    for one in _orders(draft, leg, newest_first=True):
+        if one.n <= draft.state.since_n or one.filled > 0:
+            break
+        count += one.state is IntentState.REJECTED and one.failure == "filter"
+    return count
 
 
 def learned(draft: Draft, leg: int, *, market: bool) -> Decimal | None:

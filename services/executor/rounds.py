@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 LOOK_US: Final = 5 * US_PER_SEC
 SOON_US: Final = 3 * US_PER_SEC
 """After a trade was booked: a look costs a venue's budget about as much as ten orders."""
-
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 APART_US: Final = 10 * US_PER_SEC
@@ -299,10 +298,13 @@ class VenueBooks:
         owner, look, comparing = self._owner, self._second, self.comparing
         began = self._began or now
         units = comparing.units(look) if comparing.is_still(began.mono_us, began, now) else None
-        if units is None or (comparing.opening is None and comparing.is_early(look, self._seen, now)):
+        opens = comparing.opening is None
+        in_part = opens and not self._whole  # a line of what has just come in would be booked on top of it
+        if units is None or in_part or (opens and comparing.is_early(look, self._seen, now)):
             self._again_us = now.mono_us + AGAIN_US
+            self._records_us = None if in_part and units is not None else self._records_us
             return
-        if comparing.opening is None:
+        if opens:
             yield from self._open(opening_of(look.units, units), now)
             comparing.take(look, {})
             return

@@ -80,7 +80,7 @@ class Accounts:
         world.counts["comparisons"] += 1
         self.compared_us[venue] = now.mono_us
         left = {asset: units for asset, units in done.residual.items() if abs(units) > self._rounded(venue)}
-        if left and not self._excused(venue):
+        if left and not self._excused(venue) and not world.user.explains(venue, left):
             raise Violated("I8", f"{venue}: the books do not explain {left}")
 
     def _rounded(self, venue: str) -> Decimal:
@@ -93,11 +93,7 @@ class Accounts:
         world = self.world
         if world.stores > 1 or self._meddled(venue) or venue in self._early:
             return True
-        if (
-            world.user.has_just_moved(venue)
-            or world.venues[venue].hides_records
-            or world.agreement.unbooked_at(venue)
-        ):
+        if world.venues[venue].hides_records or world.agreement.unbooked_at(venue):
             return True
         return world.agreement.unbooked_recall(venue)
 

@@ -63,7 +63,8 @@ class Agreement:
     def look(self, pair: str) -> None:
         """A pair was written: its instruments agree, unless something is under way there."""
         for key in KEYS_OF[pair]:
-            if self.world.stores == 1 and key not in self.world.meddled and not self.open[key]:
+            untold = key in self.world.meddled or key in self.world.user.left
+            if self.world.stores == 1 and not untold and not self.open[key]:
                 self._compare(key)
 
     def _compare(self, key: Key) -> None:

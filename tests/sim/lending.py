@@ -234,7 +234,9 @@ class Lending:
         free, owed = held.free, held.borrowed + held.interest - self.users_debt
         if owed < max(step, amount / 100):
             return False  # it was taken back a moment ago, but for interest
-        if 0 < self.users_debt < amount:
+        if self.users_debt and (
+            self.users_debt < amount or Misfortune.USER_MOVES in self.world.plan.misfortunes
+        ):
             return False  # whose it was nobody could tell
         amount = min(amount, (owed / step).to_integral_value(rounding=ROUND_FLOOR) * step)
         try:

@@ -8,6 +8,7 @@ be halted, and he is told.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from tests.sim.plan import KEYS_OF, Misfortune
 from tests.sim.terms import BOT, STEPS, USER_COINS, listing_key
 
 if TYPE_CHECKING:
+    from services.executor.world import Key
     from tests.sim.lending import Of
     from tests.sim.world import World
 
@@ -33,7 +35,7 @@ LOAN: Final = Decimal("0.04")
 """About what a pair lends."""
 
 PAUSE_SEC: Final = (1, 6)
-TOLD_US_MAX: Final = 30 * US_PER_SEC
+TOLD_US_MAX: Final = 90 * US_PER_SEC
 """A balance shows at once what the venue's books are asked for some seconds later."""
 
 ZERO: Final = Decimal(0)
@@ -49,7 +51,8 @@ class User:
         self.brought: dict[Coin, Decimal] = {}
         self.moved_amid: set[Of] = set()  # whose loans, orders or coins were under way
         self.moved_beside: set[Of] = set()  # who rested with a loan
-        self.moved_us: dict[str, int] = {}  # venue -> when he moved coins there last
+        self.moved: dict[Coin, list[tuple[int, Decimal]]] = {}  # when he moved how much, the newest last
+        self.left: set[Key] = set()  # where coins of a stuck pair become his, with its next reset
         self.repaid: set[tuple[str, int]] = set()  # stuck pairs whose loan he has repaid
 
     def start(self) -> None:
@@ -98,8 +101,9 @@ class User:
         except Refused:
             return
         self.world.counts["user_deposits" if comes else "user_withdrawals"] += 1
-        self.moved_us[venue] = self.world.now.mono_us
-        self.brought[venue, coin] = self.brought.get((venue, coin), ZERO) + (amount if comes else -amount)
+        signed = amount if comes else -amount
+        self._note(venue, coin, signed)
+        self.brought[venue, coin] = self.brought.get((venue, coin), ZERO) + signed
         for state in self._with(venue, coin):
             rests = state.state in (State.IDLE, State.ACTIVE) and not self._moves(state.pair)
             (self.moved_beside if rests else self.moved_amid).add((state.pair, state.attempt))
@@ -135,13 +139,14 @@ class User:
             amount = min(leg.owed, held.borrowed + held.interest - self.lending.users_debt)
             if amount <= 0:
                 continue
-            self.moved_us[leg.venue] = self.world.now.mono_us
             try:
                 side.apply(Deposit(account=BOT, asset=coin, amount=amount))
+                self._note(leg.venue, coin, amount)
                 side.apply(Repay(account=BOT, asset=coin, amount=amount))
             except Refused:
                 continue
             self.repaid.add(key)
+            self.left.add((leg.venue, leg.instrument))
             self.world.counts["user_repaid_stuck"] += 1
             if self.rng.random() < 0.7:
                 self._close(stuck)
@@ -166,10 +171,22 @@ class User:
             except Refused:
                 continue
 
-    def has_just_moved(self, venue: str) -> bool:
-        """Whether coins have come or gone that its books may not have been asked for yet."""
-        moved_us = self.moved_us.get(venue)
-        return moved_us is not None and self.world.now.mono_us - moved_us < TOLD_US_MAX
+    def _note(self, venue: str, coin: str, amount: Decimal) -> None:
+        self.moved.setdefault((venue, coin), []).append((self.world.now.mono_us, amount))
+
+    def explains(self, venue: str, left: Mapping[str, Decimal]) -> bool:
+        """Whether what is not explained are the last of his moves, for which the venue's books may not
+        have been asked yet.
+        """
+        return all(units in self._untold(venue, coin) for coin, units in left.items())
+
+    def _untold(self, venue: str, coin: str) -> Iterator[Decimal]:
+        total, now_us = ZERO, self.world.now.mono_us
+        for moved_us, amount in reversed(self.moved.get((venue, coin), [])):
+            if now_us - moved_us > TOLD_US_MAX:
+                return
+            total += amount
+            yield total
 
     # --- whom it may confuse --------------------------------------------------------------------------------
 

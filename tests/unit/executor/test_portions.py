@@ -18,7 +18,7 @@ from services.executor.sizing import order_max
 from services.executor.world import Key, rules_of
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import PERP_KEY, SPOT_KEY, Rig
-from tests.unit.executor.scripted import described, times
+from tests.unit.executor.scripted import STEP, described, times
 
 D = Decimal
 NOTHING = (D(0), D(0))
@@ -152,3 +152,22 @@ def test_a_market_order_has_the_smaller_maximum_and_old_messages_have_none() -> 
     old = {name: value for name, value in raw.items() if name not in ("quantity_max", "market_quantity_max")}
     assert len(old) == len(raw) - 2
     assert msgspec.json.decode(msgspec.json.encode(old), type=InstrumentInfo) == info
+
+
+@pytest.mark.parametrize("times_coarser", [10, 100])
+def test_a_step_that_was_told_wrongly_is_found(times_coarser: int) -> None:
+    rig = Rig().opened("4999.7")
+    arrive, refused = rig.venues.arrive, []
+    step = STEP * times_coarser
+
+    def checked(key: Key, request: OrderRequest) -> Outcome:
+        if key == SPOT_KEY and request.quantity % step:
+            refused.append(request)
+            return Rejected(code="-1013", reason="filter", text="Filter failure: LOT_SIZE")
+        return arrive(key, request)
+
+    rig.venues.arrive = checked  # type: ignore[method-assign]
+    rig.breakers = FLATTEN
+    rig.run(30)
+    assert rig.held[0] < step
+    assert 1 <= len(refused) <= 12

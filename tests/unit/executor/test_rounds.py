@@ -127,3 +127,20 @@ def test_interest_is_looked_for_alone_and_not_with_every_look() -> None:
     assert set(asked) == {"interest"}
     assert len(asked) <= 3
     assert rig.books.residual_usd == 0
+
+
+def test_what_comes_in_just_before_the_books_begin_is_a_part_of_their_opening() -> None:
+    """It was no record yet when those were read last, and would be booked on top of the account as it was."""
+    rig = BooksRig(seed=9, records_every_sec=3_600)
+    lane = next(iter(rig.life.lanes.values()))
+    rig.accountant.stillness.begins(lane, WRITE, rig.now.mono_us)
+    rig.run(5)
+    assert VENUE not in rig.accountant.books.openings
+    rig.life.tell(c.Deposit(account=ME, asset="USDT", amount=GONE))
+    rig.run(0.1)
+    rig.accountant.stillness.ended(lane, WRITTEN, rig.now.mono_us)
+    rig.run(20)
+    assert VENUE in rig.accountant.books.openings
+    rig.accountant.venues[VENUE].give_up()  # all records are read once more
+    rig.run(30)
+    assert rig.books.residual_usd == 0
