@@ -8,7 +8,7 @@ be halted, and he is told.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -175,18 +175,15 @@ class User:
         self.moved.setdefault((venue, coin), []).append((self.world.now.mono_us, amount))
 
     def explains(self, venue: str, left: Mapping[str, Decimal]) -> bool:
-        """Whether what is not explained are the last of his moves, for which the venue's books may not
-        have been asked yet.
+        """Whether what is not explained are moves of his, one after the other, which a look has shown and the
+        venue's books have not been asked for yet.
         """
         return all(units in self._untold(venue, coin) for coin, units in left.items())
 
-    def _untold(self, venue: str, coin: str) -> Iterator[Decimal]:
-        total, now_us = ZERO, self.world.now.mono_us
-        for moved_us, amount in reversed(self.moved.get((venue, coin), [])):
-            if now_us - moved_us > TOLD_US_MAX:
-                return
-            total += amount
-            yield total
+    def _untold(self, venue: str, coin: str) -> set[Decimal]:
+        since_us = self.world.now.mono_us - TOLD_US_MAX
+        late = [amount for moved_us, amount in self.moved.get((venue, coin), ()) if moved_us > since_us]
+        return {sum(late[i:j], ZERO) for i in range(len(late)) for j in range(i + 1, len(late) + 1)}
 
     # --- whom it may confuse --------------------------------------------------------------------------------
 
