@@ -11,6 +11,7 @@ from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.mutants_absence import ABSENCE_MUTANTS
 from tests.sim.mutants_risk import RISK_MUTANTS
 from tests.sim.mutants_shared import SHARING_MUTANTS
+from tests.sim.mutants_user import USER_MUTANTS
 from tests.sim.mutants_waits import WAITING_MUTANTS
 from tests.sim.plan import of_seed
 
@@ -30,7 +31,7 @@ def outcome(mutant: Mutant, seed: int) -> Outcome:
 
 @pytest.mark.parametrize(
     "mutant",
-    [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS, *ABSENCE_MUTANTS, *SHARING_MUTANTS],
+    [*MUTANTS, *RISK_MUTANTS, *WAITING_MUTANTS, *ABSENCE_MUTANTS, *SHARING_MUTANTS, *USER_MUTANTS],
     ids=lambda mutant: mutant.name,
 )
 def test_a_broken_rule_is_noticed(mutant: Mutant) -> None:

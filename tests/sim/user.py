@@ -76,7 +76,10 @@ class User:
             self._lend(venue, coin)
         for pair in world.pairs:
             state = world.checker.states.get(pair.id)
-            if state is not None and state.state is State.STUCK and world.hits(Misfortune.STUCK_REPAID, 0.3):
+            stuck = (
+                state is not None and state.state is State.STUCK and any(leg.borrowed for leg in state.legs)
+            )
+            if state is not None and stuck and world.hits(Misfortune.STUCK_REPAID, 0.3):
                 self._repay(state)
 
     # --- what he does ---------------------------------------------------------------------------------------
