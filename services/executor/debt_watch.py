@@ -99,7 +99,8 @@ def _compare(
         as_interest(held, owed - debt.borrowed) if owed > debt.borrowed and all_owed <= debt.owed else held
     )
     owed -= held.borrowed - after.borrowed
-    persons = min(lane.loan.persons, owed_of(stuck_of(lane, asset), asset))
+    stuck = owed_of(stuck_of(lane, asset), asset)
+    persons = lane.loan.persons = max(ZERO, min(lane.loan.persons, stuck, owed - debt.borrowed))
     owed -= persons
     if held.borrowed > 0 and owed > debt.borrowed:
         principal = min(held.borrowed, owed - debt.borrowed)

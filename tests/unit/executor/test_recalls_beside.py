@@ -186,60 +186,6 @@ def test_a_loan_of_unknown_fate_waits_for_what_a_recall_hides() -> None:
     assert (rig.orders(Purpose.OPEN), rig.told("foreign")) == ([], [])
 
 
-def stuck_beside(rig: LoanRig, coins: str) -> Lane:
-    """A stuck pair that owes 0.5, and so many coins of it are there."""
-    other = beside(rig, SPOT_KEY[1])
-    lend(rig, other, "0.5")
-    other.state = replace(other.state, state=State.STUCK)
-    rig.lender.users_coins += 1
-    rig.reversed()
-    rig.run(6)
-    hold(rig, other, str(D(coins) - D("0.5")))
-    return other
-
-
-@pytest.mark.parametrize("coins", ["0", "0.5"])
-@pytest.mark.parametrize("paid_with", ["his", "its"])
-def test_who_repays_a_stuck_pairs_loan_by_hand_leaves_the_others_alone(coins: str, paid_with: str) -> None:
-    """With coins of his own, or with those of the pair, as far as it has any."""
-    rig = LoanRig()
-    other = stuck_beside(rig, coins)
-    if paid_with == "his" or coins == "0":
-        rig.lender.users_coins += D("0.5")
-    rig.lender.move(D("-0.5"))
-    rig.run(90)
-    assert (rig.state, rig.held) == (State.ACTIVE, (D(-1), D(1)))
-    assert rig.told("foreign") == rig.told("recall") == []
-    rig.lender.move(D("-0.2"))  # ours: the venue takes the user's coins
-    rig.until(lambda: bool(rig.told("recall")), 20)
-    assert other.state.legs[0].borrowed == D("0.5")
-
-
-def test_a_pair_closes_beside_a_stuck_one_whose_loan_was_repaid_by_hand() -> None:
-    rig = LoanRig()
-    stuck_beside(rig, "0")
-    rig.lender.users_coins += D("0.5")
-    rig.lender.move(D("-0.5"))
-    rig.run(10)
-    rig.wish("close")
-    rig.until(lambda: rig.state is State.IDLE, 20)
-    assert rig.lender.borrowed == 0
-    assert rig.lender.coins >= 1
-
-
-def test_what_was_lent_beside_a_stuck_pair_is_not_lent_anew_and_the_reason_names_it() -> None:
-    rig = LoanRig()
-    other = beside(rig, SPOT_KEY[1])
-    lend(rig, other, "0.5")
-    other.state = replace(other.state, state=State.STUCK)
-    rig.run(3)
-    rig.lender.move(D("-0.5"))
-    rig.wish("open", direction="reverse")
-    rig.run(2)
-    rig.until(lambda: rig.state is State.IDLE, 60)
-    assert "other is stuck with a loan of that coin, reset it" in rig.durable.reason
-
-
 def test_coins_that_are_missed_and_still_owed_are_somebodys_doing() -> None:
     rig = LoanRig()
     other = beside(rig, SPOT_KEY[1])
