@@ -31,8 +31,8 @@ SHARING_MUTANTS: Final = (
         name="another_ones_recall_is_foreign",
         places=((watch, "taken_of", _nothing_was_taken),),
         caught_by=frozenset({"I9"}),
-        misfortunes=RECALLED,
+        misfortunes=RECALLED | {Misfortune.REPLY_LOST},  # so that who was recalled cannot book it at once
         crowded=True,
-        seed_start=30,
+        seed_start=38,
     ),
 )
