@@ -13,6 +13,7 @@ from libs.common.money import plain
 from libs.common.subjects import SPOT
 from services.executor import booked, closing, loans, news, order, watch
 from services.executor.debts import (
+    HELD_UP_US_MAX,
     RECALL_AFTER_US,
     RESIDUE_SHARE,
     as_interest,
@@ -172,7 +173,8 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     found = gone is not None and gone >= amount * (1 - RESIDUE_SHARE)
     part = not found and (gone is None or (not small and rules is not None and gone >= rules.step))
     held_up = gone is None and is_held_up(sharers_of(lane, asset))
-    if part and not tiny and (held_up or now_us - loan.recalled_us < watch.OTHERS_US):
+    patience_us = HELD_UP_US_MAX if held_up else watch.OTHERS_US
+    if part and not tiny and now_us - loan.recalled_us < patience_us:
         loan.searched = (
             gone is None and loan.searched
         )  # coins have paid a part: the rest was bought, it seems

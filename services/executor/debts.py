@@ -36,6 +36,9 @@ RECALL_AFTER_US: Final = 2 * US_PER_SEC
 RESIDUE_SHARE: Final = Decimal("0.01")
 """Interest that a payment met unseen is at most this share of it; more is somebody's doing."""
 
+HELD_UP_US_MAX: Final = 180 * US_PER_SEC
+"""An unknown order is known by then; orders that follow each other must not hide a recall for ever."""
+
 CONTRACT_FIRST_TRIES: Final = 3
 """After so many tries the spot leg waits no longer for the contract's."""
 
@@ -174,10 +177,11 @@ def stuck_of(lane: Lane, asset: Asset) -> list[Lane]:
 
 
 def is_held_up(lanes: Iterable[Lane]) -> bool:
-    """Whether one of these pairs cannot be looked at now: an order may be unknown for a minute."""
-    return any(
-        not one.ready or any(not intent.state.is_final for intent in one.intents.values()) for one in lanes
-    )
+    """Whether an open order of one of these pairs hides what coins there are, and will be known some day: not
+    one of a pair that waits for a person, or that is not known here.
+    """
+    lanes = (one for one in lanes if one.loaded and one.state.state is not State.STUCK)
+    return any(not intent.state.is_final for one in lanes for intent in one.intents.values())
 
 
 def owed_of(lanes: Iterable[Lane], asset: tuple[str, str], *, interest: bool = False) -> Decimal:

@@ -44,15 +44,15 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None, owed: Decimal) -> Fate:
     before = loan.owed_before or ZERO
     if loan.purpose is Purpose.BORROW:
         return _lent(loan, debt.borrowed - before, gone, owed)
-    fallen, slack = before - debt.owed, loan.quantity * PART
+    fallen = before - debt.owed
     if fallen * 2 < loan.quantity:
         return Fate.STILL
     if gone is None:
         return Fate.UNCLEAR
     if gone >= loan.quantity:
         return Fate.MOVED
-    is_hidden = owed - debt.borrowed < fallen - slack
-    return Fate.OTHERWISE if is_hidden and min(abs(gone), abs(gone - fallen)) > slack else Fate.RECALLED
+    is_hidden = owed - debt.borrowed < fallen - loan.quantity * PART
+    return Fate.OTHERWISE if is_hidden else Fate.RECALLED
 
 
 def _lent(loan: Intent, change: Decimal, gone: Decimal | None, owed: Decimal) -> Fate:

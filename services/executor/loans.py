@@ -21,6 +21,7 @@ from libs.common.money import plain
 from services.executor import news, resolve
 from services.executor.debts import (
     FINEST,
+    HELD_UP_US_MAX,
     RESIDUE_SHARE,
     asset_of,
     is_held_up,
@@ -320,7 +321,8 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
         _done(lane, draft, loan)
         return
     lane.loan.doubt, then = resolve.on_answer(begun, "not_found", debt.asked_us)
-    if then != "compare" or (borrows and found is Fate.UNCLEAR and is_held_up(sharers)):
+    waits = borrows and found is Fate.UNCLEAR and draft.now.mono_us - begun.since_us < HELD_UP_US_MAX
+    if then != "compare" or (waits and is_held_up(sharers)):
         return
     if found is Fate.UNCLEAR and not borrows:
         _done(lane, draft, loan)
@@ -334,14 +336,13 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
 
 def _unknown(loan: Intent, debt: Debt, gone: Decimal | None) -> str:
     """What a look has shown that is neither the one nor the other."""
-    borrows, before = loan.purpose is Purpose.BORROW, loan.owed_before or ZERO
-    more = (debt.borrowed if borrows else debt.owed) - before
+    borrows = loan.purpose is Purpose.BORROW
+    more = (debt.borrowed if borrows else debt.owed) - (loan.owed_before or ZERO)
     what = "loan" if borrows else "repayment"
-    than = "more" if more > 0 else "less"
-    text = f"a {what} of {plain(loan.quantity)} is unknown, and {plain(abs(more))} {than} are owed"
-    if gone is None:
-        return text
-    return f"{text}, with {plain(abs(gone))} coins {'more' if gone < 0 else 'fewer'} than before"
+    than = f"{plain(abs(more))} {'more' if more > 0 else 'less'} are" if more else "as much is"
+    text = f"a {what} of {plain(loan.quantity)} is unknown, and {than} owed"
+    coins = "" if gone is None else f"{plain(abs(gone))} coins {'more' if gone < 0 else 'fewer'} than before"
+    return f"{text}, with {coins}" if coins else text
 
 
 def restart(lane: Lane) -> None:

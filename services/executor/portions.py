@@ -3,9 +3,9 @@
 Venues have maxima, for market orders often a smaller one than for limits (Binance: LOT_SIZE and
 MARKET_LOT_SIZE, Bitget: maxOrderQty and maxMarketOrderQty). Where they are not known, a refusal by a filter
 teaches one: half of what was refused, and twice what has filled since. It may have been the step as well,
-which venues make coarser at times: what reduces is rounded to coarser ones with each refusal, until it fills.
-An order that was a part and has filled is no failed try: the ladder goes on where it is, and its time begins
-anew.
+which venues make coarser at times: what reduces is rounded to coarser ones with each refusal of an order of
+that kind. An order that was a part and has filled is no failed try: the ladder goes on where it is, and its
+time begins anew.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def within(lane: Lane, draft: Draft, leg: int, quantity: Decimal, *, market: boo
     named, found = order_max(rules, market=market), learned(draft, leg, market=market)
     caps = [] if named is None or named < least else [named]  # less than the least is nonsense
     caps.extend([] if found is None else [found])
-    step = rules.step if increase else rules.step * 10 ** min(_refused_in_a_row(draft, leg), COARSER_MAX)
+    step = rules.step if increase else rules.step * 10 ** _coarser(draft, leg, market=market)
     quantity = _rounded(quantity, step, least)
     if not caps or quantity <= min(caps):
         return quantity
@@ -55,14 +55,16 @@ def _rounded(quantity: Decimal, step: Decimal, least: Decimal) -> Decimal:
     return rounded if rounded >= max(least, step) else quantity
 
 
-def _refused_in_a_row(draft: Draft, leg: int) -> int:
-    """How many orders of a leg a filter has refused since one has filled, or the pair is in its state."""
-    count = 0
-    for one in _orders(draft, leg, newest_first=True):
-        if one.n <= draft.state.since_n or one.filled > 0:
-            break
-        count += one.state is IntentState.REJECTED and one.failure == "filter"
-    return count
+def _coarser(draft: Draft, leg: int, *, market: bool) -> int:
+    """By how many powers of ten the step is rounded up: one for each order of that kind that a filter has
+    refused since the pair is in its state. What is left below such a step goes by the one that was told.
+    """
+    refused = [
+        one
+        for one in _orders(draft, leg)
+        if one.n > draft.state.since_n and (one.price is None) is market and one.failure == "filter"
+    ]
+    return min(len(refused), COARSER_MAX)
 
 
 def learned(draft: Draft, leg: int, *, market: bool) -> Decimal | None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LOOK_US: Final = 5 * US_PER_SEC
 SOON_US: Final = 3 * US_PER_SEC
 """After a trade was booked: a look costs a venue's budget about as much as ten orders."""
+
 AGAIN_US: Final = 2 * US_PER_SEC
 """Before it is compared again because something moved; then only what moves by itself is read."""
 APART_US: Final = 10 * US_PER_SEC
@@ -299,19 +300,18 @@ class VenueBooks:
         began = self._began or now
         units = comparing.units(look) if comparing.is_still(began.mono_us, began, now) else None
         opens = comparing.opening is None
-        in_part = opens and not self._whole  # a line of what has just come in would be booked on top of it
-        if units is None or in_part or (opens and comparing.is_early(look, self._seen, now)):
+        if units is None or (opens and comparing.is_early(look, self._seen, now)):
             self._again_us = now.mono_us + AGAIN_US
-            self._records_us = None if in_part and units is not None else self._records_us
-            return
-        if opens:
+        elif opens and not self._whole:  # a line of what has just come in would be booked on top of it
+            self._records_us, self._again_us = None, now.mono_us + AGAIN_US
+        elif opens:
             yield from self._open(opening_of(look.units, units), now)
             comparing.take(look, {})
-            return
-        found = comparing.found_in(look) or {}
-        pause_us = comparing.take(look, found)
-        self._again_us = None if pause_us is None else now.mono_us + pause_us
-        yield from owner.on_round(Round(venue=self.venue, residual=found), now)
+        else:
+            found = comparing.found_in(look) or {}
+            pause_us = comparing.take(look, found)
+            self._again_us = None if pause_us is None else now.mono_us + pause_us
+            yield from owner.on_round(Round(venue=self.venue, residual=found), now)
 
     def _open(self, units: dict[str, Decimal], now: Now) -> Iterator[Effect]:
         """The account as it was before the first line is where everything is counted from."""

@@ -17,7 +17,7 @@ from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
 from libs.exchange.trading_values import FillReport
 from services.executor import booked, crumbs, holding, ledger, news, recheck, wallet
-from services.executor.debts import bought_back, is_held_up, is_recall, short_leg, taken_of, unseen_interest
+from services.executor.debts import bought_back, is_recall, short_leg, taken_of, unseen_interest
 from services.executor.events import AccountSeen, FindTaken
 from services.executor.lane import Draft, Lane
 from services.executor.model import ZERO, Intent, IntentState, State
@@ -250,8 +250,12 @@ def _is_stuck_ones(lane: Lane, leg: int, missing: Decimal) -> bool:
 
 
 def _held_up(lane: Lane, key: Key) -> bool:
-    """Whether a pair that shares an instrument cannot look now."""
-    return is_held_up(one for one in lane.world.lanes.values() if one is not lane and key in one.keys)
+    """Whether a pair that shares an instrument cannot look now: an order may be unknown for a minute."""
+    return any(
+        not one.ready or any(not intent.state.is_final for intent in one.intents.values())
+        for one in lane.world.lanes.values()
+        if one is not lane and key in one.keys
+    )
 
 
 def _foreign(lane: Lane, draft: Draft, leg: int, missing: Decimal) -> None:

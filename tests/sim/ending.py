@@ -148,10 +148,11 @@ class Ending:
         )
         users = self.world.lending.users_coins(venue.slug, listing.base)
         lost = self.world.lending.lost(venue.slug, listing.base)
-        if self.world.user.has_confused:  # interest that a recall has paid cannot be told from what he moved
+        confused = (venue.slug, listing.base) in self.world.lending.lent and self.world.user.has_confused
+        if confused:  # interest that a recall has paid cannot be told from what he moved
             lost += self.world.lending.step(venue.slug, listing.base)
         known = self.world.stores == 1 and (venue.slug, name) not in self.world.meddled
-        known = known and not self.world.user.has_confused and (venue.slug, name) not in self.world.user.left
+        known = known and not confused and (venue.slug, name) not in self.world.user.left
         if total < users + ours - lost or (total > users + ours and known):
             # after a lost store nobody knows of coins that were ours: they are there, and never sold
             raise Violated(

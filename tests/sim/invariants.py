@@ -143,7 +143,8 @@ class Checker:
         keys, state = KEYS_OF[pair], self.states.get(pair)
         of = (pair, state.attempt) if state is not None else ("", 0)
         taken = of in self.world.lending.taken_early and "is unknown" in reason
-        if taken or self.world.user.confuses(of):
+        loans = "is unknown" in reason or "of a loan" in reason
+        if taken or (loans and self.world.user.confuses(of)):
             self.world.lending.taken_stuck.add(pair)  # a reset leaves its coins to the user
             return
         if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):

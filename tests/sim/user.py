@@ -16,7 +16,7 @@ from libs.common.instant import US_PER_SEC
 from libs.common.subjects import SPOT
 from libs.exchange.engine.commands import Borrow, Deposit, Refused, Repay, Submit, Withdraw
 from libs.exchange.engine.types import OrderType, Side
-from services.executor.model import LOANS, PairState, State
+from services.executor.model import LOANS, IntentState, PairState, Purpose, State
 from tests.sim.plan import KEYS_OF, Misfortune
 from tests.sim.terms import BOT, STEPS, USER_COINS, listing_key
 
@@ -230,6 +230,16 @@ class User:
         if sum(ours, ZERO) > held.borrowed + held.interest - self.lending.users_debt:
             return False
         return all(
-            state.state in (State.IDLE, State.ACTIVE, State.STUCK) and not self._moves(state.pair)
+            state.state in (State.IDLE, State.ACTIVE, State.STUCK)
+            and not self._moves(state.pair)
+            and not self._is_unverified(state)
             for state in self._with(venue, coin)
+        )
+
+    def _is_unverified(self, state: PairState) -> bool:
+        """Whether the next look is to tell whether all of a repayment has arrived."""
+        return any(
+            one.purpose is Purpose.REPAY and one.state is IntentState.DONE and one.owed_after is None
+            for one in self.world.checker.durable.values()
+            if (one.pair, one.attempt) == (state.pair, state.attempt)
         )

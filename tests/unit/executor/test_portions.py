@@ -171,3 +171,20 @@ def test_a_step_that_was_told_wrongly_is_found(times_coarser: int) -> None:
     rig.run(30)
     assert rig.held[0] < step
     assert 1 <= len(refused) <= 12
+
+
+@pytest.mark.parametrize("usd", ["104.9", "100.4", "109.9"])
+def test_refusals_that_were_not_of_the_step_leave_nothing_behind(usd: str) -> None:
+    """A band of prices refuses the limits of the ladder; the market order that follows sells all."""
+    rig = Rig().opened(usd)
+    arrive = rig.venues.arrive
+
+    def checked(key: Key, request: OrderRequest) -> Outcome:
+        if key == SPOT_KEY and request.price is not None:
+            return Rejected(code="-1013", reason="filter", text="Filter failure: PERCENT_PRICE")
+        return arrive(key, request)
+
+    rig.venues.arrive = checked  # type: ignore[method-assign]
+    rig.breakers = FLATTEN
+    rig.until(lambda: rig.state is State.IDLE, 30)
+    assert rig.shown == NOTHING

@@ -222,8 +222,8 @@ def test_coins_that_the_user_brings_in_are_no_loan_however_many_they_are() -> No
         ("4.002", "0.998", "5", Fate.RECALLED),  # twice a part was taken: what is left is owed, and is there
         ("4", "0.5", "1", Fate.OTHERWISE),  # beside a debt of the user's: he has brought in some, it may be
         ("4", "-2", "1", Fate.OTHERWISE),
-        ("4", "0", "1", Fate.RECALLED),
-        ("4.5", "0.5", "1", Fate.RECALLED),
+        ("4", "0", "1", Fate.OTHERWISE),  # as many as were repaid
+        ("4.5", "0.5", "1", Fate.OTHERWISE),
         ("4", None, "5", Fate.UNCLEAR),
         ("5", "0", "5", Fate.STILL),
         ("5.001", None, "5", Fate.STILL),
@@ -235,7 +235,8 @@ def test_fates_of_a_repayment(owed: str, gone: str | None, ours: str, expected: 
     assert fate(loan, debt, None if gone is None else D(gone), D(ours)) is expected
 
 
-def test_a_debt_of_the_users_is_not_repaid_for_coins_that_he_brings_in() -> None:
+@pytest.mark.parametrize("brought", [1, 2])
+def test_a_debt_of_the_users_is_not_repaid_for_coins_that_he_brings_in(brought: int) -> None:
     """A repayment that has arrived and is unknown seems not to have, and his debt hides it."""
     rig = LoanRig()
     rig.lender.borrowed += 3
@@ -244,8 +245,8 @@ def test_a_debt_of_the_users_is_not_repaid_for_coins_that_he_brings_in() -> None
     rig.lent.append("silent")
     rig.wish("close")
     rig.until(lambda: len(rig.moved) == 2, 10)
-    rig.lender.users_coins += 2
+    rig.lender.users_coins += brought
     rig.until(lambda: rig.state is State.STUCK, W_SEC)
     assert rig.lender.borrowed == 3
     (text,) = rig.told("foreign")
-    assert "1 less are owed, with 1 coins more than before" in text
+    assert "a repayment of 1 is unknown, and 1 less are owed" in text

@@ -167,6 +167,35 @@ def test_coins_that_a_venue_took_for_another_pairs_loan_halt_nobody_else() -> No
     assert (rig.state, rig.told("foreign")) == (State.ACTIVE, [])
 
 
+@pytest.mark.parametrize(("hides", "sec"), [("away", 90), ("stuck", 90), ("orders without end", 210)])
+def test_a_recall_that_another_pair_hides_is_told_in_the_end(hides: str, sec: float) -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.lender.users_coins += 1
+    rig.reversed()
+    rig.run(6)
+    if hides == "away":
+        other.loaded = other.ready = False
+    else:
+        trade(other)
+        other.state = replace(other.state, state=State.STUCK if hides == "stuck" else State.ACTIVE)
+    rig.lender.move(D("-0.4"))
+    rig.until(lambda: bool(rig.told("foreign")), sec)
+
+
+def test_a_close_beside_a_stuck_pair_with_an_unknown_order_comes_to_an_end() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    lend(rig, other, "0.5")
+    other.state = replace(other.state, state=State.STUCK)
+    rig.reversed()
+    rig.run(6)
+    trade(other)
+    rig.lender.move(D("-0.5"))
+    rig.wish("close")
+    rig.until(lambda: rig.state in (State.IDLE, State.STUCK), 120)
+
+
 def test_a_loan_of_unknown_fate_waits_for_what_a_recall_hides() -> None:
     rig = LoanRig()
     other = beside(rig, SPOT_KEY[1])
