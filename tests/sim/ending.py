@@ -150,7 +150,8 @@ class Ending:
         lost = self.world.lending.lost(venue.slug, listing.base)
         confused = (venue.slug, listing.base) in self.world.lending.lent and self.world.user.has_confused
         if confused:  # interest that a recall has paid cannot be told from what he moved
-            lost += self.world.lending.step(venue.slug, listing.base)
+            interest = self.world.lending.accrued.get((venue.slug, listing.base), Decimal(0))
+            lost += max(interest, self.world.lending.step(venue.slug, listing.base))
         known = self.world.stores == 1 and (venue.slug, name) not in self.world.meddled
         known = known and not confused and (venue.slug, name) not in self.world.user.left
         if total < users + ours - lost or (total > users + ours and known):
