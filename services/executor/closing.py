@@ -15,7 +15,7 @@ import msgspec
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
 from libs.common.subjects import SPOT
-from services.executor import leaving, loans
+from services.executor import freeing, leaving, loans
 from services.executor.alone import why_stuck
 from services.executor.debts import in_order, sellable
 from services.executor.dust import to_dust
@@ -93,6 +93,8 @@ def _force(lane: Lane, draft: Draft) -> None:
         return
     if reason := out_of_tries(lane, draft):
         give_up(draft, why_stuck(lane, draft, reason, Purpose.CLOSE))
+        return
+    if freeing.frees(lane, draft):
         return
     for leg in in_order(draft, over):
         reduce_leg(lane, draft, leg, Purpose.CLOSE)

@@ -81,7 +81,7 @@ def cleared(lane: Lane, draft: Draft) -> bool:
     if debt is None:
         return False
     if amount := repayable(held, debt):
-        if _failures(draft) >= REPAY_TRIES:
+        if failures(draft) >= REPAY_TRIES:
             reason = f"{held.owed:f} {asset_of(lane, leg)[1]} cannot be repaid"
             give_up(draft, f"{reason}: {last_reason(draft, Purpose.REPAY)}")
         else:
@@ -152,7 +152,7 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
     if leg is None:
         return
     held = draft.state.legs[leg]
-    idle = held.owed == 0 or held.coins < lane.least(leg, reduces=True) or _failures(draft) >= REPAY_TRIES
+    idle = held.owed == 0 or held.coins < lane.least(leg, reduces=True) or failures(draft) >= REPAY_TRIES
     if idle:
         _verified(lane, draft, leg)
         return
@@ -163,10 +163,10 @@ def pay_surplus(lane: Lane, draft: Draft) -> None:
 
 def _repay_after_us(lane: Lane, draft: Draft) -> int:
     """A repayment is decided by a look after all that was done, and a while after one that failed."""
-    return max(lane.changed_us, lane.loan.settled_us + (REPAY_AGAIN_US if _failures(draft) else 0))
+    return max(lane.changed_us, lane.loan.settled_us + (REPAY_AGAIN_US if failures(draft) else 0))
 
 
-def _failures(draft: Draft) -> int:
+def failures(draft: Draft) -> int:
     """Repayments that did not happen since the pair came into this state."""
     return sum(
         one.purpose is Purpose.REPAY and one.n > draft.state.since_n and one.state is not IntentState.DONE

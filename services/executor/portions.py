@@ -4,8 +4,9 @@ Venues have maxima, for market orders often a smaller one than for limits (Binan
 MARKET_LOT_SIZE, Bitget: maxOrderQty and maxMarketOrderQty). Where they are not known, a refusal by a filter
 teaches one: half of what was refused, and twice what has filled since. It may have been the step as well,
 which venues make coarser at times: what reduces is rounded to coarser ones with each refusal of an order of
-that kind. An order that was a part and has filled is no failed try: the ladder goes on where it is, and its
-time begins anew.
+that kind. Where funds are short for coins that are owed, half is tried too: each part that is repaid frees
+some. An order that was a part and has filled is no failed try: the ladder goes on where it is, and its time
+begins anew.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def within(lane: Lane, draft: Draft, leg: int, quantity: Decimal, *, market: boo
     rules, least = lane.rules(leg), lane.least(leg, reduces=not increase)
     if rules is None:
         return quantity
-    named, found = order_max(rules, market=market), learned(draft, leg, market=market)
+    owes = draft.borrows(leg) and draft.state.legs[leg].quantity < 0 and not increase
+    why = ("filter", "funds") if owes else ("filter",)
+    named, found = order_max(rules, market=market), learned(draft, leg, market=market, why=why)
     caps = [] if named is None or named < least else [named]  # less than the least is nonsense
     caps.extend([] if found is None else [found])
     step = rules.step if increase else rules.step * 10 ** _coarser(draft, leg, market=market)
@@ -67,13 +70,13 @@ def _coarser(draft: Draft, leg: int, *, market: bool) -> int:
     return min(len(refused), COARSER_MAX)
 
 
-def learned(draft: Draft, leg: int, *, market: bool) -> Decimal | None:
-    """What refusals by a filter since the pair is in its state say of this leg's orders of that kind."""
+def learned(draft: Draft, leg: int, *, market: bool, why: Collection[str] = ("filter",)) -> Decimal | None:
+    """What refusals of these kinds since the pair is in its state say of this leg's orders of that kind."""
     cap: Decimal | None = None
     for one in _orders(draft, leg):
         if (one.price is None) is not market or one.n <= draft.state.since_n:
             continue
-        if one.state is IntentState.REJECTED and one.failure == "filter":
+        if one.state is IntentState.REJECTED and one.failure in why:
             cap = one.quantity / 2
         elif cap is not None and _filled(one):
             cap = max(cap, one.quantity * 2)

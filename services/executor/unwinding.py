@@ -12,7 +12,7 @@ import msgspec
 
 from libs.common.instant import MS_PER_HOUR
 from libs.common.messages import AlertLevel
-from services.executor import loans, rebalancing, slicing
+from services.executor import freeing, loans, rebalancing, slicing
 from services.executor.alone import why_stuck
 from services.executor.debts import in_order
 from services.executor.dust import to_dust
@@ -53,7 +53,7 @@ def advance(lane: Lane, draft: Draft) -> None:
         _done(lane, draft)
         return
     reason = out_of_tries(lane, draft)
-    if _restores(lane, draft, last=bool(reason)):
+    if freeing.frees(lane, draft) or _restores(lane, draft, last=bool(reason)):
         return
     if reason:
         give_up(draft, why_stuck(lane, draft, reason, Purpose.UNWIND))
