@@ -33,7 +33,7 @@ def lent(lane: Lane, draft: Draft) -> bool:
         return False
     patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
     if draft.now.mono_us - lane.entered_us > patience_us:
-        _not_lent(lane, draft, leg, f"what is owed, and what coins are there, {_untold(lane, leg)}")
+        _not_lent(lane, draft, leg, f"what is owed, and what coins are there, {_untold(lane, leg, rules.step)}")
         return False
     _borrow(lane, draft, leg, step=rules.step)
     return False
@@ -59,17 +59,28 @@ def _is_others_turn(lane: Lane, leg: int, debt: Debt, *, step: Decimal) -> bool:
 
     `step`: less is interest that was shared otherwise. Nobody finds out what an idle pair has left owed.
     """
-    asset = asset_of(lane, leg)
-    sharers = [one for one in sharers_of(lane, asset) if one.state.state is not State.IDLE]
-    recalled = owed_of((lane, *sharers), asset) - debt.borrowed >= step
-    return bool(sharers) and (lane.loan.blind or recalled or any(map(loans.is_unverified, sharers)))
+    sharers = _busy(lane, leg)
+    waits = lane.loan.blind or _misses(lane, leg, debt, step) or any(map(loans.is_unverified, sharers))
+    return bool(sharers) and waits
 
 
-def _untold(lane: Lane, leg: int) -> str:
+def _busy(lane: Lane, leg: int) -> list[Lane]:
+    """The other pairs with the coin that do not rest."""
+    return [one for one in sharers_of(lane, asset_of(lane, leg)) if one.state.state is not State.IDLE]
+
+
+def _misses(lane: Lane, leg: int, debt: Debt, step: Decimal) -> bool:
+    """Whether less is owed than these pairs have borrowed."""
+    return owed_of((lane, *_busy(lane, leg)), asset_of(lane, leg)) - debt.borrowed >= step
+
+
+def _untold(lane: Lane, leg: int, step: Decimal) -> str:
     """Why nothing was lent in time."""
     text = "could not be told before borrowing"
     stuck = [one for one in stuck_of(lane, asset_of(lane, leg)) if any(held.owed for held in one.state.legs)]
-    return f"{text}: {stuck[0].pair} is stuck with a loan of that coin, reset it" if stuck else text
+    if not stuck or lane.loan.seen is None or not _misses(lane, leg, lane.loan.seen, step):
+        return text
+    return f"{text}: {stuck[0].pair} is stuck with a loan of that coin, reset it"
 
 
 def _not_lent(lane: Lane, draft: Draft, leg: int, reason: str) -> None:

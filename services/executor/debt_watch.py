@@ -111,7 +111,7 @@ def _compare(
     lane.loan.recalled_us = None
     if only_recalls:
         return
-    another_ones = persons > 0 or owed > debt.borrowed  # a recall, which that pair has yet to book
+    another_ones = owed > debt.borrowed  # a recall, which that pair has yet to book
     lane.loan.calm, lane.loan.bought, lane.loan.blind = debt, ZERO, gone is None or another_ones
     lane.missing.pop(leg, None)
     if held.borrowed > 0:
@@ -180,7 +180,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
         )  # coins have paid a part: the rest was bought, it seems
         watch.on_moved(lane, draft)
         return
-    if not small and gone is not None and _is_persons(lane, leg, gone):
+    if not small and gone is not None and _is_persons(lane, draft, leg, gone):
         return
     name = f"{amount:f} {asset[1]} of a loan"
     if not found and not small:
@@ -199,7 +199,7 @@ def _recalled(lane: Lane, draft: Draft, leg: int, amount: Decimal, gone: Decimal
     _leave(draft)
 
 
-def _is_persons(lane: Lane, leg: int, gone: Decimal) -> bool:
+def _is_persons(lane: Lane, draft: Draft, leg: int, gone: Decimal) -> bool:
     """Whether what is missed was a stuck pair's, with no coins gone but its own: a person repays by hand what
     it owes, and its books follow when he resets it. A loan is a loan: had the venue taken one back, it would
     not matter whose.
@@ -211,6 +211,8 @@ def _is_persons(lane: Lane, leg: int, gone: Decimal) -> bool:
         return False
     lane.loan.persons, lane.loan.recalled_us = missed, None
     lane.missing.pop(leg, None)
+    text = f"{missed:f} {asset[1]} at {asset[0]} that {stuck[0].pair} has borrowed seem to be repaid by hand"
+    draft.alert(AlertLevel.WARNING, "repaid", f"{lane.pair}: {text}: reset that pair, it is stuck")
     return True
 
 

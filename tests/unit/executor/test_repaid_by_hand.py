@@ -11,7 +11,7 @@ from services.executor.lane import Lane
 from services.executor.model import State
 from tests.unit.executor.lender import LoanRig
 from tests.unit.executor.rig import SPOT_KEY
-from tests.unit.executor.test_recalls_beside import beside, hold, lend
+from tests.unit.executor.test_recalls_beside import beside, hold, lend, trade
 
 D = Decimal
 
@@ -86,3 +86,38 @@ def test_what_was_lent_beside_a_stuck_pair_is_not_lent_anew_and_the_reason_names
     rig.run(2)
     rig.until(lambda: rig.state is State.IDLE, 60)
     assert "other is stuck with a loan of that coin, reset it" in rig.durable.reason
+
+
+@pytest.mark.parametrize("moved", ["-0.7", "0", "2"])
+def test_what_was_repaid_by_hand_is_told_once_and_is_no_recall_after_a_restart_either(moved: str) -> None:
+    """The user's other coins come and go meanwhile."""
+    rig = LoanRig()
+    other = stuck_beside(rig, "0")
+    rig.lender.users_coins += D("0.5")
+    rig.lender.move(D("-0.5"))
+    rig.run(60)
+    (text,) = rig.told("repaid")
+    assert "0.5 BTC at binance that other has borrowed" in text
+    rig.lender.users_coins += D(moved)
+    rig.run(20)
+    assert rig.durable.legs[0].others == 1 + D(moved)
+    rig.restart()
+    beside(rig, SPOT_KEY[1]).state = other.state
+    rig.run(90)
+    assert (rig.state, rig.held) == (State.ACTIVE, (D(-1), D(1)))
+    assert rig.told("foreign") == rig.told("recall") == []
+    assert rig.durable.legs[0].borrowed == 1
+
+
+def test_a_stuck_pair_whose_loan_stands_is_not_named_as_the_reason() -> None:
+    rig = LoanRig()
+    stuck = beside(rig, SPOT_KEY[1])
+    lend(rig, stuck, "0.5")
+    stuck.state = replace(stuck.state, state=State.STUCK)
+    rig.run(3)
+    rig.lane.loan.blind = True  # no look tells what coins are there: another one's order is open
+    trade(stuck)
+    rig.wish("open", direction="reverse")
+    rig.run(2)
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert rig.durable.reason.endswith("could not be told before borrowing")
