@@ -33,7 +33,7 @@ def lent(lane: Lane, draft: Draft) -> bool:
         return False
     patience_us = int(lane.world.config.timeouts.open_timeout_sec * US_PER_SEC)
     if draft.now.mono_us - lane.entered_us > patience_us:
-        _not_lent(lane, draft, leg, f"what is owed, and what coins are there, {_untold(lane, leg, rules.step)}")
+        _not_lent(lane, draft, leg, _untold(lane, leg, rules.step))
         return False
     _borrow(lane, draft, leg, step=rules.step)
     return False
@@ -76,7 +76,7 @@ def _misses(lane: Lane, leg: int, debt: Debt, step: Decimal) -> bool:
 
 def _untold(lane: Lane, leg: int, step: Decimal) -> str:
     """Why nothing was lent in time."""
-    text = "could not be told before borrowing"
+    text = "what is owed, and what coins are there, could not be told before borrowing"
     stuck = [one for one in stuck_of(lane, asset_of(lane, leg)) if any(held.owed for held in one.state.legs)]
     if not stuck or lane.loan.seen is None or not _misses(lane, leg, lane.loan.seen, step):
         return text

@@ -119,16 +119,18 @@ class Accounts:
 
     def _recalls_booked(self) -> None:
         """That a purchase for a loan is not booked yet excuses a comparison for a while, not for ever. With a
-        debt of the user's own in the wallet it may have been his loan.
+        debt of the user's own in the wallet it may have been his loan; where he took out coins while a
+        repayment was unknown, it seemed to have arrived.
         """
         world = self.world
         users = {Misfortune.USER_DEBT, Misfortune.USER_LENDS} & world.plan.misfortunes
         if world.stores > 1 or users:
             return
+        hidden = {of for of in world.debts.mistaken if world.user.confuses(of)}
         for venue in self._due():
             coins = [coin for slug, coin in world.lending.lent if slug == venue]
             least = max((world.lending.step(venue, coin) for coin in coins), default=Decimal(0))
-            if not self._meddled(venue) and world.agreement.unbooked_recall(venue, least):
+            if not self._meddled(venue) and world.agreement.unbooked_recall(venue, least, hidden):
                 raise Violated("I8", f"{venue}: what a recall has bought is in nobody's books")
 
 

@@ -6,7 +6,7 @@ What the user trades by hand, and what a lost store knew, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from tests.sim.plan import KEYS_OF
 from tests.sim.terms import BOT, listing_key
 
 if TYPE_CHECKING:
+    from tests.sim.lending import Of
     from tests.sim.world import World
 
 ZERO: Final = Decimal(0)
@@ -130,13 +131,13 @@ class Agreement:
         keys = [key for key in self.world.keys if key[0] == venue and kind_of(key[1]) is not SPOT]
         return any(left for key in keys for left in self._left(key))
 
-    def unbooked_recall(self, venue: str, but: Decimal = ZERO) -> bool:
+    def unbooked_recall(self, venue: str, but: Decimal = ZERO, hidden: Collection[Of] = ()) -> bool:
         """Whether coins that a recall has bought are in nobody's books. `but`: fewer of them that may not be:
-        they have paid what an idle pair had left owed.
+        they have paid what an idle pair had left owed. `hidden`: whose purchases may not be.
         """
         side, states = self.world.venues[venue], self.world.checker.states.values()
         for fill in side.engine.fills(BOT) if self.world.lending.bought else ():
-            if fill.client_id in self.world.lending.bought:
+            if not set(self.world.lending.bought.get(fill.client_id, hidden)).issubset(hidden):
                 name = trade_name((venue, side.instruments[fill.instrument]), side.fill_report(fill))
                 borne = sum((state.taken.get(name, ZERO) for state in states), ZERO)
                 if borne != fill.quantity and not 0 < fill.quantity - borne < but:

@@ -11,6 +11,7 @@ from tests.sim.invariants import Violated
 from tests.sim.plan import KEYS_OF, Misfortune
 
 if TYPE_CHECKING:
+    from tests.sim.lending import Of
     from tests.sim.world import World
 
 SHARED: Final = 10
@@ -26,6 +27,7 @@ class Debts:
         self.world = world
         self.lending = world.lending
         self.answered: set[str] = set()
+        self.mistaken: set[Of] = set()  # whose repayment was taken for done, and a recall had paid the debt
 
     def check_intent(self, intent: Intent) -> None:
         """I12: what is done was carried out, what was given up was not. A loan that is taken back beside a
@@ -40,6 +42,8 @@ class Debts:
         repaid = gone and intent.purpose is Purpose.REPAY
         if intent.state is IntentState.DONE and intent.id not in self.lending.landed and not repaid:
             raise Violated("I12", f"loan {intent.id} is taken for done, and the venue has not moved it")
+        if intent.state is IntentState.DONE and intent.id not in self.lending.landed:
+            self.mistaken.add(of)
         given_up = intent.state in (IntentState.NOT_ACCEPTED, IntentState.VOID)
         coins_came = intent.purpose is Purpose.REPAY and self.world.user.confuses(of)
         if given_up and intent.id in self.lending.landed and not (gone or coins_came):

@@ -188,3 +188,24 @@ def test_refusals_that_were_not_of_the_step_leave_nothing_behind(usd: str) -> No
     rig.breakers = FLATTEN
     rig.until(lambda: rig.state is State.IDLE, 30)
     assert rig.shown == NOTHING
+
+
+@pytest.mark.parametrize("which", [SPOT_KEY, PERP_KEY])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_soft_close_with_a_step_that_was_told_wrongly_keeps_the_hedge(which: Key, direction: str) -> None:
+    """It fails, and is told; what was taken from the one leg is brought back on the other."""
+    rig = Rig().opened("4999.7") if direction == "forward" else LoanRig().reversed("4999.7")
+    arrive = rig.venues.arrive
+
+    def checked(key: Key, request: OrderRequest) -> Outcome:
+        if key == which and request.quantity % (STEP * 100):
+            return Rejected(code="-1013", reason="filter", text="Filter failure: LOT_SIZE")
+        return arrive(key, request)
+
+    rig.venues.arrive = checked  # type: ignore[method-assign]
+    rig.wish("close")
+    rig.run(100)
+    first, second = rig.shown
+    assert rig.state is State.ACTIVE
+    assert abs(first + second) <= STEP * 100
+    assert "LOT_SIZE" in rig.told("close")[0]
