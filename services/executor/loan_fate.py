@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from libs.common.money import plain
 from services.executor.lending import Debt
 from services.executor.model import ZERO, Intent, Purpose
 
@@ -53,6 +54,17 @@ def fate(loan: Intent, debt: Debt, gone: Decimal | None, owed: Decimal) -> Fate:
         return Fate.MOVED
     is_hidden = owed - debt.borrowed < fallen - loan.quantity * PART
     return Fate.OTHERWISE if is_hidden else Fate.RECALLED
+
+
+def in_words(loan: Intent, debt: Debt, gone: Decimal | None) -> str:
+    """What a look has shown that is neither the one nor the other."""
+    borrows = loan.purpose is Purpose.BORROW
+    more = (debt.borrowed if borrows else debt.owed) - (loan.owed_before or ZERO)
+    what = "loan" if borrows else "repayment"
+    than = f"{plain(abs(more))} {'more' if more > 0 else 'less'} are" if more else "as much is"
+    text = f"a {what} of {plain(loan.quantity)} is unknown, and {than} owed"
+    coins = "" if gone is None else f"{plain(abs(gone))} coins {'more' if gone < 0 else 'fewer'} than before"
+    return f"{text}, with {coins}" if coins else text
 
 
 def _lent(loan: Intent, change: Decimal, gone: Decimal | None, owed: Decimal) -> Fate:

@@ -17,7 +17,6 @@ import msgspec
 from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
-from libs.common.money import plain
 from services.executor import news, resolve
 from services.executor.debts import (
     FINEST,
@@ -25,6 +24,7 @@ from services.executor.debts import (
     RESIDUE_SHARE,
     asset_of,
     is_held_up,
+    is_uncovered,
     owed_of,
     put_leg,
     repaid,
@@ -37,7 +37,7 @@ from services.executor.gate import Refusal
 from services.executor.ids import order_id
 from services.executor.lane import Draft, Lane
 from services.executor.lending import REFUSED, Debt, Memory
-from services.executor.loan_fate import Fate, fate
+from services.executor.loan_fate import Fate, fate, in_words
 from services.executor.model import LOANS, ZERO, Intent, IntentState, OrderClass, Purpose, State
 from services.executor.steps import give_up, last_reason
 
@@ -120,9 +120,14 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
     left = (left * min(Decimal(1), (last.quantity + held.owed) / before)).quantize(FINEST, rounding=ROUND_UP)
     if 0 < left <= max(rules.step, last.quantity * RESIDUE_SHARE):
         put_leg(draft, leg, replace(held, borrowed=held.borrowed + left, quantity=held.quantity - left))
-    elif left > 0 and draft.state.state is not State.ACTIVE:
+    elif left > 0:
         venue, coin = asset_of(lane, leg)
-        give_up(draft, f"{left:f} {coin} are still owed at {venue} after {last.quantity:f} were repaid")
+        text = f"{left:f} {coin} are still owed at {venue} after {last.quantity:f} were repaid"
+        if draft.state.state is not State.ACTIVE and not is_uncovered(lane, draft):
+            give_up(draft, text)
+            return
+        hint = "unless you have borrowed them yourself, repay them by hand"
+        draft.alert(AlertLevel.WARNING, "still_owed", f"{lane.pair}: {text}: {hint}")
 
 
 def is_unverified(lane: Lane) -> bool:
@@ -327,22 +332,11 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
     if found is Fate.UNCLEAR and not borrows:
         _done(lane, draft, loan)
     elif found in (Fate.OTHERWISE, Fate.UNCLEAR):
-        text = _unknown(loan, debt, gone)
+        text = in_words(loan, debt, gone)
         _end(lane, draft, loan, IntentState.FOREIGN, text)
         news.foreign(draft, f"{lane.keys[loan.leg][0]}: {text}")
     else:
         _end(lane, draft, loan, IntentState.NOT_ACCEPTED, f"{loan.reason}; {WHY_NOT[found]}")
-
-
-def _unknown(loan: Intent, debt: Debt, gone: Decimal | None) -> str:
-    """What a look has shown that is neither the one nor the other."""
-    borrows = loan.purpose is Purpose.BORROW
-    more = (debt.borrowed if borrows else debt.owed) - (loan.owed_before or ZERO)
-    what = "loan" if borrows else "repayment"
-    than = f"{plain(abs(more))} {'more' if more > 0 else 'less'} are" if more else "as much is"
-    text = f"a {what} of {plain(loan.quantity)} is unknown, and {than} owed"
-    coins = "" if gone is None else f"{plain(abs(gone))} coins {'more' if gone < 0 else 'fewer'} than before"
-    return f"{text}, with {coins}" if coins else text
 
 
 def restart(lane: Lane) -> None:

@@ -75,3 +75,16 @@ def test_a_repayment_that_is_refused_keeps_nothing_from_being_bought() -> None:
     poor.free = D(100)
     rig.until(lambda: rig.state is State.IDLE, 60)
     assert (rig.held, rig.lender.borrowed) == (NOTHING, D(0))
+
+
+def test_what_stays_owed_amid_a_close_is_told_and_stops_nothing() -> None:
+    """The user borrows between a repayment and the look that shows it: nobody can tell."""
+    rig = opened()
+    Poor(rig, D(3))
+    rig.breakers = FLATTEN
+    rig.until(lambda: len(rig.moved) == 2, 30)
+    rig.lender.borrowed += 1
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert (rig.held, rig.lender.borrowed) == (NOTHING, D(1))
+    (text,) = rig.told("still_owed")
+    assert "1.00000000 BTC are still owed at binance after" in text
