@@ -144,7 +144,7 @@ class Checker:
         of = (pair, state.attempt) if state is not None else ("", 0)
         taken = of in self.world.lending.taken_early and "is unknown" in reason
         loans = "is unknown" in reason or "of a loan" in reason
-        if taken or (loans and self.world.user.confuses(of)):
+        if taken or (loans and (self.world.user.confuses(of) or self.world.user.is_at_it(of))):
             self.world.lending.taken_stuck.add(pair)  # a reset leaves its coins to the user
             return
         if self.world.stores == 1 and not any(key in self.world.meddled for key in keys):

@@ -38,6 +38,9 @@ PAUSE_SEC: Final = (1, 6)
 TOLD_US_MAX: Final = 90 * US_PER_SEC
 """A balance shows at once what the venue's books are asked for some seconds later."""
 
+RESET_US_MAX: Final = 5 * US_PER_SEC
+"""What a reset takes, and what its pair misses after that is told."""
+
 ZERO: Final = Decimal(0)
 
 
@@ -53,7 +56,7 @@ class User:
         self.moved_beside: set[Of] = set()  # who rested with a loan
         self.moved: dict[Coin, list[tuple[int, Decimal]]] = {}  # when he moved how much, the newest last
         self.left: set[Key] = set()  # where coins of a stuck pair become his, with its next reset
-        self.repaid: set[tuple[str, int]] = set()  # stuck pairs whose loan he has repaid
+        self.repaid: dict[Of, int] = {}  # stuck pairs whose loan he has repaid, and when
 
     def start(self) -> None:
         """He does something every few seconds, where he does anything."""
@@ -148,7 +151,7 @@ class User:
                 side.apply(Repay(account=BOT, asset=coin, amount=amount))
             except Refused:
                 continue
-            self.repaid.add(key)
+            self.repaid[key] = self.world.now.mono_us
             self.left.add((leg.venue, leg.instrument))
             self.world.counts["user_repaid_stuck"] += 1
             if self.rng.random() < 0.7:
@@ -196,6 +199,11 @@ class User:
         """
         recalled = of in self.lending.recalled_of or of in self.lending.taken_early
         return of in self.moved_amid or (of in self.moved_beside and recalled)
+
+    def is_at_it(self, of: Of) -> bool:
+        """Whether he has just repaid a pair's loan: a reset meanwhile may have looked before."""
+        repaid_us = self.repaid.get(of)
+        return repaid_us is not None and self.world.now.mono_us - repaid_us < RESET_US_MAX
 
     @property
     def has_confused(self) -> bool:
