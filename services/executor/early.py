@@ -9,7 +9,7 @@ unknown fate (at its other venue, too), or has not been compared with its venues
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from libs.carry.pnl import Key
 from libs.common.instant import US_PER_SEC, Now
@@ -20,8 +20,27 @@ from services.executor.lane import Lane
 from services.executor.lending import Asset
 from services.executor.model import State
 
+if TYPE_CHECKING:
+    from services.executor.comparing import Comparing
+
 EARLY_US_MAX: Final = 60 * US_PER_SEC
 """What nobody has booked in so long although he could is the user's, or of a lost store."""
+
+LATE_US: Final = 600 * US_PER_SEC
+"""Books that have not begun so long after their records were asked for first: somebody should know."""
+
+
+def problem_of(books: Comparing, born: Now | None, now: Now) -> str:
+    """That the books of a venue have not begun in all this time; empty while that is no news. `born`: when
+    its records were asked for first.
+    """
+    if books.opening is not None or born is None or now.mono_us - born.mono_us < LATE_US:
+        return ""
+    minutes = (now.mono_us - born.mono_us) // (60 * US_PER_SEC)
+    return (
+        f"{books.venue}: its books have not begun for {minutes} minutes, since its account is never still, or"
+        " holds what no pair has booked: what was earned there is not known"
+    )
 
 
 class Early:

@@ -22,7 +22,7 @@ from libs.common.effects import Answered, Effect, Health, Measure, Publish
 from libs.common.instant import MS_PER_HOUR, US_PER_MS, US_PER_SEC, Now
 from libs.common.subjects import exec_account
 from libs.exchange.trading_values import IN_MARKET_TIME, FeeRates, LedgerRecord, RecordKind
-from services.executor import cursors, records
+from services.executor import cursors, early, records
 from services.executor.account import Look, look_of, prices_of, status_of
 from services.executor.books import Opening, holders, replace
 from services.executor.books_work import FetchRecords, Rates, ReadRates
@@ -181,7 +181,7 @@ class VenueBooks:
         self.marks = look.marks
         found = self.comparing.left_in(look, self._began or now, now)
         self._unexplained.look(in_dollars(found))
-        yield Health(key=f"books:{self.venue}", problem="")
+        yield Health(key=f"books:{self.venue}", problem=early.problem_of(self.comparing, self._born, now))
         yield from self._publish(now, trusted=True)
         if self._phase == "second":
             same = self._first is not None and look.is_as(self._first)
@@ -303,7 +303,7 @@ class VenueBooks:
         if units is None or (opens and comparing.is_early(look, self._seen, now)):
             self._again_us = now.mono_us + AGAIN_US
         elif opens and not self._whole:  # a line of what has just come in would be booked on top of it
-            self._records_us, self._again_us = None, now.mono_us + AGAIN_US
+            self._records_us, self._again_us = None, (self._asked_us or now.mono_us) + APART_US
         elif opens:
             yield from self._open(opening_of(look.units, units), now)
             comparing.take(look, {})

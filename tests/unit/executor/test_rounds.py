@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from libs.common.effects import Persist, Persisted
+from libs.common.effects import Health, Persist, Persisted
 from libs.common.messages_exec import LedgerKind
 from libs.common.store import Transition
 from libs.exchange.engine import commands as c
 from services.executor.books_work import FetchRecords
+from services.executor.early import LATE_US
 from services.executor.events import ReadAccount
 from services.executor.rounds import APART_US, LOOK_US
 from tests.property.pnl_terms import ME, PERP, VENUE, key_of
@@ -144,3 +145,23 @@ def test_what_comes_in_just_before_the_books_begin_is_a_part_of_their_opening() 
     rig.accountant.venues[VENUE].give_up()  # all records are read once more
     rig.run(30)
     assert rig.books.residual_usd == 0
+
+
+def test_books_that_do_not_begin_for_ten_minutes_are_a_problem_until_they_do() -> None:
+    rig = BooksRig(seed=9, records_every_sec=3_600)
+    lane = next(iter(rig.life.lanes.values()))
+    rig.accountant.stillness.begins(lane, WRITE, rig.now.mono_us)
+    rig.run(LATE_US / 1e6 - 10)
+    assert problems(rig) == ""
+    rig.run(30)
+    assert "its books have not begun for 10 minutes" in problems(rig)
+    rig.accountant.stillness.ended(lane, WRITTEN, rig.now.mono_us)
+    rig.run(20)
+    assert problems(rig) == ""
+    assert VENUE in rig.accountant.books.openings
+
+
+def problems(rig: BooksRig) -> str:
+    """What is wrong with the books of the venue, as health shows it now."""
+    said = [one for one in rig.effects if isinstance(one, Health) and one.key == f"books:{VENUE}"]
+    return said[-1].problem
