@@ -28,6 +28,7 @@ from services.executor.debts import (
     share,
     sharers_of,
     short_leg,
+    stands_alone,
     stuck_of,
     with_interest,
     with_spare,
@@ -211,6 +212,9 @@ def _is_persons(lane: Lane, draft: Draft, leg: int, gone: Decimal) -> bool:
         return False
     lane.loan.persons, lane.loan.recalled_us = missed, None
     lane.missing.pop(leg, None)
+    if missed <= lane.loan.persons_told:
+        return True
+    lane.loan.persons_told = missed
     text = f"{missed:f} {asset[1]} at {asset[0]} that {stuck[0].pair} has borrowed seem to be repaid by hand"
     draft.alert(AlertLevel.WARNING, "repaid", f"{lane.pair}: {text}: reset that pair, it is stuck")
     return True
@@ -271,10 +275,11 @@ def _unverified(lane: Lane, draft: Draft, debt: Debt) -> Intent | None:
 def _waits_for_coins(lane: Lane, draft: Draft, debt: Debt, gone: Decimal | None) -> bool:
     """Whether a repayment is not over yet, since no look has told what coins are there: another pair is
     trading them. Coins that a recall has left would be taken for the user's, and nothing would hedge them.
-    Not for ever: a person is told then; and not for trades of its own that are not told, which may never be.
+    Not for ever: a person is told then; not for trades of its own that are not told, which may never be; and
+    not while more is sold than hedged: that cannot wait, and more is to be repaid.
     """
     last = _unverified(lane, draft, debt)
-    if last is None or gone is not None or draft.unsettled:
+    if last is None or gone is not None or draft.unsettled or stands_alone(lane, draft, last.leg):
         return False
     if draft.now.mono_us - lane.loan.settled_us < watch.OTHERS_US:
         return True

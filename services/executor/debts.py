@@ -151,6 +151,12 @@ def is_uncovered(lane: Lane, draft: Draft) -> bool:
     return -(held.quantity + min(held.spare, ZERO)) >= rules.step
 
 
+def stands_alone(lane: Lane, draft: Draft, leg: int) -> bool:
+    """Whether more is sold of a short leg than the other one holds against it, by what could be bought."""
+    sold, against = -draft.state.legs[leg].quantity, abs(draft.state.legs[1 - leg].quantity)
+    return sold - against >= lane.least(leg, reduces=True)
+
+
 def in_order(draft: Draft, over: Sequence[int]) -> list[int]:
     """Contract first, then the coins that are owed (execution.md); both when the contract does not trade."""
     leg = short_leg(draft)

@@ -41,7 +41,8 @@ class Memory(msgspec.Struct, kw_only=True):
     `settled_us`: when the last loan's fate was known. `recalled_us`: since when the venue has shown less debt
     than is ours, `recalled`: by how much, `searched`: whether its trades have been read since; `bought`: what
     those have explained since the last calm look; `blind`: the last calm look did not tell which coins are no
-    pair's, so that `Leg.others` is older. `persons`: what somebody has repaid by hand of a stuck pair's.
+    pair's, so that `Leg.others` is older. `persons`: what somebody has repaid by hand of a stuck pair's,
+    `persons_told`: the most of it that was told.
     `told`: of a debt that is no pair's.
     """
 
@@ -56,6 +57,7 @@ class Memory(msgspec.Struct, kw_only=True):
     bought: Decimal = Decimal(0)
     blind: bool = False
     persons: Decimal = Decimal(0)
+    persons_told: Decimal = Decimal(0)
     told: bool = False
 
 

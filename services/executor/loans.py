@@ -126,8 +126,9 @@ def verify(lane: Lane, draft: Draft, leg: int, debt: Debt) -> None:
         if draft.state.state is not State.ACTIVE and not is_uncovered(lane, draft):
             give_up(draft, text)
             return
+        level = AlertLevel.WARNING if draft.state.state is State.ACTIVE else AlertLevel.CRITICAL
         hint = "unless you have borrowed them yourself, repay them by hand"
-        draft.alert(AlertLevel.WARNING, "still_owed", f"{lane.pair}: {text}: {hint}")
+        draft.alert(level, "still_owed", f"{lane.pair}: {text}: {hint}")
 
 
 def is_unverified(lane: Lane) -> bool:

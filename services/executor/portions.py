@@ -38,8 +38,7 @@ def within(lane: Lane, draft: Draft, leg: int, quantity: Decimal, *, market: boo
     if rules is None:
         return quantity
     owes = draft.borrows(leg) and draft.state.legs[leg].quantity < 0 and not increase
-    why = ("filter", "funds") if owes else ("filter",)
-    named, found = order_max(rules, market=market), learned(draft, leg, market=market, why=why)
+    named, found = order_max(rules, market=market), learned(draft, leg, market=market, funds=owes)
     caps = [] if named is None or named < least else [named]  # less than the least is nonsense
     caps.extend([] if found is None else [found])
     step = rules.step if increase else rules.step * 10 ** _coarser(draft, leg, market=market)
@@ -70,13 +69,16 @@ def _coarser(draft: Draft, leg: int, *, market: bool) -> int:
     return min(len(refused), COARSER_MAX)
 
 
-def learned(draft: Draft, leg: int, *, market: bool, why: Collection[str] = ("filter",)) -> Decimal | None:
-    """What refusals of these kinds since the pair is in its state say of this leg's orders of that kind."""
+def learned(draft: Draft, leg: int, *, market: bool, funds: bool = False) -> Decimal | None:
+    """What refusals by a filter since the pair is in its state say of this leg's orders of that kind; with
+    `funds` those of buys for want of funds as well.
+    """
     cap: Decimal | None = None
     for one in _orders(draft, leg):
         if (one.price is None) is not market or one.n <= draft.state.since_n:
             continue
-        if one.state is IntentState.REJECTED and one.failure in why:
+        short = funds and one.failure == "funds" and one.side == "buy"
+        if one.state is IntentState.REJECTED and (one.failure == "filter" or short):
             cap = one.quantity / 2
         elif cap is not None and _filled(one):
             cap = max(cap, one.quantity * 2)

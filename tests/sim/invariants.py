@@ -232,6 +232,7 @@ class Checker:
                 or lane.doubts
                 or lane.doubted_us
                 or lane.state.plan
+                or (lane.state.state is State.ACTIVE and lane.loan.recalled_us is not None)
             )
             for node in world.nodes
             for lane in node.lanes.values()

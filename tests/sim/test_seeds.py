@@ -21,7 +21,7 @@ ORDERS_MEAN_MIN = 25
 OPENED_MEAN_MIN = 3.5
 """A seed, on average: what nobody trades nobody tests. 500 seeds had 41 orders and 4.1 openings."""
 
-REGRESSIONS_MIN = 98
+REGRESSIONS_MIN = 99
 
 OPENED = "opening opened active"
 

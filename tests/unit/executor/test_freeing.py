@@ -10,10 +10,13 @@ import pytest
 
 from libs.common.messages_exec import Breaker, Level
 from libs.exchange.trading_values import OrderRequest, Outcome, Rejected, Side
+from services.executor.loans import REPAY_TRIES
 from services.executor.model import IntentState, Purpose, State
 from services.executor.world import Key
-from tests.unit.executor.lender import LoanRig
+from tests.unit.executor.lender import Lent, LoanRig
 from tests.unit.executor.rig import SPOT_KEY
+from tests.unit.executor.scripted import times
+from tests.unit.executor.test_recalls_beside import beside, trade
 
 D = Decimal
 NOTHING = (D(0), D(0))
@@ -66,15 +69,69 @@ def test_where_funds_suffice_nothing_is_repaid_before_all_is_bought() -> None:
     assert [one.purpose for one in rig.loans] == [Purpose.BORROW, Purpose.REPAY]
 
 
-def test_a_repayment_that_is_refused_keeps_nothing_from_being_bought() -> None:
+@pytest.mark.parametrize(("first", "within_sec"), [("denied", 20), ("refused", 60)])
+def test_a_repayment_that_failed_is_tried_again(first: Lent, within_sec: int) -> None:
+    """Refused in so many words, or of unknown fate: nothing more can be bought before one has arrived."""
+    rig = opened()
+    Poor(rig, D(3))
+    rig.lent.append(first)
+    rig.breakers = FLATTEN
+    rig.until(lambda: rig.state is State.IDLE, within_sec)
+    assert (rig.held, rig.lender.borrowed) == (NOTHING, D(0))
+    assert next(one.state for one in rig.loans if one.purpose is Purpose.REPAY) is IntentState.NOT_ACCEPTED
+
+
+def test_after_three_that_failed_what_can_be_is_bought_on() -> None:
     rig = opened()
     poor = Poor(rig, D(3))
-    rig.lent.append("denied")
+    rig.lent.extend(["denied"] * REPAY_TRIES)
     rig.breakers = FLATTEN
-    rig.until(lambda: any(one.state is IntentState.NOT_ACCEPTED for one in rig.loans), 30)
+    rig.until(lambda: len(rig.moved) == 1 + REPAY_TRIES, 30)
+    poor.free = D(100)
+    rig.until(lambda: rig.held == NOTHING, 60)
+    rig.run(10)
+    assert rig.state is State.STUCK, "its coins are there, and cannot be repaid"
+    assert "cannot be repaid" in rig.told("stuck")[0]
+
+
+@pytest.mark.parametrize("fate", ["moved", "refused"])
+def test_nothing_is_repaid_while_the_contract_is_what_stands_alone(fate: Lent) -> None:
+    """A loan of unknown fate would keep its orders back for half a minute."""
+    rig = opened()
+    Poor(rig, D(3))
+    rig.acts("perp", *times(12, "reject"))
+    rig.lent.append(fate)
+    rig.breakers = FLATTEN
+    rig.until(lambda: rig.shown == NOTHING or rig.shown[1] > -rig.shown[0], 60)
+    loans = len(rig.moved)
+    rig.until(lambda: rig.shown[1] <= -rig.shown[0], 60)
+    assert len(rig.moved) == loans
+    rig.until(lambda: rig.state is State.IDLE, 90)
+
+
+def test_beside_another_pairs_order_parts_are_repaid_though_no_look_tells_what_coins_there_are() -> None:
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.reversed("500")
+    rig.run(6)
+    Poor(rig, D("1.3"))
+    trade(other)
+    rig.breakers = FLATTEN
+    rig.until(lambda: rig.shown == NOTHING, 20)
+    rig.until(lambda: rig.state is State.IDLE, 180)
+    assert rig.lender.borrowed == 0
+    assert len(rig.told("more_coins")) == 2, "at the end only"
+
+
+def test_funds_that_are_there_again_end_it() -> None:
+    """Two buys later nothing is repaid before all is bought."""
+    rig = opened()
+    poor = Poor(rig, D(3))
+    rig.breakers = FLATTEN
+    rig.until(lambda: len(rig.moved) == 2, 20)
     poor.free = D(100)
     rig.until(lambda: rig.state is State.IDLE, 60)
-    assert (rig.held, rig.lender.borrowed) == (NOTHING, D(0))
+    assert len(rig.moved) == 3
 
 
 def test_what_stays_owed_amid_a_close_is_told_and_stops_nothing() -> None:

@@ -96,6 +96,10 @@ def test_what_was_repaid_by_hand_is_told_once_and_is_no_recall_after_a_restart_e
     rig.lender.users_coins += D("0.5")
     rig.lender.move(D("-0.5"))
     rig.run(60)
+    for lent in (D("0.5"), D("-0.5")):  # he borrows as much, takes it out, and pays it back
+        rig.lender.borrowed += lent
+        rig.lender.users_coins -= lent
+        rig.run(60)
     (text,) = rig.told("repaid")
     assert "0.5 BTC at binance that other has borrowed" in text
     rig.lender.users_coins += D(moved)
