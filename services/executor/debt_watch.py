@@ -276,10 +276,13 @@ def _waits_for_coins(lane: Lane, draft: Draft, debt: Debt, gone: Decimal | None)
     """Whether a repayment is not over yet, since no look has told what coins are there: another pair is
     trading them. Coins that a recall has left would be taken for the user's, and nothing would hedge them.
     Not for ever: a person is told then; not for trades of its own that are not told, which may never be; and
-    not while more is sold than hedged: that cannot wait, and more is to be repaid.
+    not while more is sold than hedged, and no debt is missed: that cannot wait, and more is to be repaid.
     """
     last = _unverified(lane, draft, debt)
-    if last is None or gone is not None or draft.unsettled or stands_alone(lane, draft, last.leg):
+    if last is None or gone is not None or draft.unsettled:
+        return False
+    is_missed = owed_of(lane.world.lanes.values(), asset_of(lane, last.leg)) > debt.borrowed
+    if stands_alone(lane, draft, last.leg) and not is_missed:
         return False
     if draft.now.mono_us - lane.loan.settled_us < watch.OTHERS_US:
         return True

@@ -153,7 +153,7 @@ def is_uncovered(lane: Lane, draft: Draft) -> bool:
 
 def stands_alone(lane: Lane, draft: Draft, leg: int) -> bool:
     """Whether more is sold of a short leg than the other one holds against it, by what could be bought."""
-    sold, against = -draft.state.legs[leg].quantity, abs(draft.state.legs[1 - leg].quantity)
+    sold, against = -draft.state.legs[leg].quantity, max(ZERO, draft.state.legs[1 - leg].quantity)
     return sold - against >= lane.least(leg, reduces=True)
 
 

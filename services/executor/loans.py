@@ -17,6 +17,7 @@ import msgspec
 from libs.common.effects import Answered, SetTimer
 from libs.common.instant import US_PER_SEC
 from libs.common.messages import AlertLevel
+from libs.common.money import plain
 from services.executor import news, resolve
 from services.executor.debts import (
     FINEST,
@@ -31,6 +32,7 @@ from services.executor.debts import (
     repayable,
     sharers_of,
     short_leg,
+    stands_alone,
 )
 from services.executor.events import MoveLoan, ReadAccount
 from services.executor.gate import Refusal
@@ -331,6 +333,9 @@ def judge(lane: Lane, draft: Draft, loan: Intent, debt: Debt, gone: Decimal | No
     if then != "compare" or (waits and is_held_up(sharers)):
         return
     if found is Fate.UNCLEAR and not borrows:
+        if stands_alone(lane, draft, loan.leg):  # what waits for no look that would tell (`debt_watch`)
+            text = f"whether {plain(loan.quantity)} {asset[1]} were repaid at {asset[0]} could not be told"
+            draft.alert(AlertLevel.WARNING, "more_coins", f"{lane.pair}: {text}: what is too much is yours")
         _done(lane, draft, loan)
     elif found in (Fate.OTHERWISE, Fate.UNCLEAR):
         text = in_words(loan, debt, gone)

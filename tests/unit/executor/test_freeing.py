@@ -123,6 +123,48 @@ def test_beside_another_pairs_order_parts_are_repaid_though_no_look_tells_what_c
     assert len(rig.told("more_coins")) == 2, "at the end only"
 
 
+@pytest.mark.parametrize("recalled", ["4", "5"])
+def test_a_part_that_met_a_purchase_of_the_venues_waits_for_its_coins(recalled: str) -> None:
+    """The venue had bought before the part came, and no look tells yet that its coins are there still."""
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.reversed("500")
+    rig.run(6)
+    Poor(rig, D(3))
+    trade(other)
+    rig.breakers = FLATTEN
+    rig.until(lambda: len(rig.moved) == 2, 30)
+    part = -rig.moved[-1].amount
+    lender = rig.lender
+    lender.move(part)  # not yet: what the venue has bought pays first
+    lender.buy_back(D(recalled))
+    lender.move(-min(part, lender.borrowed))
+    rig.run(20)
+    assert rig.state is not State.IDLE
+    other.intents.clear()
+    rig.until(lambda: rig.state is State.IDLE, 60)
+    assert list(rig.durable.taken.values()) == [D(recalled)]
+    assert (rig.shown, lender.borrowed, rig.lender.held[SPOT_KEY]) == (NOTHING, D(0), D(0))
+    assert rig.told("more_coins") == []
+
+
+def test_a_part_of_unknown_fate_that_nothing_proves_is_told() -> None:
+    """As much was bought by the venue: its coins may be there, and no look tells while a leg stands alone."""
+    rig = LoanRig()
+    other = beside(rig, SPOT_KEY[1])
+    rig.lender.users_coins += 4
+    rig.reversed("500")
+    rig.run(6)
+    Poor(rig, D(7))
+    trade(other)
+    rig.lent.append("refused")
+    rig.breakers = FLATTEN
+    rig.until(lambda: len(rig.moved) == 2, 30)
+    rig.lender.buy_back(-rig.moved[-1].amount)
+    rig.until(lambda: len(rig.moved) > 2, 60)
+    assert any("2.5 BTC were repaid at binance could not be told" in one for one in rig.told("more_coins"))
+
+
 def test_funds_that_are_there_again_end_it() -> None:
     """Two buys later nothing is repaid before all is bought."""
     rig = opened()
